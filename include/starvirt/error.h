@@ -1,0 +1,112 @@
+/* Errors: one list, one small struct on the caller's stack.
+ *
+ * Every function that can fail returns enum sv_err (SV_OK is 0) and takes a `struct sv_error *err`
+ * last, which is written only on failure and never allocates. The error carries a symbol, the core
+ * field at fault and up to three short arguments; prose is made at the edge, in the language of the
+ * reader, from the rows of errors.def. Threads: a struct belongs to its caller. */
+#ifndef STARVIRT_ERROR_H
+#define STARVIRT_ERROR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* May the client send the same request again? (design section 2, "retry") */
+enum sv_retry {
+    SV_RETRY_NO,      /* it would fail again until something else changes */
+    SV_RETRY_SAFE,    /* nothing was done, a later try may succeed */
+    SV_RETRY_UNKNOWN, /* it may have been done: look before trying again */
+};
+
+enum sv_lang { SV_LANG_ZH, SV_LANG_EN };
+
+enum sv_err {
+    SV_OK = 0,
+#define SV_ERROR(sym, retry, zh, en) SV_E_##sym,
+#include "starvirt/errors.def"
+#undef SV_ERROR
+    SV_ERR_COUNT
+};
+
+/* What a core rule can object to. A dialect finds the wire key through the `field` column of the
+ * route's own parameter rows, so the core never learns wire names. */
+enum sv_field {
+    SV_F_NONE = 0,
+    SV_F_VM,
+    SV_F_VM_NAME,
+    SV_F_VM_DESC,
+    SV_F_VCPUS,
+    SV_F_MEMORY,
+    SV_F_VM_COUNT,
+    SV_F_MODEL,
+    SV_F_MODEL_TYPE,
+    SV_F_MODEL_VALUE,
+    SV_F_TEMPLATE,
+    SV_F_TEMPLATE_NAME,
+    SV_F_TEMPLATE_PATH,
+    SV_F_TEMPLATE_URL,
+    SV_F_TEMPLATE_FORMAT,
+    SV_F_CHECKSUM,
+    SV_F_VPC,
+    SV_F_VPC_NAME,
+    SV_F_VNC_PASSWORD,
+    SV_F_PASSWORD,
+    SV_F_NESTED,
+    SV_F_DISK,
+    SV_F_DISK_COUNT,
+    SV_F_DISK_SIZE,
+    SV_F_NIC,
+    SV_F_HOST,
+    SV_F_STORAGE,
+    SV_F_TENANT,
+    SV_F_TENANT_NAME,
+    SV_F_TOKEN,
+    SV_F_TOKEN_ROLE,
+    SV_F_TOKEN_EXPIRY,
+    SV_F_QUOTA_VCPUS,
+    SV_F_QUOTA_MEMORY,
+    SV_F_QUOTA_STORAGE,
+    SV_F_QUOTA_SUBNETS,
+    SV_F_QUOTA_IPS,
+    SV_F_JOB,
+    SV_F_SNAPSHOT,
+    SV_F_BACKUP,
+    SV_F_COUNT
+};
+
+#define SV_ERR_ARGS 3
+#define SV_ERR_ARG_MAX 128 /* bytes, longer arguments are cut at a UTF-8 boundary */
+
+struct sv_error {
+    enum sv_err code;
+    enum sv_field field;
+    char wire[64]; /* wire key at fault; set by the API toolkit, empty otherwise */
+    char arg[SV_ERR_ARGS][SV_ERR_ARG_MAX];
+};
+
+/* Fills `e` and returns `code`, so that a rule can `return sv_fail(err, ...)`. Arguments are
+ * strings; sv_dec() prints numbers. `e` may be NULL. */
+#define sv_fail(e, code, field, ...) sv_fail_args((e), (code), (field), ##__VA_ARGS__, (const char *)NULL)
+enum sv_err sv_fail_args(struct sv_error *e, enum sv_err code, enum sv_field field, ...)
+    __attribute__((sentinel));
+
+/* "VM_LOCKED" */
+const char *sv_err_symbol(enum sv_err code);
+enum sv_retry sv_err_retry(enum sv_err code);
+/* "no", "safe", "unknown" */
+const char *sv_retry_name(enum sv_retry retry);
+/* True where the fault is ours (logged at error), false where it is the client's (logged at info). */
+bool sv_err_is_ours(enum sv_err code);
+/* Writes the sentence for people. {f} is the wire key, {0} {1} {2} the arguments. */
+void sv_err_text(const struct sv_error *e, enum sv_lang lang, char *buf, size_t size);
+/* The symbol's number, SV_ERR_COUNT if unknown: for errors read back from the database. */
+enum sv_err sv_err_by_symbol(const char *symbol);
+/* Expands {0} {1} {2} {f} in `tmpl`; shared by errors and notes. */
+void sv_text_expand(const char *tmpl, const char *field, const char *const args[SV_ERR_ARGS], char *buf, size_t size);
+
+struct sv_dec {
+    char s[24];
+};
+struct sv_dec sv_dec(int64_t v);
+
+#endif

@@ -1,0 +1,197 @@
+/* The hypervisor interface (design section 6): one `struct sv_hv_host` for each host behind a URI.
+ *
+ * Calls block, keep to their deadline and never outlast it: a hung hypervisor costs HOST_TIMEOUT, a lost
+ * one HOST_DOWN. Every call is idempotent as its line says, because job steps run again after a crash.
+ * Objects are named by our ids; drivers derive file and domain names from ids only, never from user
+ * text. Threads: any, many at a time. hv/ knows nothing of the database; what it learns goes up through
+ * `struct sv_hv_events`, called from the driver's own threads, which must not be held up. */
+#ifndef STARVIRT_HV_H
+#define STARVIRT_HV_H
+
+#include "starvirt/clock.h"
+#include "starvirt/error.h"
+#include "starvirt/id.h"
+#include "starvirt/limits.h"
+
+struct sv_hv;      /* everything behind one URI */
+struct sv_hv_host; /* one host of it; lives as long as the sv_hv */
+
+enum sv_hv_power {
+    SV_HV_ABSENT, /* no such domain */
+    SV_HV_OFF,
+    SV_HV_RUNNING,
+    SV_HV_PAUSED,
+    SV_HV_SAVED,
+    SV_HV_CRASHED,
+};
+
+struct sv_hv_events {
+    void *arg;
+    void (*host)(void *arg, struct sv_hv_host *h, bool connected, const char *why);
+    /* A domain of ours changed by itself or through us. */
+    void (*power)(void *arg, struct sv_hv_host *h, const struct sv_id *vm, enum sv_hv_power now);
+    void (*agent)(void *arg, struct sv_hv_host *h, const struct sv_id *vm, bool up);
+};
+
+struct sv_hv_options {
+    const char *data_dir;      /* DIR: images in DIR/images, the simulator's journal in DIR/sim */
+    const char *domain_type;   /* "auto", "kvm", "qemu" */
+    const char *image_dir;     /* NULL = DIR/images */
+    int64_t call_limit_ms;     /* a single hypervisor call, 0 = 30,000 */
+    unsigned threads_per_host; /* calls under way at a time, 0 = 8 */
+};
+
+/* Parses the URI and prepares; returns at once, connecting goes on in the background and is told through
+ * events. SV_E_CONFIG for a URI nobody takes. `ev` is copied, its arg outlives the sv_hv. */
+enum sv_err sv_hv_open(const char *uri, const struct sv_hv_options *opt, const struct sv_hv_events *ev,
+                       struct sv_hv **ret, struct sv_error *err);
+/* Stops threads (a hung call is left behind, not waited for); running VMs are not touched. NULL ok. */
+void sv_hv_close(struct sv_hv *hv);
+unsigned sv_hv_host_count(const struct sv_hv *hv);
+struct sv_hv_host *sv_hv_host_at(struct sv_hv *hv, unsigned i);
+const char *sv_hv_host_name(const struct sv_hv_host *h);
+const char *sv_hv_driver_name(const struct sv_hv_host *h); /* "libvirt", "sim" */
+unsigned sv_hv_host_index(const struct sv_hv_host *h);
+bool sv_hv_connected(const struct sv_hv_host *h);
+/* Owner's pointer, for events. */
+void sv_hv_set_user(struct sv_hv_host *h, void *user);
+void *sv_hv_user(const struct sv_hv_host *h);
+
+struct sv_hv_info {
+    int64_t vcpus, memory; /* physical; memory [bytes] */
+    int64_t storage_size, storage_used; /* of the image directory [bytes] */
+    char cpu_vendor[64], os_version[128], virt_version[64], domain_type[16];
+};
+
+enum { SV_HV_MAX_DISKS = SV_MAX_DATA_DISKS + 1, SV_HV_MAX_NICS = 8 };
+
+struct sv_hv_disk {
+    struct sv_id id;
+    char target[8]; /* "vda" */
+    int64_t size;   /* [bytes] */
+    struct sv_id template_id; /* qcow2 overlay of it; empty = blank */
+};
+
+enum sv_hv_nic_kind {
+    SV_HV_NIC_ISOLATED, /* a tap that leads nowhere (--network none) */
+    SV_HV_NIC_BRIDGE,   /* a tap on `bridge` */
+};
+struct sv_hv_nic {
+    struct sv_id id;
+    enum sv_hv_nic_kind kind;
+    char bridge[16], tap[16]; /* tap: device name on the host */
+    unsigned char mac[6];
+};
+
+/* The whole wanted definition of a VM. */
+struct sv_hv_domain {
+    struct sv_id id;
+    char name[SV_MAX_NAME + 1]; /* title for people; the domain itself is named by its id */
+    int64_t vcpus, vcpus_max;
+    int64_t memory, memory_max; /* [bytes]; memory_max > memory leaves room for live growth */
+    bool nested;                /* show nested virtualisation to the guest */
+    char vnc_password[SV_MAX_VNC_PASSWORD + 1]; /* "" = nobody can open the console by password */
+    unsigned disk_count, nic_count;
+    struct sv_hv_disk disks[SV_HV_MAX_DISKS]; /* boot disk first */
+    struct sv_hv_nic nics[SV_HV_MAX_NICS];
+};
+
+struct sv_hv_state {
+    enum sv_hv_power power;
+    int64_t vcpus, memory; /* of the running guest; 0 when off */
+    bool agent;            /* the guest agent's channel is open */
+};
+
+typedef void (*sv_hv_progress)(void *arg, int64_t done, int64_t total);
+
+/* Driver table: exactly one row a driver; wrappers below check arguments and `connected`. */
+struct sv_hv_ops {
+    const char *name;
+    const char *const *schemes; /* NULL-terminated: "sim://", "qemu", ... matched against the URI's start */
+    enum sv_err (*open)(const char *uri, const struct sv_hv_options *opt, const struct sv_hv_events *ev,
+                        struct sv_hv **ret, struct sv_error *err);
+    void (*close)(struct sv_hv *hv);
+    enum sv_err (*info)(struct sv_hv_host *h, struct sv_hv_info *ret, const struct sv_deadline *d, struct sv_error *err);
+    /* Creates the volume of a disk; there already with the same id: success. */
+    enum sv_err (*volume_create)(struct sv_hv_host *h, const struct sv_hv_disk *disk, const struct sv_deadline *d, struct sv_error *err);
+    /* Absent: success. */
+    enum sv_err (*volume_delete)(struct sv_hv_host *h, const struct sv_id *disk, const struct sv_deadline *d, struct sv_error *err);
+    /* Through the image gate (threats 1-7): `path` is a local file of named or, when NULL, detected format;
+     * ends as a standalone qcow2 of the host. Absent source with the template there: success. */
+    enum sv_err (*template_put)(struct sv_hv_host *h, const struct sv_id *tmpl, const char *path, const char *format,
+                                int64_t *ret_size, int64_t *ret_virtual, sv_hv_progress progress, void *arg,
+                                const struct sv_deadline *d, struct sv_error *err);
+    enum sv_err (*template_delete)(struct sv_hv_host *h, const struct sv_id *tmpl, const struct sv_deadline *d, struct sv_error *err);
+    /* Persistent definition := this. Creates or replaces; a running guest goes on as it is. An empty
+     * vnc_password keeps the one that is there. */
+    enum sv_err (*define)(struct sv_hv_host *h, const struct sv_hv_domain *dom, const struct sv_deadline *d, struct sv_error *err);
+    /* Must be off. Absent: success. */
+    enum sv_err (*undefine)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d, struct sv_error *err);
+    /* Running already: success. Returns when it runs. */
+    enum sv_err (*start)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d, struct sv_error *err);
+    /* Power off at once; off or absent: success. */
+    enum sv_err (*destroy)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d, struct sv_error *err);
+    /* Ask the guest (agent if up, else ACPI: *ret_by_agent says which) and return without waiting. */
+    enum sv_err (*shutdown)(struct sv_hv_host *h, const struct sv_id *vm, bool *ret_by_agent, const struct sv_deadline *d, struct sv_error *err);
+    enum sv_err (*reboot)(struct sv_hv_host *h, const struct sv_id *vm, bool *ret_by_agent, const struct sv_deadline *d, struct sv_error *err);
+    enum sv_err (*reset)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d, struct sv_error *err);
+    /* Waits (by events, no polling loop of calls) until power == want; JOB_DEADLINE / JOB_CANCELLED. */
+    enum sv_err (*wait_power)(struct sv_hv_host *h, const struct sv_id *vm, enum sv_hv_power want, const struct sv_deadline *d, struct sv_error *err);
+    /* Waits until the guest rebooted after the call of reboot() (event); JOB_DEADLINE if it did not. */
+    enum sv_err (*wait_reboot)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d, struct sv_error *err);
+    enum sv_err (*suspend)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d, struct sv_error *err);
+    enum sv_err (*resume)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d, struct sv_error *err);
+    /* Live growth of a running guest to an absolute value; UNSUPPORTED when it cannot be done live. */
+    enum sv_err (*set_vcpus)(struct sv_hv_host *h, const struct sv_id *vm, int64_t vcpus, const struct sv_deadline *d, struct sv_error *err);
+    enum sv_err (*set_memory)(struct sv_hv_host *h, const struct sv_id *vm, int64_t bytes, const struct sv_deadline *d, struct sv_error *err);
+    /* ABSENT is an answer, not an error. */
+    enum sv_err (*state)(struct sv_hv_host *h, const struct sv_id *vm, struct sv_hv_state *ret, const struct sv_deadline *d, struct sv_error *err);
+    /* All domains, in one call where the driver can; id empty for a domain that is not ours (name set). */
+    enum sv_err (*list)(struct sv_hv_host *h, void (*row)(void *arg, const struct sv_id *vm, const char *name, const struct sv_hv_state *s),
+                        void *arg, const struct sv_deadline *d, struct sv_error *err);
+    /* All volumes and templates of the image directory by id (for fsck and tests). */
+    enum sv_err (*list_volumes)(struct sv_hv_host *h, void (*row)(void *arg, const struct sv_id *volume, bool is_template, int64_t bytes),
+                                void *arg, const struct sv_deadline *d, struct sv_error *err);
+    /* The program's admin switches (simulator: "fail=start:1", "hang=1", "hang=0", "crash=<vm id>");
+     * UNSUPPORTED for real hypervisors. May be NULL. */
+    enum sv_err (*control)(struct sv_hv_host *h, const char *command, struct sv_error *err);
+};
+
+/* Common head of every driver's host struct; drivers embed it first. */
+struct sv_hv_host {
+    const struct sv_hv_ops *ops;
+    struct sv_hv *hv;
+    unsigned index;
+    char name[64];
+    _Atomic bool connected;
+    void *user;
+};
+/* Common head of every driver's sv_hv. */
+struct sv_hv {
+    const struct sv_hv_ops *ops;
+    struct sv_hv_host **hosts;
+    unsigned host_count;
+};
+
+/* The rows, in order of asking. */
+extern const struct sv_hv_ops sv_hv_sim_ops, sv_hv_libvirt_ops;
+
+/* Entry points: HOST_DOWN when not connected, UNSUPPORTED when the driver has no such function, else the
+ * driver's function. One line each in hv/hv.c. */
+#define SV_HV_CALL(h, fn, ...) (sv_hv_ready((h), (h)->ops->fn != NULL, err) ? err->code : (h)->ops->fn((h), ##__VA_ARGS__, err))
+enum sv_err sv_hv_ready(struct sv_hv_host *h, bool has_function, struct sv_error *err);
+
+/* --- the image gate (hv/image.c), shared by drivers --- */
+struct sv_image {
+    char format[8]; /* "qcow2", "raw", "vmdk" */
+    int64_t size, virtual_size;
+};
+/* Opens (no symlinks, regular file), reads headers itself, refuses backing files, data files, unknown
+ * incompatible features, VMDK extents and sub-types outside the list, oversize. `format` NULL = detect
+ * (never raw by guess unless no magic matches). IMAGE_REFUSED says why. */
+enum sv_err sv_image_check(const char *path, const char *format, struct sv_image *ret, struct sv_error *err);
+/* qemu-img convert with named formats and limits into a new standalone qcow2, atomically. */
+enum sv_err sv_image_convert(const char *src, const char *format, const char *dst, sv_hv_progress progress, void *arg,
+                             const struct sv_deadline *d, struct sv_error *err);
+
+#endif

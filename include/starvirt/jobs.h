@@ -1,0 +1,99 @@
+/* The job engine (design section 4): durable queue, workers, steps with undo, log, progress, cancel,
+ * deadline, recovery. It knows kinds as rows and objects as ids; what they mean is core's. */
+#ifndef STARVIRT_JOBS_H
+#define STARVIRT_JOBS_H
+
+#include "starvirt/clock.h"
+#include "starvirt/log.h"
+#include "starvirt/store_job.h"
+
+struct sv_jobs;
+struct sv_run; /* a job being run, handed to its steps */
+
+/* A step knows only ids: everything it needs it reads anew, so that it can run again after a crash.
+ * `run` and `undo` must be idempotent, and `undo` must cope with a `run` that never began or stopped
+ * anywhere. They block on the worker's thread and keep to sv_run_deadline(). */
+struct sv_step {
+    const char *name;              /* stable: crash points and tests name it */
+    const char *title_zh, *title_en;
+    unsigned weight;               /* share of percent */
+    enum sv_err (*run)(struct sv_run *r, struct sv_error *err);
+    enum sv_err (*undo)(struct sv_run *r, struct sv_error *err); /* NULL = nothing to undo */
+};
+
+struct sv_job_kind {
+    const char *name; /* "vm.create"; stable, it is in the database */
+    const char *title_zh, *title_en;
+    int lock_code;        /* StarVCenter appendix 2; 0 = takes no lock */
+    int64_t deadline_ms;  /* from its start; 0 = none */
+    bool resumable;       /* after a restart: go on at the first open step; else undo and end as 6 */
+    const struct sv_step *steps;
+    unsigned step_count;
+    /* Runs in the transaction that ends the job, just before the lock is released: the object's final
+     * state and the release of reservations. `result` says how it ended. Must not fail for a sound
+     * database (an error ends the process' trust in it: logged, retried at next start). */
+    enum sv_err (*end)(struct sv_tx *tx, const struct sv_job *job, enum sv_job_result result, void *app,
+                       struct sv_error *err);
+};
+
+struct sv_jobs_options {
+    unsigned slots_per_host;  /* jobs running at a time on one host; jobs without a host share one lane */
+    bool requeue;             /* false: after a restart queued -> 4, running -> undone, 6 */
+    const char *crash_point;  /* tests: "vm.create:define:before" | ":after" | ":recorded", "vm.create:end:before";
+                                 undo: "vm.create:define:undo-before" | ":undo-after". The process kills
+                                 itself (SIGKILL) there. NULL in production. */
+    int64_t keep_ms;          /* ended jobs are deleted after this; 0 = kept */
+};
+
+/* `kinds` (an array of pointers, NULL-terminated) and `app` (handed to steps) outlive the engine. */
+enum sv_err sv_jobs_new(struct sv_db *db, const struct sv_job_kind *const *kinds, void *app,
+                        const struct sv_jobs_options *opt, struct sv_jobs **ret, struct sv_error *err);
+/* Reads open jobs and starts working. Call once everything the steps need is there. */
+enum sv_err sv_jobs_start(struct sv_jobs *jobs, struct sv_error *err);
+/* Takes no new job, lets running steps end (at most limit_ms), leaves the rest for the next start. */
+void sv_jobs_stop(struct sv_jobs *jobs, int64_t limit_ms);
+void sv_jobs_free(struct sv_jobs *jobs);
+
+/* Acceptance, inside the caller's write closure: job row, lock, first log line, event; queued once the
+ * commit is on disk. Refusal: OBJECT_LOCKED with the running startid (callers with a better word for
+ * their object, VM_LOCKED, map it). */
+struct sv_job_spec {
+    const struct sv_job_kind *kind;
+    struct sv_id tenant, object, host;
+    const char *object_type, *object_name;
+    int64_t iarg[2];
+    const char *sarg; /* never a secret */
+};
+enum sv_err sv_jobs_accept(struct sv_jobs *jobs, struct sv_tx *tx, const struct sv_job_spec *spec,
+                           struct sv_id *ret_startid, struct sv_error *err);
+
+/* Asks for cancellation inside a write closure. *ret: SV_JOB_CANCELLED for a queued job (it will be
+ * undone and end as 7 at once), SV_JOB_RUNNING when it is being cancelled, JOB_TOO_LATE otherwise. */
+enum sv_err sv_jobs_cancel(struct sv_jobs *jobs, struct sv_tx *tx, struct sv_scope scope, const struct sv_id *startid,
+                           enum sv_job_result *ret, struct sv_error *err);
+
+/* The kind's row, NULL if unknown (a job of an older program). */
+const struct sv_job_kind *sv_jobs_kind(const struct sv_jobs *jobs, const char *name);
+
+/* --- for steps --- */
+const struct sv_job *sv_run_job(const struct sv_run *r);
+void *sv_run_app(const struct sv_run *r);
+struct sv_db *sv_run_db(const struct sv_run *r);
+/* Memory until the step returns. */
+struct sv_arena *sv_run_arena(struct sv_run *r);
+/* The job's deadline and cancel flag. Undos get a fresh deadline and no cancel flag. */
+const struct sv_deadline *sv_run_deadline(const struct sv_run *r);
+/* A line of the job log; NULL-terminated string arguments (at most 3). */
+void sv_run_note(struct sv_run *r, enum sv_level level, enum sv_note note, ...) __attribute__((sentinel));
+/* Progress within the step; written at most twice a second. */
+void sv_run_progress(struct sv_run *r, int64_t done, int64_t total);
+
+struct sv_jobs_stats {
+    unsigned queued, running, workers;
+    uint64_t ended[8]; /* by result since start */
+};
+void sv_jobs_stats(struct sv_jobs *jobs, struct sv_jobs_stats *ret);
+/* By kind and result since start; fn is called for each pair that happened. */
+void sv_jobs_stats_kinds(struct sv_jobs *jobs, void (*fn)(void *arg, const char *kind, int result, uint64_t n), void *arg);
+
+#endif
