@@ -27,6 +27,7 @@ struct sv_job_kind {
     int lock_code;        /* StarVCenter appendix 2; 0 = takes no lock */
     int64_t deadline_ms;  /* from its start; 0 = none */
     bool resumable;       /* after a restart: go on at the first open step; else undo and end as 6 */
+    bool no_cancel;       /* once it runs it cannot be cancelled (JOB_TOO_LATE): it destroys as it goes */
     const struct sv_step *steps;
     unsigned step_count;
     /* Runs in the transaction that ends the job, just before the lock is released: the object's final

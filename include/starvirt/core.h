@@ -1,0 +1,139 @@
+/* The cloud: rules, reservations, and the steps of its jobs. Knows no wire name and no SQL.
+ *
+ * Functions that take a `struct sv_tx *` run inside the caller's transaction (a write closure where they
+ * change anything); the few that block take none and say so. Row types are the stores'. Every function
+ * that names an object checks it against the actor: another tenant's id answers as an unknown id. */
+#ifndef STARVIRT_CORE_H
+#define STARVIRT_CORE_H
+
+#include "starvirt/hv.h"
+#include "starvirt/jobs.h"
+#include "starvirt/net.h"
+#include "starvirt/store_catalog.h"
+#include "starvirt/store_job.h"
+#include "starvirt/store_tenant.h"
+#include "starvirt/store_vm.h"
+
+struct sv_cloud;
+
+struct sv_cloud_options {
+    const char *data_dir;
+    struct sv_db *db;         /* open; stays the caller's */
+    struct sv_hv *const *hvs; /* open; stay the caller's; their events go to sv_cloud_hv_events() */
+    unsigned hv_count;
+    struct sv_net *net;
+    uint32_t supernet; /* VPCs are cut from it */
+    unsigned supernet_prefix, vpc_prefix;
+    const char *import_dirs; /* comma list; templates by path come from below these; NULL = anywhere (admin) */
+    double vcpu_overcommit;  /* vCPUs placed per physical one; 0 = 8 */
+    struct sv_jobs_options jobs;
+};
+
+/* --- life ---------------------------------------------------------------------------------------- */
+
+/* First start makes the admin tenant and DIR/admin.token. Makes the job engine. */
+enum sv_err sv_cloud_new(const struct sv_cloud_options *opt, struct sv_cloud **ret, struct sv_error *err);
+/* The events to open hypervisors with; valid before sv_cloud_new (events wait for it). */
+struct sv_hv_events sv_cloud_hv_events(void);
+/* Reconciles, resumes jobs. Returns at once: hosts come in as they connect. */
+enum sv_err sv_cloud_start(struct sv_cloud *c, struct sv_error *err);
+void sv_cloud_stop(struct sv_cloud *c, int64_t limit_ms);
+void sv_cloud_free(struct sv_cloud *c);
+struct sv_db *sv_cloud_db(struct sv_cloud *c);
+struct sv_jobs *sv_cloud_jobs(struct sv_cloud *c);
+unsigned sv_cloud_hosts_connected(struct sv_cloud *c, unsigned *ret_total);
+
+/* --- who asks ------------------------------------------------------------------------------------- */
+
+/* TOKEN_MISSING (NULL or ""), TOKEN_INVALID, TOKEN_EXPIRED. */
+enum sv_err sv_auth(struct sv_cloud *c, struct sv_tx *tx, const char *token, struct sv_actor *ret, struct sv_error *err);
+/* Whose objects a request is about: `tenant` (text, may be NULL = the actor's own). A tenant may name
+ * only itself; anything else is TENANT_NOT_FOUND. */
+enum sv_err sv_owner(struct sv_tx *tx, const struct sv_actor *who, const char *tenant, struct sv_id *ret, struct sv_error *err);
+
+/* --- tenants, tokens, quota (design section 3) ------------------------------------------------------ */
+
+struct sv_tenant_new {
+    const char *name, *descr;
+    struct sv_amounts quota; /* -1 = unlimited */
+};
+#define SV_TOKEN_TEXT 65 /* 64 hex digits and NUL */
+enum sv_err sv_tenant_create(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const struct sv_tenant_new *in,
+                             struct sv_id *ret, char token[SV_TOKEN_TEXT], struct sv_error *err);
+enum sv_err sv_tenant_rename(struct sv_tx *tx, const struct sv_actor *who, const char *id, const char *name, const char *descr, struct sv_error *err);
+enum sv_err sv_tenant_remove(struct sv_tx *tx, const struct sv_actor *who, const char *id, struct sv_error *err);
+enum sv_err sv_tenant_find(struct sv_tx *tx, const struct sv_actor *who, const char *id, struct sv_arena *a, struct sv_tenant *ret, struct sv_error *err);
+enum sv_err sv_tenant_quota(struct sv_tx *tx, const struct sv_actor *who, const char *id, const struct sv_amounts *quota, struct sv_error *err);
+enum sv_err sv_token_issue(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *tenant, enum sv_role role, int64_t expires,
+                           const char *descr, struct sv_id *ret, char token[SV_TOKEN_TEXT], struct sv_error *err);
+enum sv_err sv_token_revoke(struct sv_tx *tx, const struct sv_actor *who, const char *id, struct sv_error *err);
+
+/* --- VPCs ----------------------------------------------------------------------------------------- */
+
+enum sv_err sv_vpc_create(struct sv_cloud *c, struct sv_tx *tx, const struct sv_id *owner, const char *name, const char *descr,
+                          struct sv_arena *a, struct sv_vpc *ret, struct sv_error *err);
+enum sv_err sv_vpc_rename(struct sv_tx *tx, const struct sv_actor *who, const char *id, const char *name, const char *descr, struct sv_error *err);
+/* Blocks: takes the data plane down, then the row. Opens its own transactions. */
+enum sv_err sv_vpc_remove(struct sv_cloud *c, const struct sv_actor *who, const char *id, struct sv_error *err);
+
+/* --- VMs ------------------------------------------------------------------------------------------ */
+
+struct sv_vm_new {
+    struct sv_id owner;
+    const char *name;                /* NULL = made from the id */
+    const char *model, *template_id; /* exactly one */
+    const char *vpc;
+    int64_t vcpus, memory; /* memory [bytes] */
+    int64_t count;         /* 1..SV_MAX_VM_BATCH */
+    const char *vnc_password;
+    bool nested;
+    int64_t data_disks, data_disk_size; /* size [bytes] */
+};
+struct sv_vm_made {
+    struct sv_id vm, startid;
+    char name[SV_MAX_NAME + 1];
+};
+/* All or nothing: rows, reservations and jobs of `count` VMs in one transaction. ret has room for count. */
+enum sv_err sv_vm_create(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const struct sv_vm_new *in,
+                         struct sv_vm_made *ret, struct sv_error *err);
+enum sv_vm_action { SV_VM_START, SV_VM_DESTROY, SV_VM_SHUTDOWN, SV_VM_RESTART, SV_VM_SUSPEND, SV_VM_RESUME, SV_VM_DELETE };
+enum sv_err sv_vm_act(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *id, enum sv_vm_action what,
+                      struct sv_id *ret_startid, struct sv_error *err);
+enum sv_err sv_vm_resize(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *id, int64_t vcpus /* 0 = as is */,
+                         int64_t memory /* 0 = as is */, struct sv_id *ret_startid, struct sv_error *err);
+enum sv_err sv_vm_find(struct sv_tx *tx, const struct sv_actor *who, const char *id, struct sv_arena *a, struct sv_vm *ret, struct sv_error *err);
+enum sv_err sv_vm_modify(struct sv_tx *tx, const struct sv_actor *who, const char *id, const char *name, const char *descr, struct sv_error *err);
+/* May it be asked to reboot or shut down right now? (running with agent or ACPI) */
+bool sv_vm_can_ask(const struct sv_vm *vm);
+
+/* --- models and templates --------------------------------------------------------------------------- */
+
+enum sv_err sv_model_add(struct sv_tx *tx, const char *type, const char *label, const char *value, const char *descr, struct sv_id *ret,
+                         struct sv_error *err); /* type "tenant_type" adds a type */
+enum sv_err sv_model_remove(struct sv_tx *tx, const char *id, struct sv_error *err);
+enum sv_err sv_model_set(struct sv_tx *tx, const struct sv_actor *who, const char *model, const char *template_id, int64_t sysdisk, struct sv_error *err);
+
+struct sv_template_new {
+    const char *name, *descr, *os, *format, *md5;
+    const char *path;    /* a file on the server (admin), or: */
+    const char *upload;  /* a private file the job may consume */
+};
+enum sv_err sv_template_import(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const struct sv_template_new *in,
+                               struct sv_id *ret, struct sv_id *ret_startid, struct sv_error *err);
+enum sv_err sv_template_remove(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *id, struct sv_id *ret_startid,
+                               struct sv_error *err);
+
+/* --- jobs ----------------------------------------------------------------------------------------- */
+
+enum sv_err sv_job_find(struct sv_tx *tx, const struct sv_actor *who, const char *startid, struct sv_arena *a, struct sv_job *ret, struct sv_error *err);
+enum sv_err sv_job_cancel(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *startid, enum sv_job_result *ret, struct sv_error *err);
+/* What a client reads as job.resultinfo: the failure's text, "" while it goes well. */
+void sv_job_info(const struct sv_job *job, enum sv_lang lang, char *buf, size_t size);
+
+/* --- upkeep ---------------------------------------------------------------------------------------- */
+
+/* Compares every host's own lists with the database (fsck --live and tests): calls breach per difference.
+ * Blocks. */
+enum sv_err sv_cloud_audit_hosts(struct sv_cloud *c, void (*breach)(void *arg, const char *line), void *arg, unsigned *ret_n, struct sv_error *err);
+
+#endif
