@@ -19,9 +19,10 @@ struct sv_cloud;
 struct sv_cloud_options {
     const char *data_dir;
     struct sv_db *db;         /* open; stays the caller's */
-    struct sv_hv *const *hvs; /* open; stay the caller's; their events go to sv_cloud_hv_events() */
-    unsigned hv_count;
-    struct sv_net *net;
+    const char *const *connect; /* hypervisor URIs; the cloud opens and closes them */
+    unsigned connect_count;
+    struct sv_hv_options hv;
+    struct sv_net *net;       /* open; stays the caller's */
     uint32_t supernet; /* VPCs are cut from it */
     unsigned supernet_prefix, vpc_prefix;
     const char *import_dirs; /* comma list; templates by path come from below these; NULL = anywhere (admin) */
@@ -31,10 +32,8 @@ struct sv_cloud_options {
 
 /* --- life ---------------------------------------------------------------------------------------- */
 
-/* First start makes the admin tenant and DIR/admin.token. Makes the job engine. */
+/* First start makes the admin tenant and DIR/admin.token. Opens the hypervisors, makes the job engine. */
 enum sv_err sv_cloud_new(const struct sv_cloud_options *opt, struct sv_cloud **ret, struct sv_error *err);
-/* The events to open hypervisors with; valid before sv_cloud_new (events wait for it). */
-struct sv_hv_events sv_cloud_hv_events(void);
 /* Reconciles, resumes jobs. Returns at once: hosts come in as they connect. */
 enum sv_err sv_cloud_start(struct sv_cloud *c, struct sv_error *err);
 void sv_cloud_stop(struct sv_cloud *c, int64_t limit_ms);
