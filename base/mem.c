@@ -1,0 +1,81 @@
+#include "starvirt/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/internal.h"
+
+static void *check_memory(void *p)
+{
+    if (!p) {
+        fputs("out of memory\n", stderr);
+        abort();
+    }
+    return p;
+}
+
+void *sv_alloc(size_t size)
+{
+    return check_memory(calloc(1, size ? size : 1));
+}
+
+void *sv_realloc(void *p, size_t size)
+{
+    return check_memory(realloc(p, size ? size : 1));
+}
+
+char *sv_strdup(const char *s)
+{
+    return s ? check_memory(strdup(s)) : NULL;
+}
+
+char *sv_asprintf(const char *fmt, ...)
+{
+    char *s = NULL;
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vasprintf(&s, fmt, ap);
+    va_end(ap);
+    return check_memory(n < 0 ? NULL : s);
+}
+
+void sv_freep(void *pp)
+{
+    void **p = pp;
+    free(*p);
+    *p = NULL;
+}
+
+void sv_copy(char *dst, size_t size, const char *src)
+{
+    size_t n = src ? strlen(src) : 0;
+    if (size == 0)
+        return;
+    if (n >= size)
+        n = sv_utf8_cut(src, size - 1);
+    if (n > 0)
+        memmove(dst, src, n);
+    dst[n] = '\0';
+}
+
+bool sv_parse_int(const char *s, int64_t *ret)
+{
+    if (!s)
+        return false;
+    bool negative = *s == '-';
+    const char *p = s + negative;
+    if (*p == '\0')
+        return false;
+    /* Summed below zero, where INT64_MIN has room. */
+    int64_t v = 0;
+    for (; *p; p++) {
+        if (*p < '0' || *p > '9')
+            return false;
+        if (__builtin_mul_overflow(v, 10, &v) || __builtin_sub_overflow(v, *p - '0', &v))
+            return false;
+    }
+    if (!negative && v == INT64_MIN)
+        return false;
+    *ret = negative ? v : -v;
+    return true;
+}
