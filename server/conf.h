@@ -1,0 +1,14 @@
+/* Files of "name = value" lines: blank lines and lines that start with '#' are skipped, blanks around
+ * name and value are cut, a value in double quotes keeps its own. */
+#ifndef STARVIRT_SERVER_CONF_H
+#define STARVIRT_SERVER_CONF_H
+
+#include "starvirt/error.h"
+
+/* Called with each pair; what it returns other than SV_OK ends the reading. Texts live for the call. */
+typedef enum sv_err (*sv_conf_fn)(void *arg, const char *name, const char *value, struct sv_error *err);
+
+/* CONFIG naming file and line for a file that cannot be read, a line without '=', or a refusal of fn. */
+enum sv_err sv_conf_read(const char *path, sv_conf_fn fn, void *arg, struct sv_error *err);
+
+#endif

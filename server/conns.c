@@ -1,0 +1,121 @@
+#include "server/conns.h"
+#include "starvirt/clock.h"
+#include "starvirt/limits.h"
+#include "starvirt/mem.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+enum { LOOK_MS = 2000 };
+
+struct sv_conns {
+    pthread_mutex_t lock;
+    pthread_cond_t change;
+    pthread_t reaper;
+    struct sv_conn *first;
+    unsigned count;
+    bool stopping;
+};
+
+static void cut_expired(struct sv_conns *cs, int64_t now)
+{
+    for (struct sv_conn *c = cs->first; c; c = c->next) {
+        int64_t expires = atomic_load_explicit(&c->expires, memory_order_relaxed);
+        if (expires == 0 || expires > now)
+            continue;
+        /* Only the I/O thread may close; it sees the end of the stream and does. */
+        shutdown(c->fd, SHUT_RDWR);
+        atomic_store_explicit(&c->expires, 0, memory_order_relaxed);
+    }
+}
+
+static void *reap(void *arg)
+{
+    struct sv_conns *cs = arg;
+    pthread_mutex_lock(&cs->lock);
+    while (!cs->stopping) {
+        int64_t now = sv_mono_ms();
+        cut_expired(cs, now);
+        struct timespec at = {.tv_sec = (now + LOOK_MS) / 1000, .tv_nsec = (now + LOOK_MS) % 1000 * 1000000};
+        if (cs->first)
+            pthread_cond_timedwait(&cs->change, &cs->lock, &at);
+        else
+            pthread_cond_wait(&cs->change, &cs->lock); /* an idle server does not wake up */
+    }
+    pthread_mutex_unlock(&cs->lock);
+    return NULL;
+}
+
+struct sv_conns *sv_conns_new(void)
+{
+    struct sv_conns *cs = sv_alloc(sizeof(*cs));
+    pthread_condattr_t mono;
+    pthread_condattr_init(&mono);
+    pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
+    pthread_cond_init(&cs->change, &mono);
+    pthread_condattr_destroy(&mono);
+    pthread_mutex_init(&cs->lock, NULL);
+    if (pthread_create(&cs->reaper, NULL, reap, cs) != 0)
+        abort(); /* at start-up only */
+    return cs;
+}
+
+void sv_conns_free(struct sv_conns *cs)
+{
+    if (!cs)
+        return;
+    pthread_mutex_lock(&cs->lock);
+    cs->stopping = true;
+    pthread_cond_signal(&cs->change);
+    pthread_mutex_unlock(&cs->lock);
+    pthread_join(cs->reaper, NULL);
+    pthread_cond_destroy(&cs->change);
+    pthread_mutex_destroy(&cs->lock);
+    free(cs);
+}
+
+struct sv_conn *sv_conn_open(struct sv_conns *cs, int fd, const struct sv_peer *peer)
+{
+    struct sv_conn *c = sv_alloc(sizeof(*c));
+    c->fd = fd;
+    c->peer = *peer;
+    sv_conn_limit(c, SV_IDLE_TIMEOUT_S);
+    pthread_mutex_lock(&cs->lock);
+    c->next = cs->first;
+    c->link = &cs->first;
+    if (c->next)
+        c->next->link = &c->next;
+    else
+        pthread_cond_signal(&cs->change);
+    cs->first = c;
+    cs->count++;
+    pthread_mutex_unlock(&cs->lock);
+    return c;
+}
+
+void sv_conn_close(struct sv_conns *cs, struct sv_conn *c)
+{
+    pthread_mutex_lock(&cs->lock);
+    *c->link = c->next;
+    if (c->next)
+        c->next->link = c->link;
+    cs->count--;
+    pthread_mutex_unlock(&cs->lock);
+    sv_arena_free(c->arena);
+    free(c);
+}
+
+void sv_conn_limit(struct sv_conn *c, unsigned seconds)
+{
+    int64_t at = seconds ? sv_mono_ms() + (int64_t)seconds * 1000 : 0;
+    atomic_store_explicit(&c->expires, at, memory_order_relaxed);
+}
+
+unsigned sv_conns_count(struct sv_conns *cs)
+{
+    pthread_mutex_lock(&cs->lock);
+    unsigned n = cs->count;
+    pthread_mutex_unlock(&cs->lock);
+    return n;
+}
