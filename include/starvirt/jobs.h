@@ -51,13 +51,17 @@ enum sv_err sv_jobs_new(struct sv_db *db, const struct sv_job_kind *const *kinds
                         const struct sv_jobs_options *opt, struct sv_jobs **ret, struct sv_error *err);
 /* Reads open jobs and starts working. Call once everything the steps need is there. */
 enum sv_err sv_jobs_start(struct sv_jobs *jobs, struct sv_error *err);
-/* Takes no new job, lets running steps end (at most limit_ms), leaves the rest for the next start. */
+/* Takes no new job, lets running steps end (at most limit_ms), leaves the rest for the next start. A job
+ * that could not go on then (not resumable) may run to its end within the limit. Steps that are still
+ * running after it are abandoned (sv_jobs_stats: running > 0): then end the process without closing the
+ * database or anything else they use. */
 void sv_jobs_stop(struct sv_jobs *jobs, int64_t limit_ms);
 void sv_jobs_free(struct sv_jobs *jobs);
 
 /* Acceptance, inside the caller's write closure: job row, lock, first log line, event; queued once the
  * commit is on disk. Refusal: OBJECT_LOCKED with the running startid (callers with a better word for
- * their object, VM_LOCKED, map it). */
+ * their object, VM_LOCKED, map it); nothing was written then.
+ * Events: "job.accepted" with content "KIND STARTID", at the end "job.end" with "KIND STARTID RESULT". */
 struct sv_job_spec {
     const struct sv_job_kind *kind;
     struct sv_id tenant, object, host;
@@ -75,6 +79,11 @@ enum sv_err sv_jobs_cancel(struct sv_jobs *jobs, struct sv_tx *tx, struct sv_sco
 
 /* The kind's row, NULL if unknown (a job of an older program). */
 const struct sv_job_kind *sv_jobs_kind(const struct sv_jobs *jobs, const char *name);
+
+/* A log line for people. The log keeps names of kinds and steps, and errors as symbol and arguments
+ * (separated by 0x1f); here they become titles and sentences. Use this, not sv_note_text(). */
+void sv_jobs_note_text(const struct sv_jobs *jobs, const struct sv_job *job, const struct sv_job_line *line,
+                       enum sv_lang lang, char *buf, size_t size);
 
 /* --- for steps --- */
 const struct sv_job *sv_run_job(const struct sv_run *r);
