@@ -20,8 +20,8 @@ bool sv_time_parse(const char *s, int64_t *ret_utc_ms);
 
 /* How long a blocking call may take and whether somebody wants it to stop. Both may be absent. */
 struct sv_deadline {
-    int64_t mono_ms;            /* 0 = none */
-    const atomic_bool *cancel;  /* NULL = none */
+    int64_t mono_ms;           /* 0 = none */
+    const atomic_bool *cancel; /* NULL = none */
 };
 /* [ms] left, 0 when over, INT64_MAX without a deadline. */
 int64_t sv_deadline_left(const struct sv_deadline *d);

@@ -74,7 +74,7 @@ enum sv_field {
     SV_F_COUNT
 };
 
-#define SV_ERR_ARGS 3
+#define SV_ERR_ARGS    3
 #define SV_ERR_ARG_MAX 128 /* bytes, longer arguments are cut at a UTF-8 boundary */
 
 struct sv_error {
@@ -87,8 +87,7 @@ struct sv_error {
 /* Fills `e` and returns `code`, so that a rule can `return sv_fail(err, ...)`. Arguments are
  * strings; sv_dec() prints numbers. `e` may be NULL. */
 #define sv_fail(e, code, field, ...) sv_fail_args((e), (code), (field), ##__VA_ARGS__, (const char *)NULL)
-enum sv_err sv_fail_args(struct sv_error *e, enum sv_err code, enum sv_field field, ...)
-    __attribute__((sentinel));
+enum sv_err sv_fail_args(struct sv_error *e, enum sv_err code, enum sv_field field, ...) __attribute__((sentinel));
 
 /* "VM_LOCKED" */
 const char *sv_err_symbol(enum sv_err code);

@@ -11,11 +11,11 @@
 
 #define SV_CLEANUP(f) __attribute__((cleanup(f)))
 
-void *sv_alloc(size_t size);          /* zeroed */
+void *sv_alloc(size_t size); /* zeroed */
 void *sv_realloc(void *p, size_t size);
-char *sv_strdup(const char *s);       /* NULL gives NULL */
+char *sv_strdup(const char *s); /* NULL gives NULL */
 char *sv_asprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-void sv_freep(void *pp);              /* for SV_CLEANUP on pointers from the above */
+void sv_freep(void *pp); /* for SV_CLEANUP on pointers from the above */
 #define SV_AUTOFREE SV_CLEANUP(sv_freep)
 
 /* Arena: bump allocation, freed as a whole. One thread at a time. Poisoned under AddressSanitizer. */

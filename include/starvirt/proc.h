@@ -7,14 +7,14 @@
 #include "starvirt/mem.h"
 
 struct sv_proc {
-    const char *const *argv;     /* argv[0] is looked up in PATH; NULL-terminated */
-    const char *input;           /* stdin text or NULL (/dev/null) */
+    const char *const *argv; /* argv[0] is looked up in PATH; NULL-terminated */
+    const char *input;       /* stdin text or NULL (/dev/null) */
     size_t input_len;
-    struct sv_buf *out;          /* stdout, at most 1 MiB kept; NULL = discard */
-    struct sv_buf *err;          /* stderr, likewise */
-    int64_t cpu_s, memory_bytes; /* rlimits; 0 = none */
+    struct sv_buf *out;                 /* stdout, at most 1 MiB kept; NULL = discard */
+    struct sv_buf *err;                 /* stderr, likewise */
+    int64_t cpu_s, memory_bytes;        /* rlimits; 0 = none */
     const struct sv_deadline *deadline; /* over or cancelled: SIGKILL to the child */
-    int netns_fd;                /* enter this network namespace first; <= 0 = stay */
+    int netns_fd;                       /* enter this network namespace first; <= 0 = stay */
     /* Called with each chunk of stdout as it comes (progress); may be NULL. */
     void (*on_output)(void *arg, const char *chunk, size_t n);
     void *arg;

@@ -17,10 +17,10 @@ void sv_json_end_obj(struct sv_json *j);
 void sv_json_end_arr(struct sv_json *j);
 void sv_json_str(struct sv_json *j, const char *key, const char *v); /* NULL prints "" */
 void sv_json_strn(struct sv_json *j, const char *key, const char *v, size_t n);
-void sv_json_int(struct sv_json *j, const char *key, int64_t v);     /* 5 */
-void sv_json_intstr(struct sv_json *j, const char *key, int64_t v);  /* "5" */
-void sv_json_bool(struct sv_json *j, const char *key, bool v);       /* true */
-void sv_json_boolstr(struct sv_json *j, const char *key, bool v);    /* "true" */
+void sv_json_int(struct sv_json *j, const char *key, int64_t v);    /* 5 */
+void sv_json_intstr(struct sv_json *j, const char *key, int64_t v); /* "5" */
+void sv_json_bool(struct sv_json *j, const char *key, bool v);      /* true */
+void sv_json_boolstr(struct sv_json *j, const char *key, bool v);   /* "true" */
 
 /* --- XML, streaming, indented by two blanks. Characters XML 1.0 cannot carry become U+FFFD. --- */
 struct sv_xml {
