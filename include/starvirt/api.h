@@ -94,7 +94,9 @@ struct sv_route {
     size_t param_count;
     size_t in_size; /* of the input struct, which starts zeroed */
     enum sv_data data;
-    const char *const *fields; /* reply fields of data, NULL-terminated */
+    /* Reply fields of data, NULL-terminated. Strings, but "name[]" is a list and "name#" a number: the mark
+     * is for the descriptions and no part of the name. */
+    const char *const *fields;
     sv_handler handler;        /* NULL: not yet, answers NOT_IMPLEMENTED */
     bool extension;            /* ours, not the document's */
     bool raw_body;             /* the body is a file, streamed to c->upload_path before the handler runs */
