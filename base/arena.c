@@ -30,9 +30,9 @@ struct block {
     _Alignas(ALIGNMENT) char data[];
 };
 
-/* The first block of the list is the one in use. */
 struct sv_arena {
-    struct block *blocks;
+    struct block *blocks; /* the head is the one in use */
+    struct block *first;  /* survives a reset */
 };
 
 static struct block *block_new(size_t size, struct block *next)
@@ -54,7 +54,7 @@ static void block_free(struct block *b)
 struct sv_arena *sv_arena_new(void)
 {
     struct sv_arena *a = sv_alloc(sizeof(*a));
-    a->blocks = block_new(BLOCK_SIZE, NULL);
+    a->blocks = a->first = block_new(BLOCK_SIZE, NULL);
     return a;
 }
 
@@ -118,25 +118,18 @@ char *sv_arena_printf(struct sv_arena *a, const char *fmt, ...)
     return p;
 }
 
-static bool is_ordinary(const struct block *b)
-{
-    return b->size == BLOCK_SIZE;
-}
-
 void sv_arena_reset(struct sv_arena *a)
 {
-    struct block *keep = NULL;
+    struct block *first = a->first;
     for (struct block *b = a->blocks, *next; b; b = next) {
         next = b->next;
-        if (!keep && is_ordinary(b))
-            keep = b;
-        else
+        if (b != first)
             block_free(b);
     }
-    keep->next = NULL;
-    keep->used = 0;
-    ASAN_POISON_MEMORY_REGION(keep->data, keep->size);
-    a->blocks = keep;
+    first->next = NULL;
+    first->used = 0;
+    ASAN_POISON_MEMORY_REGION(first->data, first->size);
+    a->blocks = first;
 }
 
 void sv_arena_free(struct sv_arena *a)
