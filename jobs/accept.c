@@ -152,7 +152,9 @@ static enum sv_err cancel_queued(struct sv_jobs *jobs, struct sv_tx *tx, const s
 static bool too_late(struct sv_jobs *jobs, const struct sv_job *job)
 {
     const struct sv_job_kind *kind = sv_jobs_kind(jobs, job->kind);
-    if (sv_job_ended(job->result) || job->undoing || !kind || (kind->step_count && job->step >= kind->step_count))
+    if (sv_job_ended(job->result) || job->undoing || !kind || kind->no_cancel)
+        return true;
+    if (kind->step_count && job->step >= kind->step_count)
         return true;
     pthread_mutex_lock(&jobs->mutex);
     const struct jobs_item *item = jobs_item_find(jobs, &job->id);
