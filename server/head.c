@@ -1,0 +1,131 @@
+#include "server/head.h"
+#include "starvirt/limits.h"
+
+#include <strings.h>
+
+static void fault(struct sv_request *r, const char *why)
+{
+    if (!r->fault)
+        r->fault = why;
+}
+
+void sv_head_begin(struct sv_request *r, const char *uri)
+{
+    const char *mark = strchr(uri, '?');
+    size_t path_len = mark ? (size_t)(mark - uri) : strlen(uri);
+    r->length = -1;
+    r->lang = SV_LANG_ZH;
+    if (mark)
+        r->query = sv_arena_strdup(r->arena, mark + 1);
+    if (path_len > SV_MAX_PATH)
+        fault(r, "path too long");
+    if (memmem(uri, path_len, "%00", 3))
+        fault(r, "NUL in path");
+}
+
+static void take_host(struct sv_request *r, const char *v, bool *seen)
+{
+    (void)v;
+    if (*seen)
+        fault(r, "two Host headers");
+}
+
+static void take_length(struct sv_request *r, const char *v, bool *seen)
+{
+    if (*seen)
+        fault(r, "two Content-Length headers");
+    else if (!sv_parse_int(v, &r->length) || r->length < 0)
+        fault(r, "Content-Length");
+}
+
+static void take_encoding(struct sv_request *r, const char *v, bool *seen)
+{
+    if (*seen || strcasecmp(v, "chunked") != 0)
+        fault(r, "Transfer-Encoding");
+    r->chunked = true;
+}
+
+static void take_token(struct sv_request *r, const char *v, bool *seen)
+{
+    if (*seen && strcmp(r->token, v) != 0)
+        fault(r, "two KEY_TOKEN headers");
+    r->token = v;
+}
+
+static void take_type(struct sv_request *r, const char *v, bool *seen)
+{
+    if (*seen)
+        fault(r, "two Content-Type headers");
+    r->content_type = v;
+}
+
+static void take_idempotency(struct sv_request *r, const char *v, bool *seen)
+{
+    if (*seen)
+        fault(r, "two Idempotency-Key headers");
+    r->idempotency_key = v;
+}
+
+/* The first language of the list that we have. */
+static void take_language(struct sv_request *r, const char *v, bool *seen)
+{
+    if (*seen)
+        return;
+    while (*v) {
+        v += strspn(v, " \t,");
+        if (strncasecmp(v, "en", 2) == 0 || strncasecmp(v, "zh", 2) == 0) {
+            r->lang = strncasecmp(v, "en", 2) == 0 ? SV_LANG_EN : SV_LANG_ZH;
+            return;
+        }
+        v += strcspn(v, ",");
+    }
+}
+
+static void take_proxy(struct sv_request *r, const char *v, bool *seen)
+{
+    (void)v;
+    (void)seen;
+    r->proxied = true;
+}
+
+static const struct {
+    const char *name;
+    void (*take)(struct sv_request *r, const char *value, bool *seen);
+} fields[] = {
+    {"Host", take_host},
+    {"Content-Length", take_length},
+    {"Transfer-Encoding", take_encoding},
+    {"KEY_TOKEN", take_token},
+    {"Content-Type", take_type},
+    {"Idempotency-Key", take_idempotency},
+    {"Accept-Language", take_language},
+    {"X-Forwarded-For", take_proxy},
+    {"Forwarded", take_proxy},
+    {"Via", take_proxy},
+};
+enum { FIELD_COUNT = sizeof(fields) / sizeof(fields[0]), FIELD_HOST = 0 };
+_Static_assert((unsigned)FIELD_COUNT <= (unsigned)SV_HEAD_FIELDS, "seen[] is too small");
+
+void sv_head_field(struct sv_request *r, const char *name, size_t name_len, const char *value, size_t value_len)
+{
+    if (!value)
+        value = "";
+    if (memchr(name, '\0', name_len) || memchr(value, '\0', value_len)) {
+        fault(r, "NUL in a header");
+        return;
+    }
+    for (unsigned i = 0; i < FIELD_COUNT; i++)
+        if (strlen(fields[i].name) == name_len && strncasecmp(fields[i].name, name, name_len) == 0) {
+            fields[i].take(r, value, &r->seen[i]);
+            r->seen[i] = true;
+            return;
+        }
+}
+
+void sv_head_end(struct sv_request *r, const char *version)
+{
+    if (r->chunked && r->length >= 0)
+        fault(r, "Content-Length with Transfer-Encoding");
+    if (!r->seen[FIELD_HOST] && strcmp(version, "HTTP/1.0") != 0)
+        fault(r, "missing Host");
+}

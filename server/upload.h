@@ -1,0 +1,24 @@
+/* A request body on its way into a private file: DIR/upload/, mode 0600, a random name, never one from
+ * the client (threats 6, 7). While it grows it is called .part-*, which the next start removes. */
+#ifndef STARVIRT_SERVER_UPLOAD_H
+#define STARVIRT_SERVER_UPLOAD_H
+
+#include "starvirt/error.h"
+
+struct sv_upload;
+
+/* Makes DIR/upload (0700) and removes what an earlier run left half done. */
+enum sv_err sv_upload_prepare(const char *dir, struct sv_error *err);
+enum sv_err sv_upload_open(const char *dir, struct sv_upload **ret, struct sv_error *err);
+/* Copies into a buffer. True when that is full: sv_upload_flush() has to come before the next byte. */
+bool sv_upload_add(struct sv_upload *u, const void *p, size_t n);
+/* Blocks on the disk, as the next one does: not for I/O threads. */
+enum sv_err sv_upload_flush(struct sv_upload *u, struct sv_error *err);
+/* On disk, with its last name. */
+enum sv_err sv_upload_finish(struct sv_upload *u, struct sv_error *err);
+const char *sv_upload_path(const struct sv_upload *u); /* of the finished file */
+int64_t sv_upload_size(const struct sv_upload *u);
+/* Removes the file unless `keep` and finished. NULL ok. */
+void sv_upload_close(struct sv_upload *u, bool keep);
+
+#endif
