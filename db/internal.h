@@ -1,0 +1,104 @@
+/* Inside db/: statements and transactions. Only files of this room include it. */
+#ifndef DB_INTERNAL_H
+#define DB_INTERNAL_H
+
+#include <sqlite3.h>
+
+#include "starvirt/db.h"
+#include "starvirt/id.h"
+#include "starvirt/mem.h"
+#include "starvirt/store.h"
+
+/* --- statement tables: each store file has one, its enum gives the index ----------------------------- */
+
+struct sv_sql_table {
+    const char *name;        /* of the store */
+    const char *const *sql;  /* indexed by the store's enum */
+    unsigned count;
+    unsigned first;          /* index of its first statement among all; set by sv_stmt_tables_init() */
+};
+#define SV_SQL_TABLE(var, label, array) struct sv_sql_table var = {.name = (label), .sql = (array), .count = sizeof(array) / sizeof((array)[0])}
+
+/* Every store's table, NULL-terminated (db/stmt.c holds the list). */
+extern struct sv_sql_table sv_sql_tenant, sv_sql_token, sv_sql_idem, sv_sql_vm, sv_sql_disk, sv_sql_nic, sv_sql_vpc, sv_sql_model,
+    sv_sql_template, sv_sql_host, sv_sql_storage, sv_sql_job, sv_sql_joblog, sv_sql_lock, sv_sql_event, sv_sql_fsck,
+    sv_sql_engine;
+extern struct sv_sql_table *const sv_sql_tables[];
+void sv_stmt_tables_init(void); /* once */
+
+/* --- a connection: one thread at a time, all statements prepared lazily and kept --------------------- */
+
+struct sv_conn {
+    sqlite3 *db;
+    sqlite3_stmt **stmt; /* one slot a statement of all tables */
+    bool read_only;
+    int last; /* extended result code of the last step */
+    int wal_pages; /* length of the write-ahead log after the last commit here */
+};
+enum sv_err sv_conn_open(const char *path, bool read_only, struct sv_conn *ret, struct sv_error *err);
+void sv_conn_close(struct sv_conn *conn);
+
+/* --- a transaction, as stores see it ------------------------------------------------------------------ */
+
+struct sv_marks;
+struct sv_effects;
+struct sv_tx {
+    struct sv_conn *conn;
+    struct sv_db *db;
+    struct sv_arena *arena;
+    int64_t now;   /* [ms UTC] */
+    bool writable; /* stores assert it before changing anything */
+    struct sv_effects *effects;   /* of the batch; NULL when reading */
+    uint64_t marks_version; /* when reading: the marks that belong to the snapshot */
+};
+
+/* --- using a statement -------------------------------------------------------------------------------- */
+
+/* The cached statement, reset and unbound; aborts when it does not prepare (a unit test prepares all). */
+sqlite3_stmt *sv_stmt(struct sv_tx *tx, const struct sv_sql_table *table, unsigned index);
+/* For SV_CLEANUP: resets, so that no cursor stays open behind a return. */
+void sv_stmt_done(sqlite3_stmt **st);
+#define SV_STMT SV_CLEANUP(sv_stmt_done) sqlite3_stmt *
+
+/* Binds from ?1 on by a format: t text (NULL -> ""), T text (NULL -> NULL), i int64, I int, d struct sv_id * ("" -> ""),
+ * D struct sv_id * ("" -> NULL), b blob (pointer, int length), n (no argument) NULL. Texts must live until the step. */
+void sv_bind(sqlite3_stmt *st, const char *fmt, ...);
+
+/* One step. Row: true in *ret_row. */
+enum sv_err sv_step(struct sv_tx *tx, sqlite3_stmt *st, bool *ret_row, struct sv_error *err);
+/* A statement without result rows; *ret_changes (may be NULL) = rows changed. Leaves it ready to be bound again.
+ * A UNIQUE or FK violation answers as SV_E_DB: the caller asks sv_is_conflict() and answers what it means. */
+enum sv_err sv_exec(struct sv_tx *tx, sqlite3_stmt *st, int *ret_changes, struct sv_error *err);
+bool sv_is_conflict(struct sv_tx *tx); /* was the last error a constraint violation? */
+
+/* Columns. */
+const char *sv_col_text(sqlite3_stmt *st, int col); /* never NULL; SQLite's memory until the next step */
+int64_t sv_col_int(sqlite3_stmt *st, int col);
+struct sv_id sv_col_id(sqlite3_stmt *st, int col);
+
+/* SV_E_DB from the connection's last error. */
+enum sv_err sv_db_failed(struct sv_tx *tx, struct sv_error *err);
+
+/* --- rank marks (db/marks.c): deep pages of the VM list cost the page --------------------------------- */
+
+/* Both are called by store_vm.c inside write closures; they take effect with the commit. */
+void sv_marks_inserted(struct sv_tx *tx, const struct sv_id *tenant, int64_t created, const struct sv_id *id);
+void sv_marks_deleted(struct sv_tx *tx, const struct sv_id *tenant, int64_t created, const struct sv_id *id);
+/* Where to begin for row `offset` of a tenant (empty = all): go on from (created, id) exclusive and skip
+ * `*ret_skip` rows. False: begin at the start and skip `offset`. Builds the marks when they are not there. */
+bool sv_marks_seek(struct sv_tx *tx, const struct sv_id *tenant, uint64_t offset, int64_t *ret_created, struct sv_id *ret_id,
+                   uint64_t *ret_skip);
+
+/* --- changes (store_job.c and store_event.c tell, db/writer.c collects and calls sv_db_on_change) ------ */
+void sv_tx_job_changed(struct sv_tx *tx, const struct sv_id *job);
+void sv_tx_events_added(struct sv_tx *tx);
+
+/* --- arguments of notes and errors in one column (db/store_joblog.c) ---------------------------------- */
+const char *sv_args_join(struct sv_tx *tx, const char *const args[SV_ERR_ARGS]);
+void sv_args_split(struct sv_tx *tx, const char *joined, const char *args[SV_ERR_ARGS]);
+
+/* --- migrations --------------------------------------------------------------------------------------- */
+extern const char *const sv_schema[]; /* one script a version, append-only; NULL-terminated (db/schema.c) */
+enum sv_err sv_migrate(struct sv_conn *conn, struct sv_error *err);
+
+#endif
