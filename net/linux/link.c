@@ -1,0 +1,192 @@
+#include "net/linux/internal.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "starvirt/text.h"
+
+struct state {
+    struct device bridge, leg;
+    int netns_fd;   /* -1 = there is none */
+    bool gateway;   /* gw0 is in the namespace, */
+    bool addressed; /* up and with the right address */
+};
+
+static void state_free(struct state *s)
+{
+    fd_closep(&s->netns_fd);
+}
+
+/* --- looking --- */
+
+struct gateway {
+    uint32_t ip, mask; /* wanted */
+    bool present, good;
+};
+
+static bool ask_address(int fd, struct ifreq *r, unsigned long request, uint32_t *ret)
+{
+    struct sockaddr_in a;
+    if (ioctl(fd, request, r) != 0)
+        return false;
+    memcpy(&a, &r->ifr_addr, sizeof(a));
+    *ret = ntohl(a.sin_addr.s_addr);
+    return true;
+}
+
+static void look_gateway(void *arg)
+{
+    struct gateway *g = arg;
+    uint32_t ip = 0, mask = 0;
+    struct ifreq r = {.ifr_name = GATEWAY_DEV};
+    SV_AUTOFD int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    g->present = fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &r) == 0;
+    g->good = g->present && (r.ifr_flags & IFF_UP) && ask_address(fd, &r, SIOCGIFADDR, &ip) &&
+              ask_address(fd, &r, SIOCGIFNETMASK, &mask) && ip == g->ip && mask == g->mask;
+}
+
+static enum sv_err look(const struct vpc *v, struct state *s, struct sv_error *err)
+{
+    enum sv_err rc = device_look(v->names.bridge, &s->bridge, err);
+    if (rc == SV_OK)
+        rc = device_look(v->names.leg, &s->leg, err);
+    if (rc != SV_OK)
+        return rc;
+    fd_closep(&s->netns_fd);
+    s->netns_fd = netns_open(v->names.netns_path);
+    struct gateway g = {.ip = v->want->base + 1, .mask = ~(uint32_t)0 << (32 - v->want->prefix)};
+    if (s->netns_fd >= 0)
+        rc = netns_call(s->netns_fd, look_gateway, &g, err);
+    s->gateway = g.present;
+    s->addressed = g.good;
+    return rc;
+}
+
+/* A device of that name which is not ours is left alone. An empty alias is ours, interrupted. */
+static enum sv_err check_owner(const struct vpc *v, const struct state *s, struct sv_error *err)
+{
+    const struct device *b = &s->bridge;
+    if (!b->index || (strcmp(b->kind, "bridge") == 0 && (!b->alias[0] || strcmp(b->alias, v->want->id.s) == 0)))
+        return SV_OK;
+    SV_AUTOFREE char *text = sv_asprintf("device %s belongs to something else", v->names.bridge);
+    return sv_fail(err, SV_E_NETWORK, SV_F_NONE, text);
+}
+
+static bool is_whole(const struct vpc *v, const struct state *s)
+{
+    return s->bridge.index && s->bridge.up && strcmp(s->bridge.alias, v->want->id.s) == 0 && s->leg.index &&
+           s->leg.up && s->leg.master == s->bridge.index && s->netns_fd >= 0 && s->addressed;
+}
+
+/* --- mending --- */
+
+/* First round: everything exists, nothing is up yet, so that no packet passes before the switches are set. */
+static enum sv_err create_missing(const struct vpc *v, const struct state *s, struct sv_error *err)
+{
+    SV_CLEANUP(sv_buf_free) struct sv_buf b = {0};
+    const struct names *n = &v->names;
+    if (!s->bridge.index)
+        sv_buf_printf(&b,
+                      "link add name %s type bridge stp_state 0 forward_delay 0 nf_call_iptables 0 "
+                      "nf_call_ip6tables 0 nf_call_arptables 0\n",
+                      n->bridge);
+    if (strcmp(s->bridge.alias, v->want->id.s) != 0)
+        sv_buf_printf(&b, "link set dev %s alias %s\n", n->bridge, v->want->id.s);
+    /* A veth pair is whole or not there; one whose other end is not in this namespace is of a lost one. */
+    if (s->leg.index && !s->gateway)
+        sv_buf_printf(&b, "link del dev %s\n", n->leg);
+    if (s->netns_fd < 0 && access(n->netns_path, F_OK) == 0)
+        sv_buf_printf(&b, "netns del %s\n", n->netns);
+    if (s->netns_fd < 0)
+        sv_buf_printf(&b, "netns add %s\n", n->netns);
+    if (!s->leg.index || !s->gateway)
+        sv_buf_printf(&b, "link add name %s type veth peer name " GATEWAY_DEV " netns %s\n", n->leg, n->netns);
+    return ip_batch(v, NULL, &b, err);
+}
+
+/* The machine neither speaks in a VPC nor listens to it: no IPv6, no answer to ARP, no source accepted. */
+static enum sv_err silence_host(const struct vpc *v, struct sv_error *err)
+{
+    const char *const devices[] = {v->names.bridge, v->names.leg};
+    for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++) {
+        const char *dev = devices[i];
+        if (!sysctl_set("ipv6", dev, "disable_ipv6", "1") || !sysctl_set("ipv4", dev, "arp_ignore", "8") ||
+            !sysctl_set("ipv4", dev, "rp_filter", "1") || !sysctl_set("ipv4", dev, "forwarding", "0"))
+            return net_errno(err, "switch off protocols of", dev);
+    }
+    return SV_OK;
+}
+
+static void silence_netns(void *arg)
+{
+    bool *ok = arg;
+    *ok = sysctl_set("ipv6", "all", "disable_ipv6", "1") && sysctl_set("ipv6", "default", "disable_ipv6", "1");
+}
+
+static enum sv_err bring_up(const struct vpc *v, struct sv_error *err)
+{
+    char gateway[SV_IP4_LEN];
+    SV_CLEANUP(sv_buf_free) struct sv_buf out = {0};
+    SV_CLEANUP(sv_buf_free) struct sv_buf in = {0};
+    sv_ip4_format(v->want->base + 1, gateway);
+    sv_buf_printf(&in, "addr flush dev " GATEWAY_DEV "\naddr add %s/%u brd + dev " GATEWAY_DEV "\n", gateway,
+                  v->want->prefix);
+    sv_buf_puts(&in, "link set dev lo up\nlink set dev " GATEWAY_DEV " up\n");
+    sv_buf_printf(&out, "link set dev %s master %s up\nlink set dev %s up\n", v->names.leg, v->names.bridge,
+                  v->names.bridge);
+    enum sv_err rc = ip_batch(v, v->names.netns, &in, err);
+    if (rc == SV_OK)
+        rc = ip_batch(v, NULL, &out, err);
+    return rc;
+}
+
+static enum sv_err mend(const struct vpc *v, struct state *s, struct sv_error *err)
+{
+    bool silent = false;
+    enum sv_err rc = create_missing(v, s, err);
+    if (rc == SV_OK)
+        rc = silence_host(v, err);
+    if (rc == SV_OK)
+        rc = look(v, s, err);
+    if (rc == SV_OK && s->netns_fd < 0)
+        rc = net_errno(err, "open", v->names.netns_path);
+    if (rc == SV_OK)
+        rc = netns_call(s->netns_fd, silence_netns, &silent, err);
+    if (rc == SV_OK && !silent)
+        rc = sv_fail(err, SV_E_NETWORK, SV_F_NONE, "IPv6 cannot be switched off in the namespace");
+    return rc == SV_OK ? bring_up(v, err) : rc;
+}
+
+enum sv_err link_ensure(const struct vpc *v, struct sv_error *err)
+{
+    SV_CLEANUP(state_free) struct state s = {.netns_fd = -1};
+    enum sv_err rc = look(v, &s, err);
+    if (rc == SV_OK)
+        rc = check_owner(v, &s, err);
+    if (rc != SV_OK || is_whole(v, &s))
+        return rc;
+    return mend(v, &s, err);
+}
+
+enum sv_err link_remove(const struct vpc *v, struct sv_error *err)
+{
+    SV_CLEANUP(state_free) struct state s = {.netns_fd = -1};
+    SV_CLEANUP(sv_buf_free) struct sv_buf b = {0};
+    enum sv_err rc = look(v, &s, err);
+    if (rc == SV_OK)
+        rc = check_owner(v, &s, err);
+    if (rc != SV_OK)
+        return rc;
+    /* The leg first: a namespace takes its devices with it only some time after it is gone. */
+    if (s.leg.index)
+        sv_buf_printf(&b, "link del dev %s\n", v->names.leg);
+    if (s.netns_fd >= 0 || access(v->names.netns_path, F_OK) == 0)
+        sv_buf_printf(&b, "netns del %s\n", v->names.netns);
+    if (s.bridge.index)
+        sv_buf_printf(&b, "link del dev %s\n", v->names.bridge);
+    return ip_batch(v, NULL, &b, err);
+}
