@@ -37,7 +37,7 @@ size_t sv_utf8_seq(const char *p, size_t n)
 size_t sv_utf8_cut(const char *s, size_t max)
 {
     size_t n = max;
-    while (n > 0 && max - n < 4 && is_tail((unsigned char)s[n]))
+    while (n > 0 && max - n < 3 && is_tail((unsigned char)s[n]))
         n--;
     /* Not UTF-8 at all: a byte is as good as another. */
     return is_tail((unsigned char)s[n]) ? max : n;
