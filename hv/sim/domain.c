@@ -1,0 +1,272 @@
+/* Definitions: kept in the compact form in which they are journaled. */
+#include "hv/sim/internal.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+
+/* An empty id is an all-zero key. */
+static struct sim_key optional_key(const struct sv_id *id)
+{
+    struct sim_key k = {0};
+
+    if (!sv_id_empty(id))
+        (void)sim_key_of(id, &k, NULL);
+    return k;
+}
+
+const struct sim_def_disk *sim_def_disks(const struct sim_def *def)
+{
+    return (const struct sim_def_disk *)(const void *)def->rest;
+}
+
+static size_t def_size(const struct sim_def *def)
+{
+    return sizeof(*def) + def->disks * sizeof(struct sim_def_disk) + def->nics * sizeof(struct sim_def_nic) +
+           def->name_len;
+}
+
+static enum sv_err check(const struct sv_hv_domain *dom, struct sv_error *err)
+{
+    if (dom->vcpus < 1 || dom->vcpus > UINT16_MAX || dom->vcpus_max > UINT16_MAX)
+        return sv_fail(err, SV_E_HYPERVISOR, SV_F_NONE, "invalid number of vCPUs");
+    if (dom->memory < 1)
+        return sv_fail(err, SV_E_HYPERVISOR, SV_F_NONE, "invalid memory size");
+    if (dom->disk_count > SV_HV_MAX_DISKS || dom->nic_count > SV_HV_MAX_NICS)
+        return sv_fail(err, SV_E_HYPERVISOR, SV_F_NONE, "too many devices");
+    return SV_OK;
+}
+
+static struct sim_def_disk compact_disk(const struct sv_hv_disk *from)
+{
+    struct sim_def_disk to = {
+        .id = optional_key(&from->id), .template_id = optional_key(&from->template_id), .size = from->size};
+
+    SV_COPY(to.target, from->target);
+    return to;
+}
+
+static struct sim_def_nic compact_nic(const struct sv_hv_nic *from)
+{
+    struct sim_def_nic to = {.id = optional_key(&from->id), .kind = (uint8_t)from->kind};
+
+    memcpy(to.mac, from->mac, sizeof(to.mac));
+    SV_COPY(to.bridge, from->bridge);
+    SV_COPY(to.tap, from->tap);
+    return to;
+}
+
+/* `old` may be NULL; an empty password keeps the old one's. */
+static struct sim_def *compact(const struct sv_hv_domain *dom, const struct sim_def *old)
+{
+    const size_t name_len = strnlen(dom->name, SV_MAX_NAME);
+    const struct sim_def head = {
+        .memory = dom->memory,
+        .memory_max = dom->memory_max > dom->memory ? dom->memory_max : dom->memory,
+        .vcpus = (uint16_t)dom->vcpus,
+        .vcpus_max = (uint16_t)(dom->vcpus_max > dom->vcpus ? dom->vcpus_max : dom->vcpus),
+        .nested = dom->nested,
+        .disks = (uint8_t)dom->disk_count,
+        .nics = (uint8_t)dom->nic_count,
+        .name_len = (uint8_t)name_len,
+    };
+    struct sim_def *def = sv_alloc(def_size(&head));
+    unsigned char *out = def->rest;
+
+    memcpy(def, &head, sizeof(head));
+    if (dom->vnc_password[0] || !old)
+        memcpy(def->vnc_password, dom->vnc_password, strnlen(dom->vnc_password, sizeof(def->vnc_password)));
+    else
+        memcpy(def->vnc_password, old->vnc_password, sizeof(def->vnc_password));
+    for (unsigned i = 0; i < dom->disk_count; i++, out += sizeof(struct sim_def_disk)) {
+        const struct sim_def_disk disk = compact_disk(&dom->disks[i]);
+        memcpy(out, &disk, sizeof(disk));
+    }
+    for (unsigned i = 0; i < dom->nic_count; i++, out += sizeof(struct sim_def_nic)) {
+        const struct sim_def_nic nic = compact_nic(&dom->nics[i]);
+        memcpy(out, &nic, sizeof(nic));
+    }
+    memcpy(out, dom->name, name_len);
+    return def;
+}
+
+static void put_def(struct sim_host *h, const struct sim_key *k, struct sim_def *def)
+{
+    struct sim_domain *d = sim_table_get(&h->domains, k);
+
+    if (!d) {
+        d = sv_alloc(sizeof(*d));
+        d->key = *k;
+        d->live.power = SV_HV_OFF;
+        sim_table_put(&h->domains, &d->key);
+    }
+    free(d->def);
+    d->def = def;
+}
+
+void sim_domain_free(void *p)
+{
+    struct sim_domain *d = p;
+
+    free(d->def);
+    free(d);
+}
+
+static void drop(struct sim_host *h, const struct sim_key *k)
+{
+    struct sim_domain *d = sim_table_take(&h->domains, k);
+
+    if (d)
+        sim_domain_free(d);
+}
+
+/* --- the journal --- */
+
+bool sim_domain_apply(struct sim_host *h, unsigned type, const struct sim_key *k, const unsigned char *p, size_t n)
+{
+    struct sim_domain *d;
+    struct sim_def head;
+
+    switch (type) {
+    case SIM_REC_DEFINE:
+        if (n < sizeof(head))
+            return false;
+        memcpy(&head, p, sizeof(head));
+        if (def_size(&head) != n)
+            return false;
+        put_def(h, k, memcpy(sv_alloc(n), p, n));
+        return true;
+    case SIM_REC_LIVE:
+        d = sim_table_get(&h->domains, k);
+        if (!d || n != sizeof(d->live))
+            return false;
+        memcpy(&d->live, p, n);
+        return d->live.power <= SV_HV_CRASHED;
+    case SIM_REC_UNDEFINE:
+        drop(h, k);
+        return true;
+    }
+    return false;
+}
+
+void sim_domain_each(struct sim_host *h, struct sim_rewrite *w)
+{
+    const struct sim_domain *d;
+
+    for (size_t pos = 0; (d = sim_table_next(&h->domains, &pos));) {
+        sim_journal_put(w, SIM_REC_DEFINE, &d->key, d->def, def_size(d->def));
+        sim_journal_put(w, SIM_REC_LIVE, &d->key, &d->live, sizeof(d->live));
+    }
+}
+
+/* --- the calls --- */
+
+static enum sv_err define(struct sim_host *h, const struct sim_key *k, const struct sv_hv_domain *dom,
+                          struct sv_error *err)
+{
+    const struct sim_domain *d = sim_table_get(&h->domains, k);
+    struct sim_def *def = compact(dom, d ? d->def : NULL);
+    const size_t n = def_size(def);
+
+    if (d && def_size(d->def) == n && memcmp(d->def, def, n) == 0) {
+        free(def);
+        return SV_OK;
+    }
+    const enum sv_err rc = sim_journal_add(&h->journal, SIM_REC_DEFINE, k, def, n, err);
+    if (rc)
+        free(def);
+    else
+        put_def(h, k, def);
+    return rc;
+}
+
+enum sv_err sim_define(struct sv_hv_host *hh, const struct sv_hv_domain *dom, const struct sv_deadline *dl,
+                       struct sv_error *err)
+{
+    struct sim_host *h = sim_host_of(hh);
+    struct sim_key k;
+    enum sv_err rc = sim_key_of(&dom->id, &k, err);
+
+    if (!rc)
+        rc = check(dom, err);
+    if (!rc)
+        rc = sim_enter(h, SIM_CALL_define, dl, err);
+    if (rc)
+        return rc;
+    rc = define(h, &k, dom, err);
+    sim_leave(h);
+    return rc;
+}
+
+enum sv_err sim_undefine(struct sv_hv_host *hh, const struct sv_id *vm, const struct sv_deadline *dl,
+                         struct sv_error *err)
+{
+    struct sim_host *h = sim_host_of(hh);
+    struct sim_key k;
+    enum sv_err rc = sim_key_of(vm, &k, err);
+
+    if (!rc)
+        rc = sim_enter(h, SIM_CALL_undefine, dl, err);
+    if (rc)
+        return rc;
+    const struct sim_domain *d = sim_table_get(&h->domains, &k);
+    if (d && sim_guest_runs(d))
+        rc = sv_fail(err, SV_E_HYPERVISOR, SV_F_NONE, "the domain is running");
+    else if (d)
+        rc = sim_journal_add(&h->journal, SIM_REC_UNDEFINE, &k, NULL, 0, err);
+    if (!rc) {
+        drop(h, &k);
+        pthread_cond_broadcast(&h->change);
+    }
+    sim_leave(h);
+    return rc;
+}
+
+static struct sv_hv_state state_of(const struct sim_domain *d)
+{
+    return (struct sv_hv_state){
+        .power = (enum sv_hv_power)d->live.power, .vcpus = d->live.vcpus, .memory = d->live.memory, .agent = d->agent};
+}
+
+enum sv_err sim_state(struct sv_hv_host *hh, const struct sv_id *vm, struct sv_hv_state *ret,
+                      const struct sv_deadline *dl, struct sv_error *err)
+{
+    struct sim_host *h = sim_host_of(hh);
+    struct sim_key k;
+    enum sv_err rc = sim_key_of(vm, &k, err);
+
+    if (!rc)
+        rc = sim_enter(h, SIM_CALL_state, dl, err);
+    if (rc)
+        return rc;
+    const struct sim_domain *d = sim_table_get(&h->domains, &k);
+    *ret = d ? state_of(d) : (struct sv_hv_state){.power = SV_HV_ABSENT};
+    sim_leave(h);
+    return SV_OK;
+}
+
+/* Rows are copied first: the callback must not run under the lock. */
+enum sv_err sim_list(struct sv_hv_host *hh,
+                     void (*row)(void *arg, const struct sv_id *vm, const char *name, const struct sv_hv_state *s),
+                     void *arg, const struct sv_deadline *dl, struct sv_error *err)
+{
+    struct listed {
+        struct sim_key key;
+        struct sv_hv_state state;
+    };
+    struct sim_host *h = sim_host_of(hh);
+    const enum sv_err rc = sim_enter(h, SIM_CALL_list, dl, err);
+    size_t n = 0;
+
+    if (rc)
+        return rc;
+    SV_AUTOFREE struct listed *all = sv_alloc((h->domains.n + 1) * sizeof(*all));
+    const struct sim_domain *d;
+    for (size_t pos = 0; (d = sim_table_next(&h->domains, &pos)); n++)
+        all[n] = (struct listed){.key = d->key, .state = state_of(d)};
+    sim_leave(h);
+    for (size_t i = 0; i < n; i++) {
+        const struct sv_id id = sim_key_id(&all[i].key);
+        row(arg, &id, id.s, &all[i].state);
+    }
+    return SV_OK;
+}

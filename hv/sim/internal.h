@@ -1,0 +1,317 @@
+/* The simulator's own contract: an in-memory cloud that behaves as hypervisors do, with a journal that
+ * outlives the process.
+ *
+ * One `struct sim_host` a host, each with its lock, tables and journal; templates are one library that
+ * every host sees, volumes are a host's own. Locks are taken in the order host, templates, driver, and
+ * never held while a callback runs or anybody waits (waits are on the host's own condition). */
+#ifndef HV_SIM_INTERNAL_H
+#define HV_SIM_INTERNAL_H
+
+#include "starvirt/hv.h"
+#include "starvirt/mem.h"
+
+#include <pthread.h>
+
+/* The calls of the driver table: what faults are named by, and the order of sim_host.fail. */
+#define SIM_CALLS(X)                                                                                                   \
+    X(info)                                                                                                            \
+    X(volume_create)                                                                                                   \
+    X(volume_delete) X(template_put) X(template_delete) X(define) X(undefine) X(start) X(destroy) X(shutdown)          \
+        X(reboot) X(reset) X(wait_power) X(wait_reboot) X(suspend) X(resume) X(set_vcpus) X(set_memory) X(state)       \
+            X(list) X(list_volumes)
+enum sim_call {
+#define SIM_CALL_ENUM(name) SIM_CALL_##name,
+    SIM_CALLS(SIM_CALL_ENUM)
+#undef SIM_CALL_ENUM
+        SIM_CALL_COUNT
+};
+
+/* --- table.c: hash table of entries that begin with their key; it does not own them --- */
+struct sim_key {
+    unsigned char b[16]; /* the id's 128 bits: 16 bytes instead of 37 */
+};
+struct sim_table {
+    struct sim_key **slots;
+    size_t cap, n;
+};
+/* HYPERVISOR for an id that is none. */
+enum sv_err sim_key_of(const struct sv_id *id, struct sim_key *ret, struct sv_error *err);
+struct sv_id sim_key_id(const struct sim_key *k);
+bool sim_key_eq(const struct sim_key *a, const struct sim_key *b);
+void *sim_table_get(const struct sim_table *t, const struct sim_key *k); /* NULL = absent */
+void sim_table_put(struct sim_table *t, struct sim_key *entry);          /* its key must be absent */
+void *sim_table_take(struct sim_table *t, const struct sim_key *k);      /* out of the table; NULL = absent */
+/* Next entry at or after *pos, which starts at 0; NULL at the end. */
+void *sim_table_next(const struct sim_table *t, size_t *pos);
+void sim_table_free(struct sim_table *t, void (*entry)(void *e));
+
+/* --- journal.c: append-only records, one write(2) each. All NULL-dir journals keep nothing. --- */
+struct sim_journal {
+    int fd;     /* -1 = memory only */
+    char *path; /* NULL = memory only */
+    uint64_t bytes, records;
+};
+/* One replayed record; false = this program cannot have written it. */
+typedef bool (*sim_apply)(void *arg, unsigned type, const struct sim_key *k, const unsigned char *p, size_t n);
+/* Opens or makes DIR/sim/NAME.journal, takes its lock, replays it, cuts a torn last record. STORAGE
+ * when it is damaged elsewhere, SYSTEM when another process has it. */
+enum sv_err sim_journal_open(struct sim_journal *j, const char *data_dir, const char *name, sim_apply apply, void *arg,
+                             struct sv_error *err);
+/* STORAGE, STORAGE_FULL: nothing was appended. */
+enum sv_err sim_journal_add(struct sim_journal *j, unsigned type, const struct sim_key *k, const void *p, size_t n,
+                            struct sv_error *err);
+/* True when dead records outweigh `live` ones by far. */
+bool sim_journal_bloated(const struct sim_journal *j, size_t live, bool at_open);
+/* New file of what `each` writes with sim_journal_put, then renamed over the old one. */
+struct sim_rewrite;
+void sim_journal_put(struct sim_rewrite *w, unsigned type, const struct sim_key *k, const void *p, size_t n);
+enum sv_err sim_journal_rewrite(struct sim_journal *j, void (*each)(void *arg, struct sim_rewrite *w), void *arg,
+                                struct sv_error *err);
+void sim_journal_close(struct sim_journal *j);
+
+/* --- what a host holds --- */
+enum { SIM_REC_DEFINE = 1, SIM_REC_LIVE, SIM_REC_UNDEFINE, SIM_REC_VOLUME, SIM_REC_DROP };
+
+enum {
+    SIM_AGENT_OFF = 1, /* agent=<vm>:0 */
+    SIM_AGENT_ON = 2,  /* agent=<vm>:1 */
+    SIM_STOPPING = 4,  /* a guest that is on its way down */
+    SIM_REBOOTING = 8, /* or down and up again */
+};
+/* Journaled as it is; all fields of it count, no padding. */
+struct sim_live {
+    int64_t memory, memory_max; /* of the running guest [bytes] */
+    uint16_t vcpus, vcpus_max;
+    uint16_t boots, boots_asked; /* reboots seen; the count when reboot() was last asked */
+    uint8_t power, flags;
+    uint8_t reserved[6];
+};
+_Static_assert(sizeof(struct sim_live) == 32, "journal format");
+
+/* The persistent definition, compact: head, disks, nics, name. Journaled as it is. */
+struct sim_def_disk {
+    struct sim_key id, template_id;
+    int64_t size;
+    char target[8];
+};
+struct sim_def_nic {
+    struct sim_key id;
+    unsigned char mac[6];
+    uint8_t kind, reserved;
+    char bridge[16], tap[16];
+};
+struct sim_def {
+    int64_t memory, memory_max;
+    uint16_t vcpus, vcpus_max;
+    uint8_t nested, disks, nics, name_len;
+    char vnc_password[SV_MAX_VNC_PASSWORD];
+    unsigned char rest[];
+};
+enum {
+    SIM_DEF_MAX = sizeof(struct sim_def) + SV_HV_MAX_DISKS * sizeof(struct sim_def_disk) +
+                  SV_HV_MAX_NICS * sizeof(struct sim_def_nic) + SV_MAX_NAME,
+};
+
+struct sim_domain {
+    struct sim_key key;
+    struct sim_def *def;
+    struct sim_live live;
+    uint32_t epoch; /* of the current boot: timers of an older one are void */
+    uint16_t def_len;
+    bool agent; /* up */
+};
+
+struct sim_volume { /* or a template */
+    struct sim_key key;
+    struct sim_key template_id;
+    int64_t size;         /* [bytes] */
+    int64_t virtual_size; /* template: of its image */
+};
+
+/* --- uri.c --- */
+struct sim_conf {
+    unsigned hosts, seed;
+    int64_t delay_us, jitter_us, boot_us, stop_us;
+    int64_t vcpus, memory, storage; /* of each host; storage 0 = the default */
+    bool agent, acpi, control;
+    double fail[SIM_CALL_COUNT];
+    bool hang[SV_MAX_HOSTS];
+};
+/* CONFIG naming the key at fault. */
+enum sv_err sim_conf_parse(const char *uri, struct sim_conf *ret, struct sv_error *err);
+/* "20ms", "1s", "500us"; a bare number is [ms]. */
+bool sim_parse_time(const char *s, int64_t *ret_us);
+/* "start:0.01" into fail[]. */
+enum sv_err sim_parse_fail(const char *s, double fail[SIM_CALL_COUNT], struct sv_error *err);
+const char *sim_call_name(enum sim_call call);
+
+/* --- driver.c: the thread that delivers events and runs the guests' own time --- */
+enum sim_timer_kind {
+    SIM_TIMER_AGENT,  /* booted: the agent comes up */
+    SIM_TIMER_STOP,   /* the guest has shut down */
+    SIM_TIMER_REBOOT, /* the guest is down and up again */
+    SIM_TIMER_HANG,   /* a hung host is given up */
+};
+struct sim_host;
+struct sim_timer {
+    int64_t due_us;
+    struct sim_host *host;
+    struct sim_key vm;
+    uint32_t epoch;
+    enum sim_timer_kind kind;
+};
+struct sim_driver {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    struct sim_event *head, **tail;
+    struct sim_timer *heap;
+    size_t timers, cap;
+    bool started, stop;
+    struct sv_hv_events ev;
+};
+void sim_driver_init(struct sim_driver *d, const struct sv_hv_events *ev);
+enum sv_err sim_driver_start(struct sim_driver *d, struct sv_error *err);
+void sim_driver_stop(struct sim_driver *d); /* joins the thread */
+void sim_driver_free(struct sim_driver *d); /* undelivered events are dropped */
+/* Queue an event; called under the host's lock, so that order of events is order of changes. Those of
+ * domains are lost while the host is not connected, as a real connection loses them. */
+void sim_tell_host(struct sim_host *h, bool connected, const char *why);
+void sim_tell_power(struct sim_host *h, const struct sim_domain *d);
+void sim_tell_agent(struct sim_host *h, const struct sim_domain *d);
+void sim_timer_add(struct sim_host *h, enum sim_timer_kind kind, const struct sim_key *vm, uint32_t epoch,
+                   int64_t in_us);
+
+/* --- hosts --- */
+struct sim_templates {
+    pthread_mutex_t lock;
+    struct sim_table table;
+    struct sim_journal journal;
+};
+struct sim {
+    struct sv_hv base;
+    struct sim_conf conf;
+    struct sim_driver driver;
+    struct sim_templates templates;
+    struct sim_watch *watch; /* control files; NULL = none */
+    int64_t call_limit_ms;
+    unsigned slots; /* calls under way at a time on one host */
+};
+struct sim_host {
+    struct sv_hv_host base;
+    struct sim *sim;
+    pthread_mutex_t lock;
+    pthread_cond_t gate;   /* hang, down, a free slot, the end */
+    pthread_cond_t change; /* power, reboots, the end */
+    struct sim_table domains, volumes;
+    struct sim_journal journal;
+    int64_t storage_used;
+    uint64_t random;
+    int64_t delay_us, jitter_us;
+    double fail[SIM_CALL_COUNT];
+    unsigned active, slot_waiters; /* calls under way; calls that wait for a slot */
+    unsigned inside;               /* threads that wait in here */
+    uint32_t hang_epoch;
+    bool hung, given_up, cut, closing;
+};
+
+/* --- call.c: what a call goes through before it takes effect --- */
+/* Slot, delay, hang, faults. On SV_OK the host is locked and sim_leave must follow. */
+enum sv_err sim_enter(struct sim_host *h, enum sim_call call, const struct sv_deadline *d, struct sv_error *err);
+void sim_leave(struct sim_host *h);
+/* HYPERVISOR with the probability fail= gives the call. */
+enum sv_err sim_fault(struct sim_host *h, enum sim_call call, struct sv_error *err);
+bool sim_answers(const struct sim_host *h); /* neither hung nor lost */
+/* Waits for some change on the locked host; HOST_DOWN, JOB_CANCELLED, JOB_DEADLINE with `what`. */
+enum sv_err sim_wait(struct sim_host *h, const struct sv_deadline *d, const char *what, struct sv_error *err);
+/* connected := neither cut nor given up; tells of a change. Under the host's lock. */
+void sim_link(struct sim_host *h, const char *why);
+void sim_hang(struct sim_host *h, bool hung);
+/* A host dies with its waiters let go; afterwards nobody is in it. */
+void sim_host_drain(struct sim_host *h);
+void sim_cond_init(pthread_cond_t *c); /* on the monotonic clock */
+
+/* --- domain.c: definitions --- */
+bool sim_domain_apply(struct sim_host *h, unsigned type, const struct sim_key *k, const unsigned char *p, size_t n);
+void sim_domain_each(struct sim_host *h, struct sim_rewrite *w);
+void sim_domain_free(void *d);
+enum sv_err sim_define(struct sv_hv_host *h, const struct sv_hv_domain *dom, const struct sv_deadline *d,
+                       struct sv_error *err);
+enum sv_err sim_undefine(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d,
+                         struct sv_error *err);
+enum sv_err sim_state(struct sv_hv_host *h, const struct sv_id *vm, struct sv_hv_state *ret,
+                      const struct sv_deadline *d, struct sv_error *err);
+enum sv_err sim_list(struct sv_hv_host *h,
+                     void (*row)(void *arg, const struct sv_id *vm, const char *name, const struct sv_hv_state *s),
+                     void *arg, const struct sv_deadline *d, struct sv_error *err);
+const struct sim_def_disk *sim_def_disks(const struct sim_def *def);
+
+/* --- guest.c: what happens to a guest. All under the host's lock. --- */
+/* Journals `next` and makes it so, with its events and timers. */
+enum sv_err sim_guest_become(struct sim_host *h, struct sim_domain *d, const struct sim_live *next,
+                             struct sv_error *err);
+void sim_guest_revive(struct sim_host *h, struct sim_domain *d); /* after a replay: agent and timers */
+/* Sets the timer of what a guest was asked to do and has not done yet. */
+void sim_guest_go_on(struct sim_host *h, const struct sim_domain *d);
+void sim_guest_timer(struct sim_host *h, const struct sim_timer *t);
+enum sv_err sim_guest_off(struct sim_host *h, struct sim_domain *d, enum sv_hv_power how, struct sv_error *err);
+enum sv_err sim_guest_agent(struct sim_host *h, struct sim_domain *d, bool on, struct sv_error *err);
+bool sim_guest_runs(const struct sim_domain *d);
+
+/* --- power.c: the calls that change or await power --- */
+enum sv_err sim_start(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d, struct sv_error *err);
+enum sv_err sim_destroy(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d,
+                        struct sv_error *err);
+enum sv_err sim_shutdown(struct sv_hv_host *h, const struct sv_id *vm, bool *ret_by_agent, const struct sv_deadline *d,
+                         struct sv_error *err);
+enum sv_err sim_reboot(struct sv_hv_host *h, const struct sv_id *vm, bool *ret_by_agent, const struct sv_deadline *d,
+                       struct sv_error *err);
+enum sv_err sim_reset(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d, struct sv_error *err);
+enum sv_err sim_wait_power(struct sv_hv_host *h, const struct sv_id *vm, enum sv_hv_power want,
+                           const struct sv_deadline *d, struct sv_error *err);
+enum sv_err sim_wait_reboot(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d,
+                            struct sv_error *err);
+enum sv_err sim_suspend(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d,
+                        struct sv_error *err);
+enum sv_err sim_resume(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d, struct sv_error *err);
+enum sv_err sim_set_vcpus(struct sv_hv_host *h, const struct sv_id *vm, int64_t vcpus, const struct sv_deadline *d,
+                          struct sv_error *err);
+enum sv_err sim_set_memory(struct sv_hv_host *h, const struct sv_id *vm, int64_t bytes, const struct sv_deadline *d,
+                           struct sv_error *err);
+
+/* --- storage.c: volumes and templates --- */
+bool sim_volume_apply(struct sim_host *h, unsigned type, const struct sim_key *k, const unsigned char *p, size_t n);
+void sim_volume_each(struct sim_host *h, struct sim_rewrite *w);
+enum sv_err sim_templates_open(struct sim *s, const char *data_dir, struct sv_error *err);
+void sim_templates_close(struct sim *s);
+/* STORAGE naming what is missing; what a hypervisor says when a guest's image is not there. */
+enum sv_err sim_volumes_there(struct sim_host *h, const struct sim_domain *d, struct sv_error *err);
+enum sv_err sim_volume_create(struct sv_hv_host *h, const struct sv_hv_disk *disk, const struct sv_deadline *d,
+                              struct sv_error *err);
+enum sv_err sim_volume_delete(struct sv_hv_host *h, const struct sv_id *disk, const struct sv_deadline *d,
+                              struct sv_error *err);
+enum sv_err sim_template_put(struct sv_hv_host *h, const struct sv_id *tmpl, const char *path, const char *format,
+                             int64_t *ret_size, int64_t *ret_virtual, sv_hv_progress progress, void *arg,
+                             const struct sv_deadline *d, struct sv_error *err);
+enum sv_err sim_template_delete(struct sv_hv_host *h, const struct sv_id *tmpl, const struct sv_deadline *d,
+                                struct sv_error *err);
+enum sv_err sim_list_volumes(struct sv_hv_host *h,
+                             void (*row)(void *arg, const struct sv_id *volume, bool is_template, int64_t bytes),
+                             void *arg, const struct sv_deadline *d, struct sv_error *err);
+
+/* --- control.c --- */
+enum sv_err sim_control(struct sv_hv_host *h, const char *command, struct sv_error *err);
+/* Executes and unlinks the files of DIR/sim/control, each "host:command". */
+enum sv_err sim_watch_start(struct sim *s, const char *data_dir, struct sv_error *err);
+void sim_watch_stop(struct sim *s);
+
+static inline struct sim_host *sim_host_of(struct sv_hv_host *h)
+{
+    return (struct sim_host *)(void *)h;
+}
+static inline struct sim *sim_of(struct sv_hv *hv)
+{
+    return (struct sim *)(void *)hv;
+}
+
+#endif

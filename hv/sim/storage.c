@@ -1,0 +1,321 @@
+/* Volumes of a host and the template library of all: sizes and names, no bytes. */
+#include "hv/sim/internal.h"
+
+#include <stdlib.h>
+
+/* Journaled as it is, behind the key. */
+struct image_record {
+    struct sim_key template_id;
+    int64_t size, virtual_size;
+};
+
+static bool key_empty(const struct sim_key *k)
+{
+    static const struct sim_key none;
+    return sim_key_eq(k, &none);
+}
+
+static struct sim_volume *image_new(const struct sim_key *k, const struct image_record *r)
+{
+    struct sim_volume *v = sv_alloc(sizeof(*v));
+
+    *v =
+        (struct sim_volume){.key = *k, .template_id = r->template_id, .size = r->size, .virtual_size = r->virtual_size};
+    return v;
+}
+
+static struct image_record record_of(const struct sim_volume *v)
+{
+    return (struct image_record){.template_id = v->template_id, .size = v->size, .virtual_size = v->virtual_size};
+}
+
+static void table_each(const struct sim_table *t, struct sim_rewrite *w)
+{
+    const struct sim_volume *v;
+
+    for (size_t pos = 0; (v = sim_table_next(t, &pos));) {
+        const struct image_record r = record_of(v);
+        sim_journal_put(w, SIM_REC_VOLUME, &v->key, &r, sizeof(r));
+    }
+}
+
+/* Replays one record onto `t`; *ret_delta is what it did to the space used. */
+static bool table_apply(struct sim_table *t, unsigned type, const struct sim_key *k, const unsigned char *p, size_t n,
+                        int64_t *ret_delta)
+{
+    struct sim_volume *v = sim_table_get(t, k);
+    struct image_record r;
+
+    if (type == SIM_REC_DROP) {
+        *ret_delta = v ? -v->size : 0;
+        free(sim_table_take(t, k));
+        return true;
+    }
+    if (type != SIM_REC_VOLUME || n != sizeof(r) || v)
+        return false;
+    memcpy(&r, p, sizeof(r));
+    v = image_new(k, &r);
+    sim_table_put(t, &v->key);
+    *ret_delta = v->size;
+    return true;
+}
+
+bool sim_volume_apply(struct sim_host *h, unsigned type, const struct sim_key *k, const unsigned char *p, size_t n)
+{
+    int64_t delta;
+
+    if (!table_apply(&h->volumes, type, k, p, n, &delta))
+        return false;
+    h->storage_used += delta;
+    return true;
+}
+
+void sim_volume_each(struct sim_host *h, struct sim_rewrite *w)
+{
+    table_each(&h->volumes, w);
+}
+
+/* --- volumes --- */
+
+static bool template_there(struct sim *s, const struct sim_key *k)
+{
+    pthread_mutex_lock(&s->templates.lock);
+    const bool there = sim_table_get(&s->templates.table, k) != NULL;
+    pthread_mutex_unlock(&s->templates.lock);
+    return there;
+}
+
+static enum sv_err missing(const char *what, const struct sim_key *k, struct sv_error *err)
+{
+    SV_AUTOFREE char *text = sv_asprintf("there is no %s %s", what, sim_key_id(k).s);
+    return sv_fail(err, SV_E_STORAGE, SV_F_NONE, text);
+}
+
+enum sv_err sim_volumes_there(struct sim_host *h, const struct sim_domain *d, struct sv_error *err)
+{
+    const struct sim_def_disk *disks = sim_def_disks(d->def);
+
+    for (unsigned i = 0; i < d->def->disks; i++) {
+        const struct sim_volume *v = sim_table_get(&h->volumes, &disks[i].id);
+        if (!v)
+            return missing("volume", &disks[i].id, err);
+        if (!key_empty(&v->template_id) && !template_there(h->sim, &v->template_id))
+            return missing("backing template", &v->template_id, err);
+    }
+    return SV_OK;
+}
+
+static enum sv_err create(struct sim_host *h, const struct sim_key *k, const struct image_record *r,
+                          struct sv_error *err)
+{
+    if (sim_table_get(&h->volumes, k))
+        return SV_OK;
+    if (!key_empty(&r->template_id) && !template_there(h->sim, &r->template_id))
+        return missing("template", &r->template_id, err);
+    if (r->size > h->sim->conf.storage - h->storage_used)
+        return sv_fail(err, SV_E_STORAGE_FULL, SV_F_NONE);
+    const enum sv_err rc = sim_journal_add(&h->journal, SIM_REC_VOLUME, k, r, sizeof(*r), err);
+    if (rc)
+        return rc;
+    struct sim_volume *v = image_new(k, r);
+    sim_table_put(&h->volumes, &v->key);
+    h->storage_used += v->size;
+    return SV_OK;
+}
+
+enum sv_err sim_volume_create(struct sv_hv_host *hh, const struct sv_hv_disk *disk, const struct sv_deadline *dl,
+                              struct sv_error *err)
+{
+    struct sim_host *h = sim_host_of(hh);
+    struct image_record r = {.size = disk->size, .virtual_size = disk->size};
+    struct sim_key k;
+    enum sv_err rc = sim_key_of(&disk->id, &k, err);
+
+    if (!rc && !sv_id_empty(&disk->template_id))
+        rc = sim_key_of(&disk->template_id, &r.template_id, err);
+    if (!rc && disk->size < 1)
+        rc = sv_fail(err, SV_E_STORAGE, SV_F_NONE, "invalid volume size");
+    if (!rc)
+        rc = sim_enter(h, SIM_CALL_volume_create, dl, err);
+    if (rc)
+        return rc;
+    rc = create(h, &k, &r, err);
+    sim_leave(h);
+    return rc;
+}
+
+enum sv_err sim_volume_delete(struct sv_hv_host *hh, const struct sv_id *disk, const struct sv_deadline *dl,
+                              struct sv_error *err)
+{
+    struct sim_host *h = sim_host_of(hh);
+    struct sim_key k;
+    enum sv_err rc = sim_key_of(disk, &k, err);
+
+    if (!rc)
+        rc = sim_enter(h, SIM_CALL_volume_delete, dl, err);
+    if (rc)
+        return rc;
+    if (sim_table_get(&h->volumes, &k)) {
+        rc = sim_journal_add(&h->journal, SIM_REC_DROP, &k, NULL, 0, err);
+        if (!rc)
+            (void)sim_volume_apply(h, SIM_REC_DROP, &k, NULL, 0);
+    }
+    sim_leave(h);
+    return rc;
+}
+
+/* --- templates --- */
+
+static bool template_apply(void *arg, unsigned type, const struct sim_key *k, const unsigned char *p, size_t n)
+{
+    struct sim_templates *t = arg;
+    int64_t delta;
+
+    return table_apply(&t->table, type, k, p, n, &delta);
+}
+
+static void template_each(void *arg, struct sim_rewrite *w)
+{
+    const struct sim_templates *t = arg;
+
+    table_each(&t->table, w);
+}
+
+enum sv_err sim_templates_open(struct sim *s, const char *data_dir, struct sv_error *err)
+{
+    struct sim_templates *t = &s->templates;
+    const enum sv_err rc = sim_journal_open(&t->journal, data_dir, "templates", template_apply, t, err);
+
+    if (rc || !sim_journal_bloated(&t->journal, t->table.n, true))
+        return rc;
+    return sim_journal_rewrite(&t->journal, template_each, t, err);
+}
+
+void sim_templates_close(struct sim *s)
+{
+    sim_journal_close(&s->templates.journal);
+    sim_table_free(&s->templates.table, free);
+}
+
+/* True with its figures when the template is there. */
+static bool template_get(struct sim *s, const struct sim_key *k, struct image_record *ret)
+{
+    pthread_mutex_lock(&s->templates.lock);
+    const struct sim_volume *v = sim_table_get(&s->templates.table, k);
+    if (v)
+        *ret = record_of(v);
+    pthread_mutex_unlock(&s->templates.lock);
+    return v != NULL;
+}
+
+static enum sv_err template_add(struct sim *s, const struct sim_key *k, const struct image_record *r,
+                                struct sv_error *err)
+{
+    struct sim_templates *t = &s->templates;
+    enum sv_err rc = SV_OK;
+
+    pthread_mutex_lock(&t->lock);
+    if (!sim_table_get(&t->table, k)) {
+        rc = sim_journal_add(&t->journal, SIM_REC_VOLUME, k, r, sizeof(*r), err);
+        if (!rc)
+            (void)template_apply(t, SIM_REC_VOLUME, k, (const unsigned char *)r, sizeof(*r));
+    }
+    pthread_mutex_unlock(&t->lock);
+    return rc;
+}
+
+enum sv_err sim_template_put(struct sv_hv_host *hh, const struct sv_id *tmpl, const char *path, const char *format,
+                             int64_t *ret_size, int64_t *ret_virtual, sv_hv_progress progress, void *arg,
+                             const struct sv_deadline *dl, struct sv_error *err)
+{
+    struct sim_host *h = sim_host_of(hh);
+    struct image_record r = {0};
+    struct sv_image image;
+    struct sim_key k;
+    enum sv_err rc = sim_key_of(tmpl, &k, err);
+
+    if (!rc)
+        rc = sim_enter(h, SIM_CALL_template_put, dl, err);
+    if (rc)
+        return rc;
+    sim_leave(h); /* the image is read without the lock */
+    if (!template_get(h->sim, &k, &r)) {
+        rc = sv_image_check(path, format, &image, err);
+        if (rc)
+            return rc;
+        r.size = image.size;
+        r.virtual_size = image.virtual_size;
+        rc = template_add(h->sim, &k, &r, err);
+        if (rc)
+            return rc;
+    }
+    if (progress)
+        progress(arg, r.size, r.size);
+    *ret_size = r.size;
+    *ret_virtual = r.virtual_size;
+    return SV_OK;
+}
+
+enum sv_err sim_template_delete(struct sv_hv_host *hh, const struct sv_id *tmpl, const struct sv_deadline *dl,
+                                struct sv_error *err)
+{
+    struct sim_host *h = sim_host_of(hh);
+    struct sim_templates *t = &h->sim->templates;
+    struct sim_key k;
+    enum sv_err rc = sim_key_of(tmpl, &k, err);
+
+    if (!rc)
+        rc = sim_enter(h, SIM_CALL_template_delete, dl, err);
+    if (rc)
+        return rc;
+    pthread_mutex_lock(&t->lock);
+    if (sim_table_get(&t->table, &k)) {
+        rc = sim_journal_add(&t->journal, SIM_REC_DROP, &k, NULL, 0, err);
+        if (!rc)
+            (void)template_apply(t, SIM_REC_DROP, &k, NULL, 0);
+    }
+    pthread_mutex_unlock(&t->lock);
+    sim_leave(h);
+    return rc;
+}
+
+/* --- both --- */
+
+struct listed {
+    struct sim_key key;
+    bool is_template;
+    int64_t bytes;
+};
+
+static size_t copy_rows(const struct sim_table *t, bool is_template, struct listed *out)
+{
+    const struct sim_volume *v;
+    size_t n = 0;
+
+    for (size_t pos = 0; (v = sim_table_next(t, &pos)); n++)
+        out[n] = (struct listed){.key = v->key, .is_template = is_template, .bytes = v->size};
+    return n;
+}
+
+enum sv_err sim_list_volumes(struct sv_hv_host *hh,
+                             void (*row)(void *arg, const struct sv_id *volume, bool is_template, int64_t bytes),
+                             void *arg, const struct sv_deadline *dl, struct sv_error *err)
+{
+    struct sim_host *h = sim_host_of(hh);
+    struct sim_templates *t = &h->sim->templates;
+    const enum sv_err rc = sim_enter(h, SIM_CALL_list_volumes, dl, err);
+
+    if (rc)
+        return rc;
+    pthread_mutex_lock(&t->lock);
+    SV_AUTOFREE struct listed *all = sv_alloc((h->volumes.n + t->table.n + 1) * sizeof(*all));
+    size_t n = copy_rows(&h->volumes, false, all);
+    n += copy_rows(&t->table, true, all + n);
+    pthread_mutex_unlock(&t->lock);
+    sim_leave(h);
+    for (size_t i = 0; i < n; i++) {
+        const struct sv_id id = sim_key_id(&all[i].key);
+        row(arg, &id, all[i].is_template, all[i].bytes);
+    }
+    return SV_OK;
+}

@@ -1,0 +1,307 @@
+/* The simulator's journal: what the hypervisor remembers when the server dies at any moment. */
+#include "tests/unit/sim.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+static char dir[] = SIM_DIR;
+static char journal[128];
+
+static void fresh_dir(void)
+{
+    SV_COPY(dir, SIM_DIR);
+    CHECK(mkdtemp(dir));
+    snprintf(journal, sizeof(journal), "%s/sim/host1.journal", dir);
+}
+
+static struct sv_hv *reopen(const char *uri)
+{
+    struct sv_hv *hv = sim_open_with(uri, dir, 0);
+    expect_event("host1 host - 1");
+    return hv;
+}
+
+static off_t journal_size(void)
+{
+    struct stat st;
+    CHECK_INT(stat(journal, &st), 0);
+    return st.st_size;
+}
+
+struct tally {
+    unsigned n, running;
+};
+static void tally_row(void *arg, const struct sv_id *vm, const char *name, const struct sv_hv_state *s)
+{
+    struct tally *t = arg;
+    (void)vm;
+    (void)name;
+    t->n++;
+    t->running += s->power == SV_HV_RUNNING;
+}
+
+static struct tally tally_of(struct sv_hv *hv)
+{
+    struct tally t = {0};
+    OK(SV_HV_CALL(sv_hv_host_at(hv, 0), list, tally_row, &t, NULL));
+    return t;
+}
+
+static void start_vm(struct sv_hv *hv, unsigned n)
+{
+    const struct sv_id id = vm_id(n);
+    make_vm(sv_hv_host_at(hv, 0), n);
+    OK(SV_HV_CALL(sv_hv_host_at(hv, 0), start, &id, NULL));
+}
+
+static void everything_is_replayed(void)
+{
+    fresh_dir();
+    struct sv_hv *hv = reopen("sim://?stop=1s");
+    struct sv_hv_host *h = sv_hv_host_at(hv, 0);
+    struct sv_id id = vm_id(1);
+    struct sv_hv_info info;
+    bool by_agent;
+
+    for (unsigned i = 1; i <= 5; i++)
+        start_vm(hv, i);
+    OK(SV_HV_CALL(h, set_vcpus, &id, 3, NULL));
+    id = vm_id(2);
+    OK(SV_HV_CALL(h, suspend, &id, NULL));
+    id = vm_id(3);
+    OK(SV_HV_CALL(h, destroy, &id, NULL));
+    OK(SV_HV_CALL(h, undefine, &id, NULL));
+    const struct sv_id gone = disk_id(3);
+    OK(SV_HV_CALL(h, volume_delete, &gone, NULL));
+    id = vm_id(4);
+    OK(SV_HV_CALL(h, shutdown, &id, &by_agent, NULL));
+    id = vm_id(5);
+    OK(SV_HV_CALL(h, reboot, &id, &by_agent, NULL));
+    sv_hv_close(hv);
+
+    hv = reopen("sim://?stop=20ms");
+    h = sv_hv_host_at(hv, 0);
+    CHECK_INT(state_of(h, 1).power, SV_HV_RUNNING);
+    CHECK_INT(state_of(h, 1).vcpus, 3);
+    CHECK(state_of(h, 1).agent);
+    CHECK_INT(state_of(h, 2).power, SV_HV_PAUSED);
+    CHECK_INT(state_of(h, 3).power, SV_HV_ABSENT);
+    OK(SV_HV_CALL(h, info, &info, NULL));
+    CHECK_INT(info.storage_used, 4 * SV_GIB);
+    /* What guests were asked to do while the server died they still do. */
+    const struct sv_deadline soon = sv_deadline_within(NULL, SIM_WAIT_S * 1000);
+    id = vm_id(4);
+    OK(SV_HV_CALL(h, wait_power, &id, SV_HV_OFF, &soon));
+    id = vm_id(5);
+    OK(SV_HV_CALL(h, wait_reboot, &id, &soon));
+    sv_hv_close(hv);
+    sim_dir_remove(dir);
+}
+
+static void an_empty_password_keeps_the_old_one(void)
+{
+    fresh_dir();
+    struct sv_hv *hv = reopen("sim://");
+    struct sv_hv_host *h = sv_hv_host_at(hv, 0);
+    struct sv_hv_domain dom = vm_def(1);
+
+    SV_COPY(dom.vnc_password, "secret78");
+    OK(SV_HV_CALL(h, define, &dom, NULL));
+    const off_t before = journal_size();
+    dom.vnc_password[0] = '\0';
+    OK(SV_HV_CALL(h, define, &dom, NULL)); /* changes nothing: not a byte is written */
+    CHECK_INT(journal_size(), before);
+    SV_COPY(dom.vnc_password, "other");
+    OK(SV_HV_CALL(h, define, &dom, NULL));
+    CHECK(journal_size() > before);
+    struct stat st;
+    CHECK_INT(stat(journal, &st), 0);
+    CHECK_INT(st.st_mode & 0777, 0600);
+    sv_hv_close(hv);
+    sim_dir_remove(dir);
+}
+
+static void one_process_at_a_time(void)
+{
+    fresh_dir();
+    struct sv_hv *hv = reopen("sim://"), *second = NULL;
+    const struct sv_hv_options opt = {.data_dir = dir};
+    struct sv_error err = {0};
+
+    CHECK_INT(sv_hv_open("sim://", &opt, NULL, &second, &err), SV_E_SYSTEM);
+    CHECK(!second);
+    sv_hv_close(hv);
+    hv = reopen("sim://");
+    sv_hv_close(hv);
+    sim_dir_remove(dir);
+}
+
+/* The last record is cut off at every length, and every time the state before it comes back. */
+static void a_torn_record_is_cut(void)
+{
+    fresh_dir();
+    struct sv_hv *hv = reopen("sim://");
+    start_vm(hv, 1);
+    const off_t sound = journal_size();
+    const struct sv_hv_domain dom = vm_def(2);
+    OK(SV_HV_CALL(sv_hv_host_at(hv, 0), define, &dom, NULL));
+    const off_t whole = journal_size();
+    sv_hv_close(hv);
+
+    sv_log_level(SV_LOG_ERROR);
+    for (off_t size = whole - 1; size >= sound; size -= size - sound > 8 ? 7 : 1) {
+        CHECK_INT(truncate(journal, size), 0);
+        hv = reopen("sim://");
+        CHECK_INT(journal_size(), sound);
+        CHECK_INT(tally_of(hv).n, 1);
+        CHECK_INT(tally_of(hv).running, 1);
+        OK(SV_HV_CALL(sv_hv_host_at(hv, 0), define, &dom, NULL));
+        CHECK_INT(journal_size(), whole);
+        sv_hv_close(hv);
+    }
+    CHECK_INT(truncate(journal, 3), 0); /* not even the head was written */
+    hv = reopen("sim://");
+    CHECK_INT(tally_of(hv).n, 0);
+    sv_hv_close(hv);
+    sv_log_level(SV_LOG_INFO);
+    sim_dir_remove(dir);
+}
+
+static void damage_elsewhere_is_not_hidden(void)
+{
+    fresh_dir();
+    struct sv_hv *hv = reopen("sim://");
+    for (unsigned i = 0; i < 100; i++)
+        start_vm(hv, i);
+    sv_hv_close(hv);
+
+    const int fd = open(journal, O_RDWR | O_CLOEXEC);
+    CHECK(fd >= 0);
+    char byte;
+    CHECK_INT(pread(fd, &byte, 1, 1000), 1);
+    byte ^= 1;
+    CHECK_INT(pwrite(fd, &byte, 1, 1000), 1);
+    close(fd);
+    const struct sv_hv_options opt = {.data_dir = dir};
+    struct sv_error err = {0};
+    hv = NULL;
+    CHECK_INT(sv_hv_open("sim://", &opt, NULL, &hv, &err), SV_E_STORAGE);
+    CHECK(strstr(err.arg[0], "damaged"));
+    CHECK(!hv);
+    sim_dir_remove(dir);
+}
+
+/* The child starts VM after VM and says so; killed at any moment, what it said is true. */
+static void child(int out)
+{
+    struct sv_hv *hv = sim_open_with("sim://", dir, 0);
+
+    for (unsigned i = 0;; i++) {
+        start_vm(hv, i);
+        if (write(out, "+", 1) != 1)
+            _exit(1);
+    }
+}
+
+static unsigned kill_after(unsigned acks)
+{
+    int fds[2], status;
+    unsigned said = 0;
+    char c;
+
+    CHECK_INT(pipe(fds), 0);
+    const pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        close(fds[0]);
+        child(fds[1]);
+    }
+    close(fds[1]);
+    while (said < acks && read(fds[0], &c, 1) == 1)
+        said++;
+    CHECK_INT(kill(pid, SIGKILL), 0);
+    while (read(fds[0], &c, 1) == 1)
+        said++;
+    close(fds[0]);
+    CHECK_INT(waitpid(pid, &status, 0), pid);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    return said;
+}
+
+static void a_killed_server_loses_nothing(void)
+{
+    for (unsigned round = 0; round < 12; round++) {
+        fresh_dir();
+        const unsigned said = kill_after(1 + round * round * 3);
+        struct sv_hv *hv = reopen("sim://");
+        const struct tally t = tally_of(hv);
+        CHECK(t.running == said || t.running == said + 1);
+        CHECK(t.n == t.running || t.n == t.running + 1);
+        for (unsigned i = 0; i < said; i++)
+            CHECK_INT(state_of(sv_hv_host_at(hv, 0), i).power, SV_HV_RUNNING);
+        sv_hv_close(hv);
+        sim_dir_remove(dir);
+    }
+}
+
+static void a_bloated_journal_is_rewritten(void)
+{
+    fresh_dir();
+    struct sv_hv *hv = reopen("sim://");
+    const struct sv_id id = vm_id(1);
+
+    start_vm(hv, 1);
+    for (unsigned i = 0; i < 20000; i++) {
+        OK(SV_HV_CALL(sv_hv_host_at(hv, 0), suspend, &id, NULL));
+        OK(SV_HV_CALL(sv_hv_host_at(hv, 0), resume, &id, NULL));
+        seen_forget();
+    }
+    CHECK(journal_size() > 1 << 20);
+    sv_hv_close(hv);
+    for (int i = 0; i < 2; i++) { /* the second time there is nothing to rewrite */
+        hv = reopen("sim://");
+        CHECK(journal_size() < 1000);
+        CHECK_INT(state_of(sv_hv_host_at(hv, 0), 1).power, SV_HV_RUNNING);
+        CHECK_INT(tally_of(hv).n, 1);
+        sv_hv_close(hv);
+    }
+    sim_dir_remove(dir);
+}
+
+static size_t resident_kib(void)
+{
+    FILE *f = fopen("/proc/self/statm", "re");
+    unsigned long total, resident;
+    CHECK(f && fscanf(f, "%lu %lu", &total, &resident) == 2);
+    fclose(f);
+    return resident * (size_t)sysconf(_SC_PAGESIZE) / 1024;
+}
+
+static void a_hundred_thousand(void)
+{
+    enum { MANY = 100000 };
+    fresh_dir();
+    struct sv_hv *hv = sim_open_with("sim://?agent=off", dir, 0);
+    for (unsigned i = 0; i < MANY; i++) {
+        start_vm(hv, i);
+        seen_forget();
+    }
+    const off_t bytes = journal_size();
+    sv_hv_close(hv);
+
+    const size_t before = resident_kib();
+    const int64_t t0 = sv_mono_us();
+    hv = sim_open_with("sim://?agent=off", dir, 0);
+    const int64_t us = sv_mono_us() - t0;
+    CHECK_INT(tally_of(hv).running, MANY);
+    printf("100,000 running domains: opened in %lld ms from %lld KiB of journal, resident +%zd KiB\n",
+           (long long)us / 1000, (long long)bytes / 1024, (ssize_t)(resident_kib() - before));
+    sv_hv_close(hv);
+    sim_dir_remove(dir);
+}
+
+CHECK_MAIN(T(everything_is_replayed), T(an_empty_password_keeps_the_old_one), T(one_process_at_a_time),
+           T(a_torn_record_is_cut), T(damage_elsewhere_is_not_hidden), T(a_killed_server_loses_nothing),
+           T(a_bloated_journal_is_rewritten), T(a_hundred_thousand))
