@@ -48,8 +48,6 @@ static enum sv_err end_job(struct sv_tx *tx, const struct jobs_ending *e, const 
     /* A job of an unknown kind may hold a lock all the same; releasing none is no error. */
     if (!rc && (!kind || kind->lock_code))
         rc = sv_lock_release(tx, &job->object, &job->id, err);
-    if (!rc && e->result == SV_JOB_DONE && kind)
-        rc = sv_job_step(tx, &job->id, kind->step_count, 100, err);
     if (!rc)
         rc = sv_job_end(tx, &job->id, e->result, e->why, err);
     struct jobs_line line = end_line(e->result, e->why, packed, sizeof(packed));

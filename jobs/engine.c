@@ -165,12 +165,17 @@ const struct sv_job_kind *sv_jobs_kind(const struct sv_jobs *jobs, const char *n
 
 /* --- the housekeeper: makes workers, buries those that left, deletes old jobs --- */
 
+/* Without signals: those are for the threads that ask for them. */
 static int thread_create(pthread_t *thread, void *(*fn)(void *), void *arg)
 {
     pthread_attr_t attr;
+    sigset_t all, before;
+    sigfillset(&all);
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, JOBS_STACK);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
     int rc = pthread_create(thread, &attr, fn, arg);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
     return rc;
 }

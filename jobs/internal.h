@@ -20,6 +20,7 @@
 #define JOBS_EXPIRE_FIRST_MS (60LL * 1000)
 #define JOBS_PROGRESS_MS     500
 #define JOBS_HASH            1024 /* buckets, a power of two */
+#define JOBS_ARG_MAX         512  /* [bytes] of an argument of a step's note */
 #define JOBS_RESULTS         8
 
 enum jobs_state {
@@ -196,5 +197,7 @@ enum sv_err jobs_recover(struct sv_jobs *jobs, struct sv_error *err);
 /* text.c: an error as one argument of a note, and back */
 void jobs_error_pack(const struct sv_error *e, char *buf, size_t size);
 void jobs_error_unpack(const char *packed, struct sv_error *ret);
+/* Blanks for control characters: separators in the database, line breaks in a log. */
+void jobs_clean(char *s);
 
 #endif

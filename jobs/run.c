@@ -31,13 +31,16 @@ const struct sv_deadline *sv_run_deadline(const struct sv_run *r)
 void sv_run_note(struct sv_run *r, enum sv_level level, enum sv_note note, ...)
 {
     struct jobs_line line = {.level = level, .note = note};
+    char clean[SV_ERR_ARGS][JOBS_ARG_MAX];
     va_list ap;
     va_start(ap, note);
     for (unsigned i = 0; i < SV_ERR_ARGS; i++) {
         const char *arg = va_arg(ap, const char *);
         if (!arg)
             break;
-        line.args[i] = arg;
+        SV_COPY(clean[i], arg);
+        jobs_clean(clean[i]);
+        line.args[i] = clean[i];
     }
     va_end(ap);
     jobs_post(r, &(struct jobs_record){.line = &line});

@@ -1,8 +1,15 @@
 /* Lines of a job log for people: names of kinds and steps become titles, packed errors become prose. */
 #include "jobs/internal.h"
 
-/* Unit separator: no symbol has it, and no argument of an error ought to. */
-#define SEP '\x1f'
+/* Record separator; the store parts the arguments of a line by the unit separator. */
+#define SEP '\x1e'
+
+void jobs_clean(char *s)
+{
+    for (; *s; s++)
+        if ((unsigned char)*s < 0x20)
+            *s = ' ';
+}
 
 void jobs_error_pack(const struct sv_error *e, char *buf, size_t size)
 {
@@ -16,6 +23,7 @@ void jobs_error_pack(const struct sv_error *e, char *buf, size_t size)
             return;
         buf[used] = SEP;
         sv_copy(buf + used + 1, size - used - 1, e->arg[i]);
+        jobs_clean(buf + used + 1);
     }
 }
 
@@ -25,7 +33,7 @@ void jobs_error_unpack(const char *packed, struct sv_error *ret)
     memset(ret, 0, sizeof(*ret));
     ret->code = SV_ERR_COUNT;
     for (unsigned i = 0; i <= SV_ERR_ARGS; i++) {
-        size_t n = strcspn(packed, "\x1f");
+        size_t n = strcspn(packed, "\x1e");
         sv_copy(part, n < sizeof(part) ? n + 1 : sizeof(part), packed);
         if (i == 0)
             ret->code = sv_err_by_symbol(part);

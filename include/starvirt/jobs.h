@@ -81,7 +81,7 @@ enum sv_err sv_jobs_cancel(struct sv_jobs *jobs, struct sv_tx *tx, struct sv_sco
 const struct sv_job_kind *sv_jobs_kind(const struct sv_jobs *jobs, const char *name);
 
 /* A log line for people. The log keeps names of kinds and steps, and errors as symbol and arguments
- * (separated by 0x1f); here they become titles and sentences. Use this, not sv_note_text(). */
+ * (separated by 0x1e); here they become titles and sentences. Use this, not sv_note_text(). */
 void sv_jobs_note_text(const struct sv_jobs *jobs, const struct sv_job *job, const struct sv_job_line *line,
                        enum sv_lang lang, char *buf, size_t size);
 

@@ -69,7 +69,7 @@ static void speaks_two_languages(void)
     CHECK(strstr(en, "job failed: hypervisor error: toy broke\n"));
     CHECK(strstr(zh, "三步\n"));
     CHECK(strstr(zh, "乙:失败:虚拟化层错误:toy broke\n"));
-    CHECK(!strchr(en, '\x1f') && !strchr(zh, '\x1f'));
+    CHECK(!strchr(en, '\x1e') && !strchr(zh, '\x1e'));
     toys_down(&t);
 }
 
@@ -84,6 +84,10 @@ static void packs_errors(void)
     CHECK_STR(back.arg[0], "3");
     CHECK_STR(back.arg[1], "");
     CHECK_STR(back.arg[2], "x");
+    (void)sv_fail(&e, SV_E_HYPERVISOR, SV_F_NONE, "two\nlines\x1f");
+    jobs_error_pack(&e, packed, sizeof(packed));
+    jobs_error_unpack(packed, &back);
+    CHECK_STR(back.arg[0], "two lines ");
     jobs_error_unpack("no such symbol", &back);
     CHECK_INT(back.code, SV_ERR_COUNT);
 }
@@ -96,15 +100,15 @@ static void undoes_from_the_failed_step(void)
         const char *sarg, *trace, *log;
     } rows[] = {
         {"fail:a;", "+a -a ",
-         "ACCEPTED:toy.three STARTED STEP_BEGIN:a STEP_FAILED:a UNDO_BEGIN:a FAILED:HYPERVISOR\x1ftoy broke\x1f"
+         "ACCEPTED:toy.three STARTED STEP_BEGIN:a STEP_FAILED:a UNDO_BEGIN:a FAILED:HYPERVISOR\x1etoy broke\x1e"
          "a "},
         {"fail:b;", "+a +b -b -a ",
          "ACCEPTED:toy.three STARTED STEP_BEGIN:a STEP_DONE:a STEP_BEGIN:b STEP_FAILED:b UNDO_BEGIN:b UNDO_BEGIN:a "
-         "FAILED:HYPERVISOR\x1ftoy broke\x1f"
+         "FAILED:HYPERVISOR\x1etoy broke\x1e"
          "b "},
         {"fail:c;", "+a +b +c -c -b -a ",
          "ACCEPTED:toy.three STARTED STEP_BEGIN:a STEP_DONE:a STEP_BEGIN:b STEP_DONE:b STEP_BEGIN:c STEP_FAILED:c "
-         "UNDO_BEGIN:c UNDO_BEGIN:b UNDO_BEGIN:a FAILED:HYPERVISOR\x1ftoy broke\x1f"
+         "UNDO_BEGIN:c UNDO_BEGIN:b UNDO_BEGIN:a FAILED:HYPERVISOR\x1etoy broke\x1e"
          "c "},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -179,6 +183,7 @@ static void cancels_a_queued_job(void)
     CHECK_INT(toy_wait(&t, &third), SV_JOB_DONE);
     CHECK_STR(t.trace.p, "+a +b +c +a ");
     struct sv_jobs_stats s;
+    sv_jobs_stop(t.jobs, TOY_WAIT_MS); /* the count follows the commit */
     sv_jobs_stats(t.jobs, &s);
     CHECK_INT(s.ended[SV_JOB_DONE], 2);
     CHECK_INT(s.ended[SV_JOB_CANCELLED], 1);
