@@ -14,9 +14,9 @@ struct sv_run; /* a job being run, handed to its steps */
  * `run` and `undo` must be idempotent, and `undo` must cope with a `run` that never began or stopped
  * anywhere. They block on the worker's thread and keep to sv_run_deadline(). */
 struct sv_step {
-    const char *name;              /* stable: crash points and tests name it */
+    const char *name; /* stable: crash points and tests name it */
     const char *title_zh, *title_en;
-    unsigned weight;               /* share of percent */
+    unsigned weight; /* share of percent */
     enum sv_err (*run)(struct sv_run *r, struct sv_error *err);
     enum sv_err (*undo)(struct sv_run *r, struct sv_error *err); /* NULL = nothing to undo */
 };
@@ -24,10 +24,10 @@ struct sv_step {
 struct sv_job_kind {
     const char *name; /* "vm.create"; stable, it is in the database */
     const char *title_zh, *title_en;
-    int lock_code;        /* StarVCenter appendix 2; 0 = takes no lock */
-    int64_t deadline_ms;  /* from its start; 0 = none */
-    bool resumable;       /* after a restart: go on at the first open step; else undo and end as 6 */
-    bool no_cancel;       /* once it runs it cannot be cancelled (JOB_TOO_LATE): it destroys as it goes */
+    int lock_code;       /* StarVCenter appendix 2; 0 = takes no lock */
+    int64_t deadline_ms; /* from its start; 0 = none */
+    bool resumable;      /* after a restart: go on at the first open step; else undo and end as 6 */
+    bool no_cancel;      /* once it runs it cannot be cancelled (JOB_TOO_LATE): it destroys as it goes */
     const struct sv_step *steps;
     unsigned step_count;
     /* Runs in the transaction that ends the job, just before the lock is released: the object's final
@@ -38,12 +38,12 @@ struct sv_job_kind {
 };
 
 struct sv_jobs_options {
-    unsigned slots_per_host;  /* jobs running at a time on one host; jobs without a host share one lane */
-    bool requeue;             /* false: after a restart queued -> 4, running -> undone, 6 */
-    const char *crash_point;  /* tests: "vm.create:define:before" | ":after" | ":recorded", "vm.create:end:before";
-                                 undo: "vm.create:define:undo-before" | ":undo-after". The process kills
-                                 itself (SIGKILL) there. NULL in production. */
-    int64_t keep_ms;          /* ended jobs are deleted after this; 0 = kept */
+    unsigned slots_per_host; /* jobs running at a time on one host; jobs without a host share one lane */
+    bool requeue;            /* false: after a restart queued -> 4, running -> undone, 6 */
+    const char *crash_point; /* tests: "vm.create:define:before" | ":after" | ":recorded", "vm.create:end:before";
+                                undo: "vm.create:define:undo-before" | ":undo-after". The process kills
+                                itself (SIGKILL) there. NULL in production. */
+    int64_t keep_ms;         /* ended jobs are deleted after this; 0 = kept */
 };
 
 /* `kinds` (an array of pointers, NULL-terminated) and `app` (handed to steps) outlive the engine. */
@@ -104,6 +104,7 @@ struct sv_jobs_stats {
 };
 void sv_jobs_stats(struct sv_jobs *jobs, struct sv_jobs_stats *ret);
 /* By kind and result since start; fn is called for each pair that happened. */
-void sv_jobs_stats_kinds(struct sv_jobs *jobs, void (*fn)(void *arg, const char *kind, int result, uint64_t n), void *arg);
+void sv_jobs_stats_kinds(struct sv_jobs *jobs, void (*fn)(void *arg, const char *kind, int result, uint64_t n),
+                         void *arg);
 
 #endif
