@@ -1,0 +1,277 @@
+#include "hv/libvirt/internal.h"
+
+#include "starvirt/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { CANCEL_LOOK_MS = 100 }; /* how soon a cancel is seen */
+
+void lv_cond_init(pthread_cond_t *c)
+{
+    pthread_condattr_t a;
+    pthread_condattr_init(&a);
+    pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
+    pthread_cond_init(c, &a);
+    pthread_condattr_destroy(&a);
+}
+
+void lv_cond_wait(pthread_cond_t *c, pthread_mutex_t *mu, const struct sv_deadline *d, int64_t ms)
+{
+    if (d && d->cancel && ms > CANCEL_LOOK_MS)
+        ms = CANCEL_LOOK_MS;
+    if (ms > 24 * 3600 * 1000) {
+        pthread_cond_wait(c, mu);
+        return;
+    }
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    int64_t ns = at.tv_nsec + ms % 1000 * 1000000;
+    at.tv_sec += ms / 1000 + ns / 1000000000;
+    at.tv_nsec = ns % 1000000000;
+    pthread_cond_timedwait(c, mu, &at);
+}
+
+/* --- operations --- */
+
+struct lv_op *lv_op_new(const struct sv_id *vm)
+{
+    struct lv_op *op = sv_alloc(sizeof(*op));
+    op->refs = 1;
+    if (vm)
+        op->vm = *vm;
+    return op;
+}
+
+void lv_op_unref(struct lv_op **at)
+{
+    struct lv_op *op = *at;
+    *at = NULL;
+    if (!op || atomic_fetch_sub(&op->refs, 1) != 1)
+        return;
+    if (op->dom)
+        explicit_bzero(op->dom->vnc_password, sizeof(op->dom->vnc_password));
+    free(op->dom);
+    for (size_t i = 0; i < op->row_count; i++)
+        free(op->rows[i].name);
+    free(op->rows);
+    free(op);
+}
+
+/* --- the pool --- */
+
+void lv_pool_init(struct lv_pool *p, unsigned max)
+{
+    pthread_mutex_init(&p->mu, NULL);
+    lv_cond_init(&p->work);
+    lv_cond_init(&p->done);
+    p->last = &p->first;
+    p->max = max;
+}
+
+void lv_pool_free(struct lv_pool *p)
+{
+    pthread_cond_destroy(&p->done);
+    pthread_cond_destroy(&p->work);
+    pthread_mutex_destroy(&p->mu);
+}
+
+static unsigned cap(const struct lv_pool *p, enum lv_kind kind)
+{
+    unsigned half = p->max / 2;
+    return kind == LV_CALL_HOST ? p->max : half ? half : 1;
+}
+
+/* No thread of this kind will come free by itself. */
+static bool all_lost(const struct lv_pool *p, enum lv_kind kind)
+{
+    return p->lost[LV_CALL_HOST] + p->lost[LV_CALL_GUEST] >= p->max || p->lost[kind] >= cap(p, kind);
+}
+
+static void enqueue(struct lv_pool *p, struct lv_op *op)
+{
+    *p->last = op;
+    p->last = &op->next;
+    op->next = NULL;
+    p->queued++;
+}
+
+static bool unqueue(struct lv_pool *p, struct lv_op *op)
+{
+    for (struct lv_op **at = &p->first; *at; at = &(*at)->next)
+        if (*at == op) {
+            *at = op->next;
+            if (p->last == &op->next)
+                p->last = at;
+            p->queued--;
+            return true;
+        }
+    return false;
+}
+
+static struct lv_op *next_op(struct lv_pool *p)
+{
+    for (struct lv_op *op = p->first; op; op = op->next)
+        if (p->running[op->kind] < cap(p, op->kind) && unqueue(p, op))
+            return op;
+    return NULL;
+}
+
+static enum sv_err run(struct lv_host *h, struct lv_op *op, struct sv_error *err)
+{
+    virConnectPtr conn = lv_host_conn(h);
+    if (!conn)
+        return sv_fail(err, SV_E_HOST_DOWN, SV_F_NONE, h->base.name);
+    enum sv_err rc = op->fn(h, conn, op, err);
+    virConnectClose(conn);
+    return rc;
+}
+
+/* Under p->mu, which is left while the call runs. */
+static void serve(struct lv_host *h, struct lv_op *op)
+{
+    struct lv_pool *p = &h->pool;
+    struct sv_error err = {0};
+    op->phase = LV_RUNNING;
+    p->running[op->kind]++;
+    pthread_mutex_unlock(&p->mu);
+    enum sv_err rc = run(h, op, &err);
+    pthread_mutex_lock(&p->mu);
+    p->running[op->kind]--;
+    op->rc = rc;
+    op->err = err;
+    op->phase = LV_DONE;
+    if (op->left) {
+        p->lost[op->kind]--;
+        sv_log(SV_LOG_INFO, "hv.late_answer", "host", h->base.name, "result", rc ? sv_err_symbol(rc) : "OK", NULL);
+    }
+    pthread_cond_broadcast(&p->done);
+    /* Another of its kind may have waited for the cap. */
+    pthread_cond_signal(&p->work);
+}
+
+static void *worker(void *arg)
+{
+    struct lv_host *h = arg;
+    struct lv_pool *p = &h->pool;
+    pthread_setname_np(pthread_self(), "hv-call");
+    pthread_mutex_lock(&p->mu);
+    while (!p->closing) {
+        struct lv_op *op = next_op(p);
+        if (op) {
+            serve(h, op);
+            lv_op_unref(&op);
+            continue;
+        }
+        p->idle++;
+        pthread_cond_wait(&p->work, &p->mu);
+        p->idle--;
+    }
+    p->threads--;
+    pthread_cond_broadcast(&p->done);
+    pthread_mutex_unlock(&p->mu);
+    lv_host_unref(h);
+    return NULL;
+}
+
+/* Under p->mu. */
+static bool more_threads(struct lv_host *h)
+{
+    struct lv_pool *p = &h->pool;
+    pthread_t t;
+    if (p->idle >= p->queued || p->threads >= p->max)
+        return true;
+    if (pthread_create(&t, NULL, worker, lv_host_ref(h)) != 0) {
+        lv_host_unref(h);
+        return p->threads > 0;
+    }
+    pthread_detach(t);
+    p->threads++;
+    return true;
+}
+
+void lv_pool_close(struct lv_pool *p, int64_t ms)
+{
+    const struct sv_deadline d = sv_deadline_within(NULL, ms);
+    pthread_mutex_lock(&p->mu);
+    p->closing = true;
+    while (p->first) {
+        struct lv_op *op = p->first;
+        unqueue(p, op);
+        op->phase = LV_DONE;
+        op->rc = sv_fail(&op->err, SV_E_HOST_DOWN, SV_F_NONE, "closing");
+        lv_op_unref(&op);
+    }
+    pthread_cond_broadcast(&p->work);
+    pthread_cond_broadcast(&p->done);
+    while (p->threads && !sv_deadline_over(&d))
+        lv_cond_wait(&p->done, &p->mu, &d, sv_deadline_left(&d));
+    pthread_mutex_unlock(&p->mu);
+}
+
+/* --- waiting for one --- */
+
+/* Under p->mu: the waiter goes; what runs goes on alone. */
+static void leave(struct lv_pool *p, struct lv_op *op)
+{
+    op->left = true;
+    if (op->phase == LV_RUNNING) {
+        p->lost[op->kind]++;
+    } else if (unqueue(p, op)) {
+        struct lv_op *workers = op;
+        lv_op_unref(&workers);
+    }
+}
+
+/* Under p->mu. */
+static enum sv_err await(struct lv_host *h, struct lv_op *op, const struct sv_deadline *d, struct sv_error *err)
+{
+    struct lv_pool *p = &h->pool;
+    while (op->phase != LV_DONE) {
+        if (sv_deadline_cancelled(d)) {
+            leave(p, op);
+            return sv_fail(err, SV_E_JOB_CANCELLED, SV_F_NONE);
+        }
+        if (sv_deadline_over(d)) {
+            leave(p, op);
+            return sv_fail(err, SV_E_HOST_TIMEOUT, SV_F_NONE, h->base.name);
+        }
+        lv_cond_wait(&p->done, &p->mu, d, sv_deadline_left(d));
+    }
+    if (op->rc && err)
+        *err = op->err;
+    return op->rc;
+}
+
+static enum sv_err submit(struct lv_host *h, struct lv_op *op, struct sv_error *err)
+{
+    struct lv_pool *p = &h->pool;
+    if (p->closing)
+        return sv_fail(err, SV_E_HOST_DOWN, SV_F_NONE, h->base.name);
+    if (all_lost(p, op->kind))
+        return sv_fail(err, SV_E_HOST_TIMEOUT, SV_F_NONE, h->base.name);
+    atomic_fetch_add(&op->refs, 1);
+    enqueue(p, op);
+    if (!more_threads(h)) {
+        leave(p, op);
+        return sv_fail(err, SV_E_SYSTEM, SV_F_NONE, "no more threads");
+    }
+    pthread_cond_signal(&p->work);
+    return SV_OK;
+}
+
+enum sv_err lv_call(struct lv_host *h, struct lv_op *op, lv_fn fn, enum lv_kind kind, const struct sv_deadline *d,
+                    struct sv_error *err)
+{
+    const struct sv_deadline within = sv_deadline_within(d, h->call_limit_ms);
+    op->fn = fn;
+    op->kind = kind;
+    op->phase = LV_QUEUED;
+    pthread_mutex_lock(&h->pool.mu);
+    enum sv_err rc = submit(h, op, err);
+    if (!rc)
+        rc = await(h, op, &within, err);
+    pthread_mutex_unlock(&h->pool.mu);
+    return rc;
+}

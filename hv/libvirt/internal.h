@@ -1,0 +1,248 @@
+/* The libvirt driver's own contract.
+ *
+ * One URI is one host. Threads of a host: the keeper (connects, watches, reconnects), up to
+ * threads_per_host workers that run calls, and the process-wide event loop. Every thread and every
+ * callback that libvirt holds owns a reference to the host, so that a call that never comes back keeps
+ * only memory: nobody waits for it.
+ *
+ * Locks, all leaves: h->mu (connection), pool.mu (calls), table.mu (what events told). None is held
+ * across a libvirt call or together with another. ev_mu is held while the owner's callback runs, so
+ * that none runs after sv_hv_close. */
+#ifndef HV_LIBVIRT_INTERNAL_H
+#define HV_LIBVIRT_INTERNAL_H
+
+#include "starvirt/hv.h"
+#include "starvirt/mem.h"
+
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+#include <pthread.h>
+
+struct lv_host;
+struct lv_op;
+
+/* --- vm_table.c: what events told about domains, by id --- */
+struct lv_vm {
+    struct lv_vm *next;
+    struct sv_id id;
+    bool ours;     /* our metadata was seen */
+    int agent;     /* 1 up, 0 down, -1 not known yet */
+    bool rebooted; /* a reboot event came after `reboot_asked` was set */
+    bool reboot_asked;
+    uint64_t changes;       /* rises with every power event */
+    enum sv_hv_power power; /* the last one's */
+};
+enum { LV_BUCKETS = 1024 };
+struct lv_table {
+    pthread_mutex_t mu;
+    pthread_cond_t changed;
+    uint64_t epoch; /* rises when the connection comes or goes */
+    struct lv_vm *bucket[LV_BUCKETS];
+};
+void lv_table_init(struct lv_table *t);
+void lv_table_free(struct lv_table *t);
+/* Under t->mu: the record of `vm`, made when there is none. */
+struct lv_vm *lv_table_get(struct lv_table *t, const struct sv_id *vm);
+/* Under t->mu: NULL when there is none. */
+struct lv_vm *lv_table_find(struct lv_table *t, const struct sv_id *vm);
+void lv_table_drop(struct lv_table *t, const struct sv_id *vm);
+void lv_table_set_ours(struct lv_table *t, const struct sv_id *vm);
+bool lv_table_is_ours(struct lv_table *t, const struct sv_id *vm);
+void lv_table_set_agent(struct lv_table *t, const struct sv_id *vm, int agent);
+int lv_table_agent(struct lv_table *t, const struct sv_id *vm);
+void lv_table_set_power(struct lv_table *t, const struct sv_id *vm, enum sv_hv_power power);
+void lv_table_ask_reboot(struct lv_table *t, const struct sv_id *vm);
+void lv_table_set_rebooted(struct lv_table *t, const struct sv_id *vm);
+/* The connection came or went: what agents do is no longer known, waiters look again. */
+void lv_table_new_epoch(struct lv_table *t);
+
+/* --- call.c: calls on the host's own threads --- */
+enum lv_kind {
+    LV_CALL_HOST,  /* answered by libvirt and QEMU */
+    LV_CALL_GUEST, /* may wait for a guest: at most half of the threads, so that no tenant can take all */
+    LV_CALL_KINDS,
+};
+/* One piece of work. Reads and writes only `op`; `conn` is referenced for its time. */
+typedef enum sv_err (*lv_fn)(struct lv_host *h, virConnectPtr conn, struct lv_op *op, struct sv_error *err);
+
+struct lv_row {
+    struct sv_id vm; /* empty: not ours */
+    char *name;
+    struct sv_hv_state state;
+};
+/* Arguments and results of a call, shared by waiter and worker: both hold a reference, results are read
+ * only after lv_call returned SV_OK. */
+struct lv_op {
+    struct sv_id vm;
+    int64_t value;
+    struct sv_hv_domain *dom; /* owned */
+    struct sv_hv_state state;
+    struct sv_hv_info info;
+    bool by_agent;
+    struct lv_row *rows; /* owned */
+    size_t row_count;
+    /* call.c's */
+    atomic_uint refs;
+    lv_fn fn;
+    enum lv_kind kind;
+    enum { LV_QUEUED, LV_RUNNING, LV_DONE } phase;
+    bool left; /* nobody waits any more */
+    enum sv_err rc;
+    struct sv_error err;
+    struct lv_op *next;
+};
+struct lv_pool {
+    pthread_mutex_t mu;
+    pthread_cond_t work, done;
+    struct lv_op *first, **last;
+    unsigned max, threads, idle, queued;
+    unsigned running[LV_CALL_KINDS], lost[LV_CALL_KINDS]; /* lost: running with nobody waiting */
+    bool closing;
+};
+void lv_pool_init(struct lv_pool *p, unsigned max);
+void lv_pool_free(struct lv_pool *p);
+/* Idle threads end; busy ones get `ms`, then they are left behind. */
+void lv_pool_close(struct lv_pool *p, int64_t ms);
+struct lv_op *lv_op_new(const struct sv_id *vm); /* vm may be NULL */
+void lv_op_unref(struct lv_op **op);             /* for SV_CLEANUP */
+#define LV_OP SV_CLEANUP(lv_op_unref) struct lv_op *
+/* Runs fn on a thread of the host, at most until the deadline or the call limit: HOST_TIMEOUT,
+ * JOB_CANCELLED, HOST_DOWN, or what fn returned. All threads hung: HOST_TIMEOUT at once. */
+enum sv_err lv_call(struct lv_host *h, struct lv_op *op, lv_fn fn, enum lv_kind kind, const struct sv_deadline *d,
+                    struct sv_error *err);
+/* Condition variables count on the monotonic clock here. */
+void lv_cond_init(pthread_cond_t *c);
+/* Waits at most `ms`, at most a tenth of a second when somebody may cancel. */
+void lv_cond_wait(pthread_cond_t *c, pthread_mutex_t *mu, const struct sv_deadline *d, int64_t ms);
+
+/* --- connection.c --- */
+struct lv_host {
+    struct sv_hv_host base;
+    atomic_uint refs;
+    char *uri, *image_dir;
+    bool remote, is_test; /* is_test: libvirt's own test driver, which knows few flags */
+    char wanted_type[8];
+    int64_t call_limit_ms;
+
+    pthread_mutex_t ev_mu;
+    struct sv_hv_events ev;
+    bool ev_off;
+
+    pthread_mutex_t mu;
+    pthread_cond_t woken;
+    virConnectPtr conn;    /* while connected */
+    virConnectPtr watched; /* the one whose death counts, not a reference */
+    bool dead, closing, keeper_ended;
+    char why[160];    /* last reason for being down */
+    char type[8];     /* "kvm", "qemu", "test"; "" until known */
+    unsigned openers; /* connection attempts that have not come back */
+
+    struct lv_pool pool;
+    struct lv_table table;
+};
+struct lv_host *lv_host_ref(struct lv_host *h);
+void lv_host_unref(struct lv_host *h);
+/* A reference to the connection, NULL when down. */
+virConnectPtr lv_host_conn(struct lv_host *h);
+/* `conn` was seen dead; the keeper takes it from there. */
+void lv_host_lost(struct lv_host *h, virConnectPtr conn, const char *why);
+void *lv_keeper(void *host);
+static inline struct lv_host *lv_host_of(struct sv_hv_host *h)
+{
+    return (struct lv_host *)h;
+}
+
+/* --- opener.c: one attempt to connect, bounded in time --- */
+virConnectPtr lv_open(struct lv_host *h, char *why, size_t size);
+/* Libvirt and its event loop, once for the process; false when that fails. */
+bool lv_library_ready(void);
+
+/* --- events.c --- */
+void lv_events_register(struct lv_host *h, virConnectPtr conn, int ids[4]);
+void lv_events_deregister(virConnectPtr conn, const int ids[4]);
+void lv_tell_host(struct lv_host *h, bool connected, const char *why);
+
+/* --- error.c --- */
+/* Turns libvirt's last error into ours: the full text goes to the log, a trimmed one to the client. */
+enum sv_err lv_error(struct lv_host *h, virConnectPtr conn, const char *what, struct sv_error *err);
+/* One line without paths or command lines of the host (threat 24). */
+void lv_plain_text(const char *text, char *buf, size_t size);
+int lv_last_code(void); /* virErrorNumber of the last error */
+
+/* --- xml_scan.c: attributes out of XML that libvirt wrote --- */
+/* Value of `attr` in the first <elem> whose attribute `key` is `value` (key NULL: any). */
+bool lv_xml_attr(const char *xml, const char *elem, const char *key, const char *value, const char *attr, char *buf,
+                 size_t size);
+/* Text of the first <elem> without attributes. */
+bool lv_xml_text(const char *xml, const char *elem, char *buf, size_t size);
+
+/* --- domain_xml.c --- */
+#define LV_METADATA_URI  "urn:starvirt:vm:1"
+#define LV_AGENT_CHANNEL "org.qemu.guest_agent.0"
+struct lv_xml_env {
+    const char *type, *image_dir;
+};
+/* Pure. The caller frees. */
+char *lv_domain_xml(const struct sv_hv_domain *dom, const struct lv_xml_env *env);
+enum { LV_DIMM_UNIT_MIB = 128, LV_DIMM_SLOTS = 16 };
+
+/* --- domain_type.c --- */
+/* "kvm" or "qemu": what guests of this host shall be. `auto` runs a guest to find out. */
+void lv_domain_type(struct lv_host *h, virConnectPtr conn, char ret[8]);
+
+/* --- domain.c, state.c, power.c, wait.c, resize.c, info.c: rows of the driver table --- */
+/* DOMAIN_MISSING or another failure when NULL. */
+virDomainPtr lv_lookup(struct lv_host *h, virConnectPtr conn, const struct sv_id *vm, struct sv_error *err);
+void lv_domain_free(virDomainPtr *d); /* for SV_CLEANUP */
+#define LV_DOMAIN SV_CLEANUP(lv_domain_free) virDomainPtr
+enum sv_err lv_power_of(struct lv_host *h, virConnectPtr conn, virDomainPtr d, enum sv_hv_power *ret,
+                        struct sv_error *err);
+bool lv_agent_up(struct lv_host *h, virDomainPtr d, const struct sv_id *vm);
+bool lv_is_ours(struct lv_host *h, virDomainPtr d, struct sv_id *ret);
+const char *lv_power_name(enum sv_hv_power p);
+
+enum sv_err lv_define(struct sv_hv_host *h, const struct sv_hv_domain *dom, const struct sv_deadline *d,
+                      struct sv_error *err);
+enum sv_err lv_undefine(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d,
+                        struct sv_error *err);
+enum sv_err lv_state(struct sv_hv_host *h, const struct sv_id *vm, struct sv_hv_state *ret, const struct sv_deadline *d,
+                     struct sv_error *err);
+enum sv_err lv_list(struct sv_hv_host *h,
+                    void (*row)(void *arg, const struct sv_id *vm, const char *name, const struct sv_hv_state *s),
+                    void *arg, const struct sv_deadline *d, struct sv_error *err);
+enum sv_err lv_info(struct sv_hv_host *h, struct sv_hv_info *ret, const struct sv_deadline *d, struct sv_error *err);
+enum sv_err lv_start(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d, struct sv_error *err);
+enum sv_err lv_destroy(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d, struct sv_error *err);
+enum sv_err lv_shutdown(struct sv_hv_host *h, const struct sv_id *vm, bool *ret_by_agent, const struct sv_deadline *d,
+                        struct sv_error *err);
+enum sv_err lv_reboot(struct sv_hv_host *h, const struct sv_id *vm, bool *ret_by_agent, const struct sv_deadline *d,
+                      struct sv_error *err);
+enum sv_err lv_reset(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d, struct sv_error *err);
+enum sv_err lv_suspend(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d, struct sv_error *err);
+enum sv_err lv_resume(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d, struct sv_error *err);
+enum sv_err lv_wait_power(struct sv_hv_host *h, const struct sv_id *vm, enum sv_hv_power want,
+                          const struct sv_deadline *d, struct sv_error *err);
+enum sv_err lv_wait_reboot(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d,
+                           struct sv_error *err);
+enum sv_err lv_set_vcpus(struct sv_hv_host *h, const struct sv_id *vm, int64_t vcpus, const struct sv_deadline *d,
+                         struct sv_error *err);
+enum sv_err lv_set_memory(struct sv_hv_host *h, const struct sv_id *vm, int64_t bytes, const struct sv_deadline *d,
+                          struct sv_error *err);
+
+/* --- volume.c: files of the image directory, named <id>.qcow2 and <id>.template.qcow2 --- */
+enum sv_err lv_volume_prepare(const char *image_dir, struct sv_error *err);
+char *lv_volume_path(const char *image_dir, const struct sv_id *id, bool is_template);
+enum sv_err lv_volume_create(struct sv_hv_host *h, const struct sv_hv_disk *disk, const struct sv_deadline *d,
+                             struct sv_error *err);
+enum sv_err lv_volume_delete(struct sv_hv_host *h, const struct sv_id *disk, const struct sv_deadline *d,
+                             struct sv_error *err);
+enum sv_err lv_template_put(struct sv_hv_host *h, const struct sv_id *tmpl, const char *path, const char *format,
+                            int64_t *ret_size, int64_t *ret_virtual, sv_hv_progress progress, void *arg,
+                            const struct sv_deadline *d, struct sv_error *err);
+enum sv_err lv_template_delete(struct sv_hv_host *h, const struct sv_id *tmpl, const struct sv_deadline *d,
+                               struct sv_error *err);
+enum sv_err lv_list_volumes(struct sv_hv_host *h,
+                            void (*row)(void *arg, const struct sv_id *volume, bool is_template, int64_t bytes),
+                            void *arg, const struct sv_deadline *d, struct sv_error *err);
+
+#endif

@@ -1,0 +1,296 @@
+#include "hv/libvirt/internal.h"
+
+#include "starvirt/log.h"
+#include "starvirt/proc.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Files of the image directory. Names are made of ids only:
+ *
+ *     <id>.qcow2             a disk
+ *     <id>.template.qcow2    a template: stands alone, read-only, shared by the disks on top of it
+ *     <name>.part-<random>   one of them being made; put in place by rename, swept away at the next start
+ *
+ * A disk names its template relative to itself, so that the directory can move. */
+
+#define DISK_SUFFIX     ".qcow2"
+#define TEMPLATE_SUFFIX ".template.qcow2"
+#define PART_MARK       ".part-"
+
+enum { TOOL_CPU_S = 60 };
+#define TOOL_MEMORY (2LL << 30) /* [bytes] */
+
+char *lv_volume_path(const char *image_dir, const struct sv_id *id, bool is_template)
+{
+    return sv_asprintf("%s/%s%s", image_dir, id->s, is_template ? TEMPLATE_SUFFIX : DISK_SUFFIX);
+}
+
+static enum sv_err storage_fail(struct sv_error *err, int number)
+{
+    return number == ENOSPC || number == EDQUOT ? sv_fail(err, SV_E_STORAGE_FULL, SV_F_NONE)
+                                                : sv_fail(err, SV_E_STORAGE, SV_F_NONE, strerrordesc_np(number));
+}
+
+static enum sv_err only_local(struct lv_host *h, struct sv_error *err)
+{
+    return h->remote ? sv_fail(err, SV_E_UNSUPPORTED, SV_F_NONE, "disks on a host behind a remote URI") : SV_OK;
+}
+
+static enum sv_err valid(const struct sv_id *id, struct sv_error *err)
+{
+    return sv_id_valid(id->s) ? SV_OK : sv_fail(err, SV_E_STORAGE, SV_F_NONE, "not an id");
+}
+
+/* --- the directory --- */
+
+static enum sv_err sync_dir(const char *dir, struct sv_error *err)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return storage_fail(err, errno);
+    enum sv_err rc = fsync(fd) == 0 ? SV_OK : storage_fail(err, errno);
+    close(fd);
+    return rc;
+}
+
+/* Guests run as another user: each directory on the way must let it pass. */
+static void warn_if_hidden(const char *dir)
+{
+    SV_AUTOFREE char *at = sv_strdup(dir);
+    for (char *slash = at + strlen(at); slash && slash > at; slash = strrchr(at, '/')) {
+        struct stat st;
+        *slash = '\0';
+        if (at[0] && stat(at, &st) == 0 && !(st.st_mode & S_IXOTH))
+            sv_log(SV_LOG_WARN, "hv.images_hidden", "dir", at, "text",
+                   "QEMU's user may not pass this directory; set hv.image_dir or chmod o+x", NULL);
+    }
+}
+
+static bool id_before(const char *name, const char *suffix, struct sv_id *ret)
+{
+    char id[SV_ID_LEN + 1];
+    if (strlen(name) < SV_ID_LEN || strncmp(name + SV_ID_LEN, suffix, strlen(suffix)) != 0)
+        return false;
+    memcpy(id, name, SV_ID_LEN);
+    id[SV_ID_LEN] = '\0';
+    *ret = sv_id_from(id);
+    return !sv_id_empty(ret);
+}
+
+static bool is_part(const char *name)
+{
+    struct sv_id id;
+    return id_before(name, DISK_SUFFIX PART_MARK, &id) || id_before(name, TEMPLATE_SUFFIX PART_MARK, &id);
+}
+
+static void sweep(const char *image_dir)
+{
+    DIR *d = opendir(image_dir);
+    for (struct dirent *e; d && (e = readdir(d));)
+        if (is_part(e->d_name) && unlinkat(dirfd(d), e->d_name, 0) == 0)
+            sv_log(SV_LOG_INFO, "hv.swept", "file", e->d_name, NULL);
+    if (d)
+        closedir(d);
+}
+
+enum sv_err lv_volume_prepare(const char *image_dir, struct sv_error *err)
+{
+    struct stat st;
+    if (mkdir(image_dir, 0711) != 0 && errno != EEXIST)
+        return sv_fail(err, SV_E_CONFIG, SV_F_NONE, "the image directory cannot be made");
+    if (stat(image_dir, &st) != 0 || !S_ISDIR(st.st_mode) || access(image_dir, W_OK) != 0)
+        return sv_fail(err, SV_E_CONFIG, SV_F_NONE, "the image directory cannot be used");
+    if (st.st_uid == geteuid() && (st.st_mode & 07777) != 0711)
+        chmod(image_dir, 0711); /* nobody lists it, QEMU opens by name */
+    warn_if_hidden(image_dir);
+    sweep(image_dir);
+    return SV_OK;
+}
+
+static enum sv_err delete_file(struct lv_host *h, const struct sv_id *id, bool is_template, struct sv_error *err)
+{
+    enum sv_err rc = only_local(h, err);
+    if (!rc)
+        rc = valid(id, err);
+    if (rc)
+        return rc;
+    SV_AUTOFREE char *path = lv_volume_path(h->image_dir, id, is_template);
+    if (unlink(path) != 0)
+        return errno == ENOENT ? SV_OK : storage_fail(err, errno);
+    return sync_dir(h->image_dir, err);
+}
+
+/* --- disks --- */
+
+static enum sv_err tool_failed(int status, const struct sv_buf *text, struct sv_error *err)
+{
+    sv_log(SV_LOG_WARN, "hv.qemu_img", "status", sv_dec(status).s, "text", text->n ? text->p : "", NULL);
+    if (text->n && strstr(text->p, "No space left on device"))
+        return storage_fail(err, ENOSPC);
+    return sv_fail(err, SV_E_STORAGE, SV_F_NONE, "the disk could not be made");
+}
+
+static enum sv_err run_create(const char *part, const char *backing, int64_t size, const struct sv_deadline *d,
+                              struct sv_error *err)
+{
+    struct sv_buf text = {0};
+    struct sv_dec bytes = sv_dec(size);
+    int status = -1;
+    const char *const blank[] = {"qemu-img", "create", "-q", "-f", "qcow2", "--", part, bytes.s, NULL};
+    const char *const overlay[] = {"qemu-img", "create", "-q", "-f", "qcow2", "-b", backing,
+                                   "-F",       "qcow2",  "--", part, bytes.s, NULL};
+    const struct sv_proc p = {.argv = backing ? overlay : blank,
+                              .err = &text,
+                              .cpu_s = TOOL_CPU_S,
+                              .memory_bytes = TOOL_MEMORY,
+                              .deadline = d};
+    enum sv_err rc = sv_proc_run(&p, &status, err);
+    if (!rc && status != 0)
+        rc = tool_failed(status, &text, err);
+    sv_buf_free(&text);
+    return rc;
+}
+
+/* Complete and on disk before it has its name. */
+static enum sv_err into_place(const char *dir, const char *part, const char *path, struct sv_error *err)
+{
+    int fd = open(part, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return storage_fail(err, errno);
+    enum sv_err rc = fchmod(fd, 0600) == 0 && fsync(fd) == 0 ? SV_OK : storage_fail(err, errno);
+    close(fd);
+    if (!rc && rename(part, path) != 0)
+        rc = storage_fail(err, errno);
+    return rc ? rc : sync_dir(dir, err);
+}
+
+/* A disk smaller than its template would cut off the guest's file system. */
+static enum sv_err check_template(const char *image_dir, const struct sv_hv_disk *disk, struct sv_error *err)
+{
+    struct sv_image image;
+    if (sv_id_empty(&disk->template_id))
+        return SV_OK;
+    SV_AUTOFREE char *path = lv_volume_path(image_dir, &disk->template_id, true);
+    enum sv_err rc = sv_image_check(path, "qcow2", &image, err);
+    if (rc)
+        return sv_fail(err, SV_E_STORAGE, SV_F_NONE, "the template is not on this host");
+    if (disk->size < image.virtual_size) {
+        SV_AUTOFREE char *least = sv_asprintf(">= %lld GB", (long long)((image.virtual_size + SV_GIB - 1) / SV_GIB));
+        return sv_fail(err, SV_E_PARAM_RANGE, SV_F_DISK_SIZE, least);
+    }
+    return SV_OK;
+}
+
+static enum sv_err make_disk(const char *image_dir, const struct sv_hv_disk *disk, const char *path,
+                             const struct sv_deadline *d, struct sv_error *err)
+{
+    unsigned char salt[8];
+    char hex[2 * sizeof(salt) + 1];
+    sv_random(salt, sizeof(salt));
+    sv_hex(salt, sizeof(salt), hex);
+    SV_AUTOFREE char *part = sv_asprintf("%s" PART_MARK "%s", path, hex);
+    SV_AUTOFREE char *backing =
+        sv_id_empty(&disk->template_id) ? NULL : sv_asprintf("%s" TEMPLATE_SUFFIX, disk->template_id.s);
+    enum sv_err rc = run_create(part, backing, disk->size, d, err);
+    if (!rc)
+        rc = into_place(image_dir, part, path, err);
+    if (rc)
+        unlink(part);
+    return rc;
+}
+
+enum sv_err lv_volume_create(struct sv_hv_host *base, const struct sv_hv_disk *disk, const struct sv_deadline *d,
+                             struct sv_error *err)
+{
+    struct lv_host *h = lv_host_of(base);
+    enum sv_err rc = only_local(h, err);
+    if (!rc)
+        rc = valid(&disk->id, err);
+    if (rc)
+        return rc;
+    SV_AUTOFREE char *path = lv_volume_path(h->image_dir, &disk->id, false);
+    if (access(path, F_OK) == 0)
+        return SV_OK;
+    rc = check_template(h->image_dir, disk, err);
+    return rc ? rc : make_disk(h->image_dir, disk, path, d, err);
+}
+
+enum sv_err lv_volume_delete(struct sv_hv_host *base, const struct sv_id *disk, const struct sv_deadline *d,
+                             struct sv_error *err)
+{
+    (void)d;
+    return delete_file(lv_host_of(base), disk, false, err);
+}
+
+/* --- templates --- */
+
+static enum sv_err template_sizes(const char *path, int64_t *ret_size, int64_t *ret_virtual, struct sv_error *err)
+{
+    struct sv_image image;
+    enum sv_err rc = sv_image_check(path, "qcow2", &image, err);
+    if (!rc) {
+        *ret_size = image.size;
+        *ret_virtual = image.virtual_size;
+    }
+    return rc;
+}
+
+enum sv_err lv_template_put(struct sv_hv_host *base, const struct sv_id *tmpl, const char *path, const char *format,
+                            int64_t *ret_size, int64_t *ret_virtual, sv_hv_progress progress, void *arg,
+                            const struct sv_deadline *d, struct sv_error *err)
+{
+    struct lv_host *h = lv_host_of(base);
+    enum sv_err rc = only_local(h, err);
+    if (!rc)
+        rc = valid(tmpl, err);
+    if (rc)
+        return rc;
+    SV_AUTOFREE char *dst = lv_volume_path(h->image_dir, tmpl, true);
+    if (access(dst, F_OK) != 0)
+        rc = sv_image_convert(path, format, dst, progress, arg, d, err);
+    return rc ? rc : template_sizes(dst, ret_size, ret_virtual, err);
+}
+
+enum sv_err lv_template_delete(struct sv_hv_host *base, const struct sv_id *tmpl, const struct sv_deadline *d,
+                               struct sv_error *err)
+{
+    (void)d;
+    return delete_file(lv_host_of(base), tmpl, true, err);
+}
+
+/* --- list --- */
+
+static bool whole_name(const char *name, const char *suffix, struct sv_id *ret)
+{
+    return id_before(name, suffix, ret) && strlen(name) == SV_ID_LEN + strlen(suffix);
+}
+
+enum sv_err lv_list_volumes(struct sv_hv_host *base,
+                            void (*row)(void *arg, const struct sv_id *volume, bool is_template, int64_t bytes),
+                            void *arg, const struct sv_deadline *d, struct sv_error *err)
+{
+    struct lv_host *h = lv_host_of(base);
+    struct sv_id id;
+    (void)d;
+    enum sv_err rc = only_local(h, err);
+    if (rc)
+        return rc;
+    DIR *dir = opendir(h->image_dir);
+    if (!dir)
+        return storage_fail(err, errno);
+    for (struct dirent *e; (e = readdir(dir));) {
+        struct stat st;
+        bool tmpl = whole_name(e->d_name, TEMPLATE_SUFFIX, &id);
+        if ((tmpl || whole_name(e->d_name, DISK_SUFFIX, &id)) &&
+            fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+            row(arg, &id, tmpl, (int64_t)st.st_blocks * 512);
+    }
+    closedir(dir);
+    return SV_OK;
+}
