@@ -248,14 +248,12 @@ static void list_methods(const struct sv_node *node, char *buf, size_t size)
 
 void sv_printable(char *dst, size_t size, const char *src, size_t n)
 {
+    bool utf8 = sv_utf8_valid(src, n);
     if (n >= size)
         n = size - 1;
-    /* a cut inside a character leaves at most three bytes of it */
-    size_t whole = n;
-    while (whole > 0 && n - whole < 3 && !sv_utf8_valid(src, whole))
-        whole--;
-    bool utf8 = sv_utf8_valid(src, whole);
-    n = utf8 ? whole : n;
+    /* a cut may have left a part of a character */
+    while (utf8 && n > 0 && !sv_utf8_valid(src, n))
+        n--;
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)src[i];
         dst[i] = c < ' ' || c == 0x7f || (c > 0x7f && !utf8) ? '?' : src[i];
@@ -266,7 +264,7 @@ void sv_printable(char *dst, size_t size, const char *src, size_t n)
 static enum sv_err not_found(const char *path, struct sv_error *err)
 {
     char shown[SV_ERR_ARG_MAX];
-    sv_printable(shown, sizeof(shown), path, strnlen(path, sizeof(shown)));
+    sv_printable(shown, sizeof(shown), path, strnlen(path, SV_MAX_PATH));
     return sv_fail(err, SV_E_NOT_FOUND, SV_F_NONE, shown);
 }
 

@@ -43,8 +43,8 @@ static enum sv_err check_path(const struct sv_route *r, struct sv_slice *ret_nam
     if (!r->path || !*r->path || r->path[0] == '/' || strlen(r->path) > SV_MAX_PATH / 2)
         return bad(err, r, NULL, "the path is empty, too long or begins with '/'");
     size_t n = strlen(r->path);
-    if (r->path[n - 1] == '/' || strstr(r->path, "//"))
-        return bad(err, r, NULL, "the path has an empty segment");
+    if (r->path[n - 1] == '/' || strstr(r->path, "//") || strpbrk(r->path, " \t"))
+        return bad(err, r, NULL, "an empty segment or a blank in the path");
     const char *p = r->path;
     struct sv_slice s, name = {0};
     while (sv_next_segment(&p, &s)) {
