@@ -131,8 +131,10 @@ void sv_job_info(const struct sv_job *job, enum sv_lang lang, char *buf, size_t 
 
 /* --- upkeep ---------------------------------------------------------------------------------------- */
 
-/* Compares every host's own lists with the database (fsck --live and tests): calls breach per difference.
- * Blocks. */
-enum sv_err sv_cloud_audit_hosts(struct sv_cloud *c, void (*breach)(void *arg, const char *line), void *arg, unsigned *ret_n, struct sv_error *err);
+/* Compares what the hosts behind `connect` really hold with the database: domains, volumes and templates,
+ * both ways; calls breach per difference. Opens its own connections; blocks. For a stopped server
+ * (starvirt fsck --connect). */
+enum sv_err sv_audit_hosts(struct sv_db *db, const char *const *connect, unsigned n, const struct sv_hv_options *hv,
+                           void (*breach)(void *arg, const char *line), void *arg, unsigned *ret_n, struct sv_error *err);
 
 #endif

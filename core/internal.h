@@ -1,0 +1,127 @@
+/* Inside the cloud. */
+#ifndef CORE_INTERNAL_H
+#define CORE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "starvirt/core.h"
+#include "starvirt/text.h"
+
+struct sv_secrets;
+struct sv_sync;
+
+/* A host as the cloud knows it: the row's id and the driver's handle. Fixed after sv_cloud_new. */
+struct sv_cloud_host {
+    struct sv_id id;
+    struct sv_hv_host *hv;
+    struct sv_cloud *cloud;
+};
+
+enum { SV_VPC_LOCKS = 64 };
+
+struct sv_cloud {
+    char *data_dir, *import_dirs;
+    struct sv_db *db;
+    struct sv_net *net;
+    struct sv_jobs *jobs;
+    struct sv_hv **hvs;
+    unsigned hv_count;
+    struct sv_cloud_host *hosts;
+    unsigned host_count;
+    uint32_t supernet;
+    unsigned supernet_prefix, vpc_prefix;
+    double vcpu_overcommit;
+    struct sv_secrets *secrets;
+    struct sv_sync *sync;
+    pthread_mutex_t vpc_lock[SV_VPC_LOCKS]; /* striped by VPC id: reading the wanted state and applying it */
+};
+
+/* --- hosts (core/hosts.c) --- */
+/* NULL where no driver serves the row (a host of an earlier configuration). */
+struct sv_hv_host *sv_cloud_host_hv(const struct sv_cloud *c, const struct sv_id *host);
+/* The same for a job; HOST_DOWN when there is none. */
+enum sv_err sv_run_host(struct sv_run *r, struct sv_hv_host **ret, struct sv_error *err);
+enum sv_err sv_hosts_open(struct sv_cloud *c, const struct sv_cloud_options *opt, struct sv_error *err);
+void sv_hosts_close(struct sv_cloud *c);
+/* The thread that carries what hypervisors tell into the database, and reconciles on connect. */
+enum sv_err sv_sync_start(struct sv_cloud *c, struct sv_error *err);
+void sv_sync_stop(struct sv_cloud *c); /* waits for its threads; what comes later is dropped */
+void sv_sync_free(struct sv_cloud *c);
+/* For the end of a job: once it is committed, what the host told of this VM while it was locked is looked
+ * at; `ask`: the job failed, so the host itself is asked. */
+void sv_sync_vm_released(struct sv_cloud *c, struct sv_tx *tx, const struct sv_id *vm, bool ask);
+
+/* --- secrets (core/secret.c): sealed in DIR/secrets, so that no file shows one --- */
+enum sv_err sv_secrets_open(const char *data_dir, struct sv_secrets **ret, struct sv_error *err);
+void sv_secrets_close(struct sv_secrets *s);
+enum sv_err sv_secret_put(struct sv_secrets *s, const struct sv_id *owner, const char *kind, const char *value,
+                          struct sv_error *err);
+/* Absent: SV_OK with "" . */
+enum sv_err sv_secret_get(struct sv_secrets *s, const struct sv_id *owner, const char *kind, char *buf, size_t size,
+                          struct sv_error *err);
+void sv_secret_drop(struct sv_secrets *s, const struct sv_id *owner, const char *kind);
+
+/* --- rules shared by rooms of the core (core/rules.c) --- */
+/* A name for people: 1..SV_MAX_NAME bytes of valid UTF-8 without control characters. NULL passes. */
+enum sv_err sv_check_name(const char *name, enum sv_field field, struct sv_error *err);
+enum sv_err sv_check_descr(const char *descr, enum sv_field field, struct sv_error *err);
+/* The id, or NOT_FOUND of the kind asked for when the text is no id at all. */
+enum sv_err sv_check_id(const char *text, enum sv_err not_found, enum sv_field field, struct sv_id *ret,
+                        struct sv_error *err);
+const char *sv_vm_state_name(enum sv_vm_state s);
+/* SV_E_OBJECT_LOCKED in the words of the object at hand. */
+enum sv_err sv_locked_as(enum sv_err code, enum sv_err as, enum sv_field field, struct sv_error *err);
+/* First start: the admin tenant and DIR/admin.token; a write closure, arg is the cloud. */
+enum sv_err sv_tenant_first(struct sv_tx *tx, void *arg, struct sv_error *err);
+/* Adds one event row. */
+enum sv_err sv_cloud_event(struct sv_tx *tx, const char *type, const char *object_type, const struct sv_id *object,
+                           const struct sv_id *tenant, const char *content, struct sv_error *err);
+
+/* --- network (core/network.c) --- */
+/* Reads what a VPC should hold and makes it so. */
+enum sv_err sv_network_apply(struct sv_cloud *c, const struct sv_id *vpc, const struct sv_deadline *d,
+                             struct sv_error *err);
+enum sv_err sv_network_remove(struct sv_cloud *c, const struct sv_id *vpc, const struct sv_deadline *d,
+                              struct sv_error *err);
+/* All VPCs of one VM's NICs. */
+enum sv_err sv_network_apply_vm(struct sv_cloud *c, const struct sv_id *vm, const struct sv_deadline *d,
+                                struct sv_error *err);
+/* Finishes deletions, removes what the machine holds of VPCs that are gone, mends the rest (start-up). */
+enum sv_err sv_network_recover(struct sv_cloud *c, struct sv_error *err);
+
+/* --- VM rows as one piece (core/vm_rows.c) --- */
+struct sv_vm_rows {
+    struct sv_vm vm;
+    struct sv_disk disks[SV_HV_MAX_DISKS];
+    struct sv_nic nics[SV_HV_MAX_NICS];
+    unsigned disk_count, nic_count;
+};
+/* Reads VM, disks and NICs in one snapshot; texts live in the arena. */
+enum sv_err sv_vm_rows_read(struct sv_db *db, const struct sv_id *vm, struct sv_arena *a, struct sv_vm_rows *ret,
+                            struct sv_error *err);
+enum sv_err sv_vm_rows_in(struct sv_tx *tx, const struct sv_id *vm, struct sv_arena *a, struct sv_vm_rows *ret,
+                          struct sv_error *err);
+/* The hypervisor's definition that these rows ask for. */
+enum sv_err sv_vm_rows_domain(struct sv_cloud *c, const struct sv_vm_rows *rows, struct sv_hv_domain *ret,
+                              struct sv_error *err);
+/* What a VM holds of its tenant's quota. */
+struct sv_amounts sv_vm_rows_amounts(const struct sv_vm_rows *rows);
+
+/* --- job kinds (rows next to their steps; the list is core/kinds.c) --- */
+extern const struct sv_job_kind sv_kind_vm_create, sv_kind_vm_install, sv_kind_vm_start, sv_kind_vm_destroy,
+    sv_kind_vm_shutdown, sv_kind_vm_restart, sv_kind_vm_suspend, sv_kind_vm_resume, sv_kind_vm_delete, sv_kind_vm_vcpus,
+    sv_kind_vm_memory, sv_kind_template_import, sv_kind_template_delete;
+extern const struct sv_job_kind *const sv_cloud_kinds[];
+
+/* Lock codes, StarVCenter appendix 2. */
+enum {
+    SV_LOCK_STARTING = 7,
+    SV_LOCK_STOPPING = 8,
+    SV_LOCK_IMPORTING = 10,
+    SV_LOCK_INSTALLING = 12,
+    SV_LOCK_CLONING = 13,
+    SV_LOCK_MOVING = 14,
+};
+
+#endif

@@ -1,0 +1,276 @@
+/* Bringing rows and hosts together: a host that came back is asked what it runs; the rows follow. A domain
+ * that no row knows is reported, never touched (design section 6). */
+#include "core/reconcile.h"
+#include "starvirt/log.h"
+
+enum { ASK_LIMIT_MS = 60 * 1000 };
+
+/* --- one VM ----------------------------------------------------------------------------------------- */
+
+static enum sv_vm_state state_of(enum sv_hv_power p)
+{
+    static const enum sv_vm_state map[] = {
+        [SV_HV_ABSENT] = SV_VM_STOPPED, [SV_HV_OFF] = SV_VM_STOPPED, [SV_HV_RUNNING] = SV_VM_RUNNING,
+        [SV_HV_PAUSED] = SV_VM_PAUSED,  [SV_HV_SAVED] = SV_VM_SAVED, [SV_HV_CRASHED] = SV_VM_STOPPED,
+    };
+
+    return map[p];
+}
+
+/* Why a stop is worth a word of its own. */
+static const char *event_of(enum sv_hv_power p)
+{
+    return p == SV_HV_ABSENT ? "vm.missing" : p == SV_HV_CRASHED ? "vm.crashed" : "vm.state";
+}
+
+#define BIT(s) (1U << (s))
+enum { SETTLED = BIT(SV_VM_STOPPED) | BIT(SV_VM_RUNNING) | BIT(SV_VM_PAUSED) | BIT(SV_VM_SAVED) };
+
+struct settle {
+    struct sv_id vm;
+    enum sv_hv_power now;
+    const struct sv_hv_state *live; /* NULL = not asked */
+    bool locked, differs;
+};
+
+static bool live_differs(const struct sv_vm *v, const struct sv_hv_state *live)
+{
+    return live && live->power == SV_HV_RUNNING &&
+           (live->vcpus != v->live_vcpus || live->memory != v->live_memory || live->agent != v->agent);
+}
+
+static enum sv_err look(struct sv_tx *tx, struct settle *s, struct sv_vm *v, struct sv_error *err)
+{
+    struct sv_lock lock;
+    enum sv_err rc = sv_vm_get(tx, sv_scope_system(), &s->vm, sv_tx_arena(tx), v, err);
+
+    if (!rc)
+        rc = sv_lock_get(tx, &s->vm, &lock, &s->locked, err);
+    if (rc)
+        return rc;
+    /* UNKNOWN hides what is stored: then writing it again is cheap and right. */
+    s->differs = !s->locked && v->state != SV_VM_FAILED && v->state != SV_VM_BUILDING && v->state != SV_VM_CLONING &&
+                 (v->state != state_of(s->now) || live_differs(v, s->live));
+    return SV_OK;
+}
+
+static enum sv_err look_only(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    struct sv_vm v;
+
+    return look(tx, arg, &v, err);
+}
+
+static enum sv_err write_live(struct sv_tx *tx, const struct settle *s, const struct sv_vm *v, struct sv_error *err)
+{
+    const bool asked = s->live && s->live->power == SV_HV_RUNNING;
+    enum sv_err rc;
+
+    if (state_of(s->now) != SV_VM_RUNNING)
+        return SV_OK;
+    rc = sv_vm_set_live(tx, &v->id, asked ? s->live->vcpus : v->vcpus, asked ? s->live->memory : v->memory, err);
+    return rc || !asked ? rc : sv_vm_set_agent(tx, &v->id, s->live->agent, err);
+}
+
+static enum sv_err settle(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    struct settle *s = arg;
+    struct sv_vm v;
+    enum sv_err rc = look(tx, s, &v, err);
+
+    if (rc || !s->differs)
+        return rc;
+    rc = sv_vm_set_state(tx, &s->vm, SETTLED, state_of(s->now), err);
+    if (!rc)
+        rc = write_live(tx, s, &v, err);
+    if (rc || v.state == state_of(s->now) || v.state == SV_VM_UNKNOWN)
+        return rc;
+    return sv_cloud_event(tx, event_of(s->now), "vm", &v.id, &v.tenant, sv_vm_state_name(state_of(s->now)), err);
+}
+
+enum sv_err sv_settle_power(struct sv_cloud *c, const struct sv_id *vm, enum sv_hv_power now,
+                            const struct sv_hv_state *live, bool *ret_locked, struct sv_error *err)
+{
+    struct settle s = {.vm = *vm, .now = now, .live = live};
+    enum sv_err rc = sv_db_read(c->db, look_only, &s, err);
+
+    if (!rc && s.differs)
+        rc = sv_db_write(c->db, settle, &s, err);
+    if (!rc)
+        *ret_locked = s.locked;
+    return rc;
+}
+
+/* --- a whole host ----------------------------------------------------------------------------------- */
+
+struct held {
+    struct sv_id vm;
+    struct sv_hv_state state;
+    char name[64];
+    bool seen;
+};
+
+struct inventory {
+    struct held *v;
+    size_t n, cap;
+};
+
+static void add_held(void *arg, const struct sv_id *vm, const char *name, const struct sv_hv_state *s)
+{
+    struct inventory *inv = arg;
+    struct held *h;
+
+    if (sv_id_empty(vm)) /* not ours: somebody else's domain on the same host */
+        return;
+    if (inv->n == inv->cap) {
+        inv->cap = inv->cap ? inv->cap * 2 : 256;
+        inv->v = sv_realloc(inv->v, inv->cap * sizeof(*inv->v));
+    }
+    h = &inv->v[inv->n++];
+    *h = (struct held){.vm = *vm, .state = *s};
+    SV_COPY(h->name, name ? name : "");
+}
+
+static int by_id(const void *a, const void *b)
+{
+    return strcmp(((const struct held *)a)->vm.s, ((const struct held *)b)->vm.s);
+}
+
+struct pending {
+    struct sv_id vm;
+    struct sv_hv_state state;
+};
+
+struct comparison {
+    struct sv_cloud_host *host;
+    struct inventory *inv;
+    struct pending *todo;
+    size_t n, cap;
+};
+
+static void compare_row(void *arg, const struct sv_vm *v)
+{
+    struct comparison *cmp = arg;
+    struct held key = {.vm = v->id};
+    struct held *h = cmp->inv->n ? bsearch(&key, cmp->inv->v, cmp->inv->n, sizeof(key), by_id) : NULL;
+
+    if (h)
+        h->seen = true;
+    if (cmp->n == cmp->cap) {
+        cmp->cap = cmp->cap ? cmp->cap * 2 : 256;
+        cmp->todo = sv_realloc(cmp->todo, cmp->cap * sizeof(*cmp->todo));
+    }
+    cmp->todo[cmp->n++] = (struct pending){v->id, h ? h->state : (struct sv_hv_state){.power = SV_HV_ABSENT}};
+}
+
+static enum sv_err compare(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    struct comparison *cmp = arg;
+
+    return sv_vm_list_host(tx, &cmp->host->id, compare_row, cmp, err);
+}
+
+struct unknown {
+    const struct held *h;
+    const struct sv_cloud_host *host;
+};
+
+/* A domain whose row is being made or deleted right now belongs to that job. */
+static enum sv_err report_unknown(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    const struct unknown *u = arg;
+    const struct sv_id nobody = {.s = ""};
+    struct sv_vm v;
+    struct sv_error gone;
+    const enum sv_err rc = sv_vm_get(tx, sv_scope_system(), &u->h->vm, sv_tx_arena(tx), &v, &gone);
+
+    if (!rc && v.state != SV_VM_FAILED)
+        return SV_OK;
+    sv_log(SV_LOG_WARN, "host.unknown_domain", "host", sv_hv_host_name(u->host->hv), "domain", u->h->vm.s, NULL);
+    return sv_cloud_event(tx, "host.unknown_domain", "host", &u->host->id, &nobody, u->h->vm.s, err);
+}
+
+struct capacity {
+    const struct sv_cloud *c;
+    const struct sv_cloud_host *host;
+    struct sv_hv_info info;
+};
+
+static enum sv_err write_connected(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    const struct capacity *a = arg;
+    const struct sv_hv_info *i = &a->info;
+    const struct sv_id nobody = {.s = ""};
+    struct sv_id storage;
+    enum sv_err rc;
+
+    /* Lost while it answered: the loss is told behind us or was told before; either way it stands. */
+    if (!sv_hv_connected(a->host->hv))
+        return sv_fail(err, SV_E_HOST_DOWN, SV_F_HOST, sv_hv_host_name(a->host->hv));
+    rc = sv_host_set_capacity(tx, &a->host->id, (int64_t)((double)i->vcpus * a->c->vcpu_overcommit), i->memory,
+                              i->cpu_vendor, i->os_version, i->virt_version, err);
+    if (!rc)
+        rc = sv_storage_of_host(tx, &a->host->id, &storage, err);
+    if (!rc)
+        rc = sv_storage_set_usage(tx, &storage, i->storage_size, i->storage_used, err);
+    if (!rc)
+        rc = sv_host_set_connected(tx, &a->host->id, true, err);
+    return rc ? rc
+              : sv_cloud_event(tx, "host.connected", "host", &a->host->id, &nobody, sv_hv_host_name(a->host->hv), err);
+}
+
+static enum sv_err settle_all(struct sv_cloud *c, struct comparison *cmp, struct sv_error *err)
+{
+    enum sv_err rc = SV_OK;
+
+    for (size_t i = 0; !rc && i < cmp->n; i++) {
+        bool locked;
+
+        rc = sv_settle_power(c, &cmp->todo[i].vm, cmp->todo[i].state.power, &cmp->todo[i].state, &locked, err);
+        if (rc == SV_E_VM_NOT_FOUND) /* deleted meanwhile */
+            rc = SV_OK;
+    }
+    for (size_t i = 0; !rc && i < cmp->inv->n; i++) {
+        struct unknown u = {&cmp->inv->v[i], cmp->host};
+
+        if (!cmp->inv->v[i].seen)
+            rc = sv_db_write(c->db, report_unknown, &u, err);
+    }
+    return rc;
+}
+
+/* Connected first, so that what is settled is seen as it is and not as unknown. */
+static enum sv_err reconcile(struct sv_cloud *c, struct sv_cloud_host *h, struct inventory *inv, struct comparison *cmp,
+                             struct sv_error *err)
+{
+    const struct sv_deadline d = sv_deadline_within(NULL, ASK_LIMIT_MS);
+    struct capacity cap = {.c = c, .host = h};
+    enum sv_err rc = SV_HV_CALL(h->hv, info, &cap.info, &d);
+
+    if (!rc)
+        rc = SV_HV_CALL(h->hv, list, add_held, inv, &d);
+    if (rc)
+        return rc;
+    if (inv->n)
+        qsort(inv->v, inv->n, sizeof(*inv->v), by_id);
+    rc = sv_db_write(c->db, write_connected, &cap, err);
+    if (!rc)
+        rc = sv_db_read(c->db, compare, cmp, err);
+    return rc ? rc : settle_all(c, cmp, err);
+}
+
+void sv_reconcile_host(struct sv_cloud *c, struct sv_cloud_host *h)
+{
+    struct inventory inv = {0};
+    struct comparison cmp = {.host = h, .inv = &inv};
+    struct sv_error e;
+
+    if (reconcile(c, h, &inv, &cmp, &e)) {
+        char text[256];
+
+        sv_err_text(&e, SV_LANG_EN, text, sizeof(text));
+        sv_log(SV_LOG_WARN, "host.reconcile", "host", sv_hv_host_name(h->hv), "error", text, NULL);
+    }
+    free(inv.v);
+    free(cmp.todo);
+}

@@ -1,0 +1,354 @@
+/* From what hypervisors tell to rows. One thread takes everything in order; what needs to ask a host (and
+ * so may hang with it) runs on a thread of that host, one at a time. */
+#include "core/sync.h"
+#include "core/reconcile.h"
+#include "starvirt/log.h"
+
+enum what { HOST_UP, HOST_DOWN, POWER, AGENT_UP, AGENT_DOWN, TOKEN, RELEASED, ASK };
+
+struct item {
+    enum what what;
+    enum sv_hv_power power;
+    struct sv_id id;
+    struct sv_cloud_host *host;
+    struct item *next;
+};
+
+/* What a locked VM's host told last; looked at when its job is over. */
+struct set_aside {
+    struct sv_id vm;
+    enum sv_hv_power power;
+};
+
+struct host_work {
+    struct sv_cloud_host *host;
+    bool running, again;
+};
+
+struct sv_sync {
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t more, idle;
+    struct item *head, **tail;
+    bool started, stop;
+    unsigned askers; /* host threads alive */
+    struct host_work work[SV_MAX_HOSTS];
+    unsigned work_count;
+    /* the sync thread's own */
+    struct set_aside *aside;
+    size_t aside_count, aside_cap;
+};
+
+static void push(struct sv_cloud *c, struct item it)
+{
+    struct sv_sync *s = c->sync;
+    struct item *i = sv_alloc(sizeof(*i));
+
+    *i = it;
+    pthread_mutex_lock(&s->mutex);
+    if (s->stop) { /* the next start reconciles */
+        free(i);
+    } else {
+        *s->tail = i;
+        s->tail = &i->next;
+        pthread_cond_signal(&s->more);
+    }
+    pthread_mutex_unlock(&s->mutex);
+}
+
+void sv_sync_token_used(struct sv_cloud *c, const struct sv_id *token)
+{
+    push(c, (struct item){.what = TOKEN, .id = *token});
+}
+void sv_sync_host(struct sv_cloud *c, struct sv_cloud_host *h, bool connected)
+{
+    push(c, (struct item){.what = connected ? HOST_UP : HOST_DOWN, .host = h});
+}
+void sv_sync_power(struct sv_cloud *c, const struct sv_id *vm, enum sv_hv_power now)
+{
+    push(c, (struct item){.what = POWER, .id = *vm, .power = now});
+}
+void sv_sync_agent(struct sv_cloud *c, const struct sv_id *vm, bool up)
+{
+    push(c, (struct item){.what = up ? AGENT_UP : AGENT_DOWN, .id = *vm});
+}
+void sv_sync_check_host(struct sv_cloud *c, struct sv_cloud_host *h)
+{
+    push(c, (struct item){.what = ASK, .host = h});
+}
+
+struct release {
+    struct sv_cloud *c;
+    struct sv_id vm, host;
+    bool ask;
+};
+
+static void released(void *arg)
+{
+    SV_AUTOFREE struct release *r = arg;
+
+    push(r->c, (struct item){.what = RELEASED, .id = r->vm});
+    for (unsigned i = 0; r->ask && i < r->c->host_count; i++) {
+        if (sv_id_eq(&r->c->hosts[i].id, &r->host))
+            sv_sync_check_host(r->c, &r->c->hosts[i]);
+    }
+}
+
+void sv_sync_vm_released(struct sv_cloud *c, struct sv_tx *tx, const struct sv_id *vm, bool ask)
+{
+    struct release *r = sv_alloc(sizeof(*r)); /* outlives the transaction */
+    struct sv_vm row;
+    struct sv_error ignored;
+
+    *r = (struct release){.c = c, .vm = *vm, .ask = ask};
+    if (ask && !sv_vm_get(tx, sv_scope_system(), vm, sv_tx_arena(tx), &row, &ignored))
+        r->host = row.host;
+    sv_tx_on_commit(tx, released, r);
+}
+
+/* --- on the host's thread --------------------------------------------------------------------------- */
+
+struct asker {
+    struct sv_cloud *c;
+    struct host_work *work;
+};
+
+static void *ask_host(void *arg)
+{
+    SV_AUTOFREE struct asker *a = arg;
+    struct sv_sync *s = a->c->sync;
+    bool again = true;
+
+    while (again) {
+        sv_reconcile_host(a->c, a->work->host);
+        pthread_mutex_lock(&s->mutex);
+        again = a->work->again && !s->stop;
+        a->work->again = false;
+        a->work->running = again;
+        pthread_mutex_unlock(&s->mutex);
+    }
+    pthread_mutex_lock(&s->mutex);
+    s->askers--;
+    pthread_cond_broadcast(&s->idle);
+    pthread_mutex_unlock(&s->mutex);
+    return NULL;
+}
+
+static struct host_work *work_of(struct sv_sync *s, struct sv_cloud_host *h)
+{
+    for (unsigned i = 0; i < s->work_count; i++) {
+        if (s->work[i].host == h)
+            return &s->work[i];
+    }
+    s->work[s->work_count].host = h;
+    return &s->work[s->work_count++];
+}
+
+static void begin_asking(struct sv_cloud *c, struct sv_cloud_host *h)
+{
+    struct sv_sync *s = c->sync;
+    struct asker *a = sv_alloc(sizeof(*a));
+    struct host_work *w;
+    pthread_t t;
+
+    pthread_mutex_lock(&s->mutex);
+    w = work_of(s, h);
+    *a = (struct asker){c, w};
+    if (w->running || s->stop || pthread_create(&t, NULL, ask_host, a) != 0) {
+        w->again = w->running;
+        free(a);
+    } else {
+        pthread_detach(t);
+        w->running = true;
+        s->askers++;
+    }
+    pthread_mutex_unlock(&s->mutex);
+}
+
+/* --- on the sync thread ----------------------------------------------------------------------------- */
+
+static void set_aside(struct sv_sync *s, const struct sv_id *vm, enum sv_hv_power power)
+{
+    for (size_t i = 0; i < s->aside_count; i++) {
+        if (sv_id_eq(&s->aside[i].vm, vm)) {
+            s->aside[i].power = power;
+            return;
+        }
+    }
+    if (s->aside_count == s->aside_cap) {
+        s->aside_cap = s->aside_cap ? s->aside_cap * 2 : 64;
+        s->aside = sv_realloc(s->aside, s->aside_cap * sizeof(*s->aside));
+    }
+    s->aside[s->aside_count++] = (struct set_aside){*vm, power};
+}
+
+static bool take_aside(struct sv_sync *s, const struct sv_id *vm, enum sv_hv_power *ret)
+{
+    for (size_t i = 0; i < s->aside_count; i++) {
+        if (!sv_id_eq(&s->aside[i].vm, vm))
+            continue;
+        *ret = s->aside[i].power;
+        s->aside[i] = s->aside[--s->aside_count];
+        return true;
+    }
+    return false;
+}
+
+static void log_error(const char *what, const struct sv_error *e)
+{
+    char text[256];
+
+    sv_err_text(e, SV_LANG_EN, text, sizeof(text));
+    sv_log(SV_LOG_ERROR, what, "error", text, NULL);
+}
+
+static void power_changed(struct sv_cloud *c, const struct sv_id *vm, enum sv_hv_power now)
+{
+    bool locked = false;
+    struct sv_error e;
+    const enum sv_err rc = sv_settle_power(c, vm, now, NULL, &locked, &e);
+
+    if (rc && rc != SV_E_VM_NOT_FOUND)
+        log_error("sync.power", &e);
+    if (!rc && locked)
+        set_aside(c->sync, vm, now);
+}
+
+static enum sv_err write_lost(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    const struct sv_cloud_host *h = arg;
+    const struct sv_id nobody = {.s = ""};
+    enum sv_err rc = sv_host_set_connected(tx, &h->id, false, err);
+
+    return rc ? rc : sv_cloud_event(tx, "host.lost", "host", &h->id, &nobody, sv_hv_host_name(h->hv), err);
+}
+
+struct agent_args {
+    struct sv_id vm;
+    bool up;
+};
+
+static enum sv_err write_agent(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    const struct agent_args *a = arg;
+
+    return sv_vm_set_agent(tx, &a->vm, a->up, err);
+}
+
+static enum sv_err write_used(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    return sv_token_touch(tx, arg, sv_tx_now(tx), err);
+}
+
+static void handle(struct sv_cloud *c, struct item *it)
+{
+    struct agent_args agent = {it->id, it->what == AGENT_UP};
+    enum sv_hv_power power;
+    struct sv_error e;
+    enum sv_err rc = SV_OK;
+
+    switch (it->what) {
+    case HOST_UP:
+    case ASK:
+        begin_asking(c, it->host);
+        break;
+    case HOST_DOWN:
+        rc = sv_db_write(c->db, write_lost, it->host, &e);
+        break;
+    case POWER:
+        power_changed(c, &it->id, it->power);
+        break;
+    case AGENT_UP:
+    case AGENT_DOWN:
+        rc = sv_db_write(c->db, write_agent, &agent, &e);
+        if (rc == SV_E_VM_NOT_FOUND) /* its VM went meanwhile */
+            rc = SV_OK;
+        break;
+    case TOKEN:
+        rc = sv_db_write(c->db, write_used, &it->id, &e);
+        break;
+    case RELEASED:
+        if (take_aside(c->sync, &it->id, &power))
+            power_changed(c, &it->id, power);
+        break;
+    }
+    if (rc)
+        log_error("sync", &e);
+}
+
+static void *sync_main(void *arg)
+{
+    struct sv_cloud *c = arg;
+    struct sv_sync *s = c->sync;
+
+    pthread_mutex_lock(&s->mutex);
+    for (;;) {
+        struct item *list;
+
+        while (!s->head && !s->stop)
+            pthread_cond_wait(&s->more, &s->mutex);
+        if (!s->head)
+            break;
+        list = s->head;
+        s->head = NULL;
+        s->tail = &s->head;
+        pthread_mutex_unlock(&s->mutex);
+        while (list) {
+            SV_AUTOFREE struct item *it = list;
+
+            list = it->next;
+            handle(c, it);
+        }
+        pthread_mutex_lock(&s->mutex);
+    }
+    pthread_mutex_unlock(&s->mutex);
+    return NULL;
+}
+
+enum sv_err sv_sync_start(struct sv_cloud *c, struct sv_error *err)
+{
+    struct sv_sync *s = sv_alloc(sizeof(*s));
+
+    s->tail = &s->head;
+    pthread_mutex_init(&s->mutex, NULL);
+    pthread_cond_init(&s->more, NULL);
+    pthread_cond_init(&s->idle, NULL);
+    c->sync = s;
+    if (pthread_create(&s->thread, NULL, sync_main, c) != 0)
+        return sv_fail(err, SV_E_SYSTEM, SV_F_NONE, "no thread");
+    s->started = true;
+    return SV_OK;
+}
+
+/* A host thread may hang with its host for one call limit at most: it is waited for. */
+void sv_sync_stop(struct sv_cloud *c)
+{
+    struct sv_sync *s = c->sync;
+
+    if (!s || !s->started)
+        return;
+    pthread_mutex_lock(&s->mutex);
+    s->stop = true;
+    pthread_cond_broadcast(&s->more);
+    while (s->askers)
+        pthread_cond_wait(&s->idle, &s->mutex);
+    pthread_mutex_unlock(&s->mutex);
+    pthread_join(s->thread, NULL);
+    s->started = false;
+}
+
+/* Once no driver can call any more. */
+void sv_sync_free(struct sv_cloud *c)
+{
+    struct sv_sync *s = c->sync;
+
+    if (!s)
+        return;
+    sv_sync_stop(c);
+    pthread_mutex_destroy(&s->mutex);
+    pthread_cond_destroy(&s->more);
+    pthread_cond_destroy(&s->idle);
+    free(s->aside);
+    free(s);
+    c->sync = NULL;
+}

@@ -1,0 +1,297 @@
+/* Templates: accepted here, put on every connected host by a job, through the image gate (threats 1-8). */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/internal.h"
+#include "starvirt/text.h"
+
+enum { IMPORT_LIMIT_MS = 4 * 60 * 60 * 1000 };
+
+/* --- acceptance ------------------------------------------------------------------------------------- */
+
+static bool below(const char *path, const char *dir, size_t n)
+{
+    while (n > 1 && dir[n - 1] == '/')
+        n--;
+    return strncmp(path, dir, n) == 0 && path[n] == '/';
+}
+
+/* Resolved first: neither a link nor ".." may lead out of the directories allowed. */
+static enum sv_err check_path(const struct sv_cloud *c, const char *path, char real[PATH_MAX], struct sv_error *err)
+{
+    struct stat st;
+
+    if (path[0] != '/' || !realpath(path, real))
+        return sv_fail(err, SV_E_TEMPLATE_PATH, SV_F_TEMPLATE_PATH,
+                       path[0] == '/' ? strerror(errno) : "not an absolute path");
+    if (stat(real, &st) < 0 || !S_ISREG(st.st_mode))
+        return sv_fail(err, SV_E_TEMPLATE_PATH, SV_F_TEMPLATE_PATH, "not a regular file");
+    if (!c->import_dirs || !c->import_dirs[0])
+        return SV_OK;
+    for (const char *p = c->import_dirs; *p;) {
+        const size_t n = strcspn(p, ",");
+
+        if (n && below(real, p, n))
+            return SV_OK;
+        p += n + (p[n] == ',');
+    }
+    return sv_fail(err, SV_E_TEMPLATE_PATH, SV_F_TEMPLATE_PATH, "outside of import.dirs");
+}
+
+static enum sv_err check_md5(const char *md5, struct sv_error *err)
+{
+    if (md5 && (strlen(md5) != 32 || md5[strspn(md5, "0123456789abcdefABCDEF")] != '\0'))
+        return sv_fail(err, SV_E_PARAM_FORMAT, SV_F_CHECKSUM, "32 hex digits");
+    return SV_OK;
+}
+
+/* An admin's template is offered to all, a tenant's is its own. */
+enum sv_err sv_template_import(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who,
+                               const struct sv_template_new *in, struct sv_id *ret, struct sv_id *ret_startid,
+                               struct sv_error *err)
+{
+    char real[PATH_MAX];
+    struct sv_template t = {.id = sv_id_new(),
+                            .name = in->name,
+                            .descr = in->descr ? in->descr : "",
+                            .os = in->os ? in->os : "",
+                            .format = in->format ? in->format : "",
+                            .md5 = in->md5 ? in->md5 : "",
+                            .sha256 = "",
+                            .source = in->upload,
+                            .state = SV_TEMPLATE_IMPORTING,
+                            .created = sv_tx_now(tx)};
+    const struct sv_job_spec job = {.kind = &sv_kind_template_import,
+                                    .tenant = who->tenant,
+                                    .object = t.id,
+                                    .object_type = "template",
+                                    .object_name = in->name,
+                                    .iarg = {in->upload != NULL, 0}};
+    enum sv_err rc = sv_check_name(in->name, SV_F_TEMPLATE_NAME, err);
+
+    if (who->role != SV_ROLE_ADMIN)
+        t.tenant = who->tenant;
+    if (!rc)
+        rc = sv_check_descr(in->descr, SV_F_NONE, err);
+    if (!rc)
+        rc = check_md5(in->md5, err);
+    if (!rc && !in->upload) {
+        rc = who->role == SV_ROLE_ADMIN ? check_path(c, in->path, real, err)
+                                        : sv_fail(err, SV_E_ADMIN_ONLY, SV_F_TEMPLATE_PATH);
+        t.source = real;
+    }
+    if (!rc)
+        rc = sv_template_insert(tx, &t, err);
+    if (!rc)
+        rc = sv_jobs_accept(c->jobs, tx, &job, ret_startid, err);
+    if (!rc)
+        *ret = t.id;
+    return rc;
+}
+
+/* Tenants see the templates offered to all, but only their owner or an admin may delete one. */
+enum sv_err sv_template_remove(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *id,
+                               struct sv_id *ret_startid, struct sv_error *err)
+{
+    struct sv_id tid;
+    struct sv_template t;
+    enum sv_err rc = sv_check_id(id, SV_E_TEMPLATE_NOT_FOUND, SV_F_TEMPLATE, &tid, err);
+
+    if (!rc)
+        rc = sv_template_get(tx, sv_scope_of(who), &tid, sv_tx_arena(tx), &t, err);
+    if (!rc && who->role != SV_ROLE_ADMIN && !sv_id_eq(&t.tenant, &who->tenant))
+        rc = sv_fail(err, SV_E_ADMIN_ONLY, SV_F_TEMPLATE);
+    if (!rc && t.uses > 0)
+        rc = sv_fail(err, SV_E_TEMPLATE_IN_USE, SV_F_TEMPLATE, sv_dec(t.uses).s);
+    if (!rc) {
+        const struct sv_job_spec job = {.kind = &sv_kind_template_delete,
+                                        .tenant = who->tenant,
+                                        .object = tid,
+                                        .object_type = "template",
+                                        .object_name = t.name};
+
+        rc =
+            sv_locked_as(sv_jobs_accept(c->jobs, tx, &job, ret_startid, err), SV_E_TEMPLATE_LOCKED, SV_F_TEMPLATE, err);
+    }
+    return rc ? rc : sv_template_set_state(tx, &tid, SV_TEMPLATE_DELETING, err);
+}
+
+/* --- steps ------------------------------------------------------------------------------------------ */
+
+struct read_args {
+    const struct sv_id *id;
+    struct sv_arena *a;
+    struct sv_template *ret;
+};
+
+static enum sv_err read_template(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    const struct read_args *r = arg;
+
+    return sv_template_get(tx, sv_scope_system(), r->id, r->a, r->ret, err);
+}
+
+static enum sv_err template_of(struct sv_run *r, struct sv_template *ret, struct sv_error *err)
+{
+    struct read_args a = {&sv_run_job(r)->object, sv_run_arena(r), ret};
+
+    return sv_db_read(sv_run_db(r), read_template, &a, err);
+}
+
+static enum sv_err check_source(struct sv_run *r, struct sv_error *err)
+{
+    struct sv_template t;
+    struct sv_image image;
+    char md5[33];
+    enum sv_err rc = template_of(r, &t, err);
+
+    if (rc)
+        return rc;
+    if (access(t.source, R_OK) < 0)
+        return sv_fail(err, SV_E_TEMPLATE_PATH, SV_F_TEMPLATE_PATH, strerror(errno));
+    rc = sv_image_check(t.source, t.format[0] ? t.format : NULL, &image, err);
+    if (rc || !t.md5[0])
+        return rc;
+    if (sv_file_digest(t.source, NULL, md5) < 0)
+        return sv_fail(err, SV_E_TEMPLATE_PATH, SV_F_TEMPLATE_PATH, strerror(errno));
+    return strcasecmp(md5, t.md5) == 0 ? SV_OK : sv_fail(err, SV_E_IMAGE_CHECKSUM, SV_F_CHECKSUM);
+}
+
+struct ready_args {
+    struct sv_id id;
+    int64_t size, virtual_size;
+    char md5[33], sha256[65];
+};
+
+static enum sv_err write_ready(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    const struct ready_args *a = arg;
+
+    return sv_template_ready(tx, &a->id, a->size, a->virtual_size, a->md5, a->sha256, err);
+}
+
+static void on_progress(void *arg, int64_t done, int64_t total)
+{
+    sv_run_progress(arg, done, total);
+}
+
+static enum sv_err put_everywhere(struct sv_run *r, const struct sv_template *t, struct ready_args *a,
+                                  struct sv_error *err)
+{
+    struct sv_cloud *c = sv_run_app(r);
+    unsigned put = 0;
+    enum sv_err rc = SV_OK;
+
+    for (unsigned i = 0; !rc && i < c->host_count; i++) {
+        struct sv_hv_host *h = c->hosts[i].hv;
+
+        if (!sv_hv_connected(h))
+            continue;
+        rc = SV_HV_CALL(h, template_put, &t->id, t->source, t->format[0] ? t->format : NULL, &a->size, &a->virtual_size,
+                        on_progress, r, sv_run_deadline(r));
+        put++;
+    }
+    return rc || put ? rc : sv_fail(err, SV_E_NO_CAPACITY, SV_F_NONE, "no host is connected");
+}
+
+/* The rows learn of it in this step, not at the end: a run after a crash may find the source consumed. */
+static enum sv_err import(struct sv_run *r, struct sv_error *err)
+{
+    struct sv_template t;
+    struct ready_args a = {.id = sv_run_job(r)->object};
+    enum sv_err rc = template_of(r, &t, err);
+
+    if (rc || t.state == SV_TEMPLATE_READY)
+        return rc;
+    if (sv_file_digest(t.source, a.sha256, a.md5) < 0)
+        return sv_fail(err, SV_E_TEMPLATE_PATH, SV_F_TEMPLATE_PATH, strerror(errno));
+    rc = put_everywhere(r, &t, &a, err);
+    if (!rc)
+        rc = sv_db_write(sv_run_db(r), write_ready, &a, err);
+    if (rc)
+        return rc;
+    if (sv_run_job(r)->iarg[0])
+        unlink(t.source);
+    sv_run_note(r, SV_LOG_INFO, SV_N_IMAGE_SIZE, sv_dec(a.virtual_size / SV_MIB).s, a.sha256, NULL);
+    return SV_OK;
+}
+
+static enum sv_err drop_everywhere(struct sv_run *r, struct sv_error *err)
+{
+    struct sv_cloud *c = sv_run_app(r);
+    enum sv_err rc = SV_OK;
+
+    for (unsigned i = 0; !rc && i < c->host_count; i++) {
+        if (sv_hv_connected(c->hosts[i].hv))
+            rc = SV_HV_CALL(c->hosts[i].hv, template_delete, &sv_run_job(r)->object, sv_run_deadline(r));
+    }
+    return rc;
+}
+
+static enum sv_err end_import(struct sv_tx *tx, const struct sv_job *job, enum sv_job_result result, void *app,
+                              struct sv_error *err)
+{
+    struct sv_template t;
+    enum sv_err rc;
+
+    (void)app;
+    if (result == SV_JOB_DONE)
+        return sv_cloud_event(tx, "template.ready", "template", &job->object, &job->tenant, job->object_name, err);
+    rc = sv_template_get(tx, sv_scope_system(), &job->object, sv_tx_arena(tx), &t, err);
+    if (!rc && job->iarg[0] && t.source[0])
+        unlink(t.source);
+    if (!rc)
+        rc = sv_template_set_state(tx, &job->object, SV_TEMPLATE_FAILED, err);
+    return rc ? rc
+              : sv_cloud_event(tx, "template.failed", "template", &job->object, &job->tenant, job->object_name, err);
+}
+
+static enum sv_err end_delete(struct sv_tx *tx, const struct sv_job *job, enum sv_job_result result, void *app,
+                              struct sv_error *err)
+{
+    enum sv_err rc;
+
+    (void)app;
+    if (result != SV_JOB_DONE)
+        return sv_template_set_state(tx, &job->object, SV_TEMPLATE_FAILED, err);
+    rc = sv_template_delete(tx, &job->object, err);
+    return rc ? rc
+              : sv_cloud_event(tx, "template.delete", "template", &job->object, &job->tenant, job->object_name, err);
+}
+
+#define STEPS(a) .steps = (a), .step_count = sizeof(a) / sizeof((a)[0])
+
+static const struct sv_step import_steps[] = {
+    {.name = "check", .title_zh = "检查镜像", .title_en = "check the image", .weight = 1, .run = check_source},
+    {.name = "import",
+     .title_zh = "导入镜像",
+     .title_en = "import the image",
+     .weight = 9,
+     .run = import,
+     .undo = drop_everywhere},
+};
+static const struct sv_step delete_steps[] = {
+    {.name = "delete", .title_zh = "删除镜像", .title_en = "delete the image", .weight = 1, .run = drop_everywhere},
+};
+
+const struct sv_job_kind sv_kind_template_import = {.name = "template.import",
+                                                    .title_zh = "导入模板",
+                                                    .title_en = "import template",
+                                                    .lock_code = SV_LOCK_IMPORTING,
+                                                    .deadline_ms = IMPORT_LIMIT_MS,
+                                                    .resumable = true,
+                                                    STEPS(import_steps),
+                                                    .end = end_import};
+const struct sv_job_kind sv_kind_template_delete = {.name = "template.delete",
+                                                    .title_zh = "删除模板",
+                                                    .title_en = "delete template",
+                                                    .lock_code = SV_LOCK_MOVING,
+                                                    .deadline_ms = IMPORT_LIMIT_MS,
+                                                    .resumable = true,
+                                                    .no_cancel = true,
+                                                    STEPS(delete_steps),
+                                                    .end = end_delete};

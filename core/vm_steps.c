@@ -1,0 +1,163 @@
+/* Pieces that several VM jobs are made of. */
+#include "core/vm_steps.h"
+
+enum sv_err sv_step_begin(struct sv_run *r, struct sv_vm_rows *ret_rows, struct sv_hv_host **ret_host,
+                          struct sv_error *err)
+{
+    struct sv_cloud *c = sv_run_app(r);
+    enum sv_err rc = sv_vm_rows_read(c->db, &sv_run_job(r)->object, sv_run_arena(r), ret_rows, err);
+
+    return rc ? rc : sv_run_host(r, ret_host, err);
+}
+
+struct ready_args {
+    struct sv_id disk;
+    bool ready;
+};
+
+static enum sv_err write_ready(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    const struct ready_args *a = arg;
+
+    return sv_disk_set_ready(tx, &a->disk, a->ready, err);
+}
+
+static enum sv_err post_ready(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    SV_AUTOFREE struct ready_args *a = arg;
+
+    return write_ready(tx, a, err);
+}
+
+/* Making a volume is idempotent, so the mark need not be on disk before the next step; taking it away
+ * must, or a crash would leave a disk that claims to be there. */
+enum sv_err sv_step_disk_ready(struct sv_cloud *c, const struct sv_id *disk, bool ready, struct sv_error *err)
+{
+    struct ready_args a = {*disk, ready};
+    struct sv_db_work *w;
+
+    if (!ready)
+        return sv_db_write(c->db, write_ready, &a, err);
+    w = sv_alloc(sizeof(*w));
+    w->fn = post_ready;
+    w->arg = sv_alloc(sizeof(a));
+    memcpy(w->arg, &a, sizeof(a));
+    sv_db_post(c->db, w);
+    return SV_OK;
+}
+
+enum sv_err sv_step_define(struct sv_run *r, struct sv_error *err)
+{
+    struct sv_vm_rows rows;
+    struct sv_hv_domain dom;
+    struct sv_hv_host *h;
+    enum sv_err rc = sv_step_begin(r, &rows, &h, err);
+
+    if (!rc)
+        rc = sv_vm_rows_domain(sv_run_app(r), &rows, &dom, err);
+    return rc ? rc : SV_HV_CALL(h, define, &dom, sv_run_deadline(r));
+}
+
+enum sv_err sv_step_undefine(struct sv_run *r, struct sv_error *err)
+{
+    const struct sv_id *vm = &sv_run_job(r)->object;
+    struct sv_hv_host *h;
+    enum sv_err rc = sv_run_host(r, &h, err);
+
+    if (!rc)
+        rc = SV_HV_CALL(h, destroy, vm, sv_run_deadline(r));
+    return rc ? rc : SV_HV_CALL(h, undefine, vm, sv_run_deadline(r));
+}
+
+enum sv_err sv_step_drop_disks(struct sv_run *r, struct sv_error *err)
+{
+    struct sv_cloud *c = sv_run_app(r);
+    struct sv_vm_rows rows;
+    struct sv_hv_host *h;
+    enum sv_err rc = sv_step_begin(r, &rows, &h, err);
+
+    for (unsigned i = 0; !rc && i < rows.disk_count; i++) {
+        rc = sv_step_disk_ready(c, &rows.disks[i].id, false, err);
+        if (!rc)
+            rc = SV_HV_CALL(h, volume_delete, &rows.disks[i].id, sv_run_deadline(r));
+    }
+    return rc;
+}
+
+static enum sv_err delete_nics(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    return sv_nic_delete_vm(tx, arg, err);
+}
+
+/* The rows go first: the next apply, ours or a neighbour's, then leaves the leases out. An address is
+ * given anew only after the domain that had it is gone, because this runs after its undefine. After a
+ * crash between the two the rows no longer name the VPCs, so start-up applies every VPC the machine holds. */
+enum sv_err sv_step_drop_network(struct sv_run *r, struct sv_error *err)
+{
+    struct sv_cloud *c = sv_run_app(r);
+    struct sv_id vm = sv_run_job(r)->object;
+    struct sv_vm_rows rows;
+    enum sv_err rc = sv_vm_rows_read(c->db, &vm, sv_run_arena(r), &rows, err);
+
+    if (!rc)
+        rc = sv_db_write(c->db, delete_nics, &vm, err);
+    for (unsigned i = 0; !rc && i < rows.nic_count; i++)
+        rc = sv_network_apply(c, &rows.nics[i].vpc, sv_run_deadline(r), err);
+    return rc;
+}
+
+enum sv_err sv_step_release(struct sv_cloud *c, struct sv_tx *tx, const struct sv_id *vm, struct sv_error *err)
+{
+    struct sv_vm_rows rows;
+    struct sv_amounts held, back;
+    const struct sv_id none = {.s = ""};
+    enum sv_err rc = sv_vm_rows_in(tx, vm, sv_tx_arena(tx), &rows, err);
+
+    if (rc || rows.vm.state == SV_VM_FAILED) /* a failed VM holds nothing any more */
+        return rc;
+    held = sv_vm_rows_amounts(&rows);
+    back = (struct sv_amounts){.vcpus = -held.vcpus, .memory = -held.memory, .storage = -held.storage};
+    rc = sv_tenant_reserve(tx, &rows.vm.tenant, &back, err);
+    if (!rc && !sv_id_empty(&rows.vm.host))
+        rc = sv_host_reserve(tx, &rows.vm.host, -rows.vm.vcpus, -rows.vm.memory, err);
+    if (!rc)
+        rc = sv_nic_delete_vm(tx, vm, err);
+    if (!rc)
+        rc = sv_disk_delete_vm(tx, vm, err);
+    if (!rc)
+        rc = sv_vm_set_host(tx, vm, &none, err);
+    if (!rc)
+        sv_secret_drop(c->secrets, vm, "vnc");
+    return rc;
+}
+
+static enum sv_err enter(struct sv_cloud *c, struct sv_tx *tx, const struct sv_job *job, enum sv_vm_state to,
+                         struct sv_error *err)
+{
+    enum sv_err rc = sv_vm_set_state(tx, &job->object, SV_VM_ANY, to, err);
+
+    if (!rc)
+        rc = sv_cloud_event(tx, "vm.state", "vm", &job->object, &job->tenant, sv_vm_state_name(to), err);
+    if (!rc)
+        sv_sync_vm_released(c, tx, &job->object, false);
+    return rc;
+}
+
+enum sv_err sv_step_running(struct sv_cloud *c, struct sv_tx *tx, const struct sv_job *job, struct sv_error *err)
+{
+    struct sv_vm vm;
+    enum sv_err rc = sv_vm_get(tx, sv_scope_system(), &job->object, sv_tx_arena(tx), &vm, err);
+    const bool was_running = !rc && vm.state == SV_VM_RUNNING;
+
+    if (!rc)
+        rc = enter(c, tx, job, SV_VM_RUNNING, err);
+    /* A guest that ran all along keeps the size it really has. */
+    if (!rc && !was_running)
+        rc = sv_vm_set_live(tx, &job->object, vm.vcpus, vm.memory, err);
+    return rc;
+}
+
+enum sv_err sv_step_stopped(struct sv_cloud *c, struct sv_tx *tx, const struct sv_job *job, struct sv_error *err)
+{
+    return enter(c, tx, job, SV_VM_STOPPED, err);
+}

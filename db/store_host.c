@@ -1,0 +1,191 @@
+/* Host rows: connection, capacity, placement. */
+#include <assert.h>
+#include <stdio.h>
+
+#include "db/internal.h"
+#include "starvirt/limits.h"
+#include "starvirt/store_catalog.h"
+
+#define COLS                                                                                                           \
+    "id, name, descr, uri, driver, idx, connected, maintenance, vcpus, memory, used_vcpus, used_memory, cpu_vendor,"   \
+    " os_version, virt_version, created"
+
+enum { INSERT, FIND, GET, LIST, SET_CONNECTED, SET_CAPACITY, PLACE, RESERVE, TOTALS };
+
+static const char *const sql[] = {
+    [INSERT] = "INSERT INTO host(id, name, descr, uri, driver, idx, created) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [FIND] = "SELECT id FROM host WHERE uri = ?1 AND idx = ?2",
+    [GET] = "SELECT " COLS " FROM host WHERE id = ?1",
+    [LIST] = "SELECT " COLS " FROM host ORDER BY created, id",
+    [SET_CONNECTED] = "UPDATE host SET connected = ?2 WHERE id = ?1",
+    [SET_CAPACITY] =
+        "UPDATE host SET vcpus = ?2, memory = ?3, cpu_vendor = ?4, os_version = ?5, virt_version = ?6 WHERE id = ?1",
+    [PLACE] = "UPDATE host SET used_vcpus = used_vcpus + ?1, used_memory = used_memory + ?2 WHERE id ="
+              " (SELECT id FROM host WHERE connected = 1 AND maintenance = 0 AND used_vcpus + ?1 <= vcpus AND "
+              "used_memory + ?2 <= memory"
+              " ORDER BY memory - used_memory DESC, id LIMIT 1) RETURNING id",
+    [RESERVE] = "UPDATE host SET used_vcpus = used_vcpus + ?2, used_memory = used_memory + ?3 WHERE id = ?1"
+                " AND (?2 <= 0 OR used_vcpus + ?2 <= vcpus) AND (?3 <= 0 OR used_memory + ?3 <= memory)",
+    [TOTALS] = "SELECT coalesce(sum(vcpus), 0), coalesce(sum(memory), 0), (SELECT coalesce(sum(size), 0) FROM storage) "
+               "FROM host",
+};
+SV_SQL_TABLE(sv_sql_host, "host", sql);
+
+static void read_row(sqlite3_stmt *st, struct sv_host *h)
+{
+    *h = (struct sv_host){.id = sv_col_id(st, 0),
+                          .name = sv_col_text(st, 1),
+                          .descr = sv_col_text(st, 2),
+                          .uri = sv_col_text(st, 3),
+                          .driver = sv_col_text(st, 4),
+                          .index = (int)sv_col_int(st, 5),
+                          .connected = sv_col_int(st, 6) != 0,
+                          .maintenance = sv_col_int(st, 7) != 0,
+                          .vcpus = sv_col_int(st, 8),
+                          .memory = sv_col_int(st, 9),
+                          .used_vcpus = sv_col_int(st, 10),
+                          .used_memory = sv_col_int(st, 11),
+                          .cpu_vendor = sv_col_text(st, 12),
+                          .os_version = sv_col_text(st, 13),
+                          .virt_version = sv_col_text(st, 14),
+                          .created = sv_col_int(st, 15)};
+}
+
+enum sv_err sv_host_ensure(struct sv_tx *tx, const struct sv_host *h, struct sv_id *ret_id, struct sv_error *err)
+{
+    SV_STMT find = sv_stmt(tx, &sv_sql_host, FIND);
+    SV_STMT st = sv_stmt(tx, &sv_sql_host, INSERT);
+    bool row;
+    enum sv_err rc;
+
+    assert(tx->writable);
+    sv_bind(find, "tI", h->uri, h->index);
+    rc = sv_step(tx, find, &row, err);
+    if (rc)
+        return rc;
+    if (row) {
+        *ret_id = sv_col_id(find, 0);
+        return SV_OK;
+    }
+    sv_bind(st, "dttttIi", &h->id, h->name, h->descr, h->uri, h->driver, h->index, h->created);
+    rc = sv_exec(tx, st, NULL, err);
+    if (!rc)
+        *ret_id = h->id;
+    return rc;
+}
+
+enum sv_err sv_host_get(struct sv_tx *tx, const struct sv_id *id, struct sv_arena *a, struct sv_host *ret,
+                        struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_host, GET);
+    struct sv_host h;
+    bool row;
+    enum sv_err rc;
+
+    sv_bind(st, "d", id);
+    rc = sv_step(tx, st, &row, err);
+    if (rc || !row)
+        return rc ? rc : sv_fail(err, SV_E_HOST_NOT_FOUND, SV_F_HOST);
+    read_row(st, &h);
+    h.name = sv_arena_strdup(a, h.name);
+    h.descr = sv_arena_strdup(a, h.descr);
+    h.uri = sv_arena_strdup(a, h.uri);
+    h.driver = sv_arena_strdup(a, h.driver);
+    h.cpu_vendor = sv_arena_strdup(a, h.cpu_vendor);
+    h.os_version = sv_arena_strdup(a, h.os_version);
+    h.virt_version = sv_arena_strdup(a, h.virt_version);
+    *ret = h;
+    return SV_OK;
+}
+
+enum sv_err sv_host_list(struct sv_tx *tx, void (*row)(void *arg, const struct sv_host *h), void *arg,
+                         struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_host, LIST);
+    bool more;
+    enum sv_err rc;
+
+    while (!(rc = sv_step(tx, st, &more, err)) && more) {
+        struct sv_host h;
+
+        read_row(st, &h);
+        row(arg, &h);
+    }
+    return rc;
+}
+
+enum sv_err sv_host_set_connected(struct sv_tx *tx, const struct sv_id *id, bool connected, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_host, SET_CONNECTED);
+
+    assert(tx->writable);
+    sv_bind(st, "dI", id, (int)connected);
+    return sv_exec(tx, st, NULL, err);
+}
+
+enum sv_err sv_host_set_capacity(struct sv_tx *tx, const struct sv_id *id, int64_t vcpus, int64_t memory,
+                                 const char *cpu_vendor, const char *os_version, const char *virt_version,
+                                 struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_host, SET_CAPACITY);
+
+    assert(tx->writable);
+    sv_bind(st, "diittt", id, vcpus, memory, cpu_vendor, os_version, virt_version);
+    return sv_exec(tx, st, NULL, err);
+}
+
+static enum sv_err no_capacity(int64_t vcpus, int64_t memory, struct sv_error *err)
+{
+    char text[64];
+
+    snprintf(text, sizeof(text), "%lld vCPU, %lld MB", (long long)vcpus, (long long)((memory + SV_MIB - 1) / SV_MIB));
+    return sv_fail(err, SV_E_NO_CAPACITY, SV_F_NONE, text);
+}
+
+enum sv_err sv_host_place(struct sv_tx *tx, int64_t vcpus, int64_t memory, struct sv_id *ret_host, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_host, PLACE);
+    struct sv_id id;
+    bool row;
+    enum sv_err rc;
+
+    assert(tx->writable);
+    sv_bind(st, "ii", vcpus, memory);
+    rc = sv_step(tx, st, &row, err);
+    if (rc || !row)
+        return rc ? rc : no_capacity(vcpus, memory, err);
+    id = sv_col_id(st, 0);
+    rc = sv_step(tx, st, &row, err);
+    if (!rc)
+        *ret_host = id;
+    return rc;
+}
+
+enum sv_err sv_host_reserve(struct sv_tx *tx, const struct sv_id *id, int64_t vcpus, int64_t memory,
+                            struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_host, RESERVE);
+    int n;
+    enum sv_err rc;
+
+    assert(tx->writable);
+    sv_bind(st, "dii", id, vcpus, memory);
+    rc = sv_exec(tx, st, &n, err);
+    return rc ? rc : n ? SV_OK : no_capacity(vcpus, memory, err);
+}
+
+enum sv_err sv_host_totals(struct sv_tx *tx, int64_t *ret_vcpus, int64_t *ret_memory, int64_t *ret_storage,
+                           int64_t *ret_ips, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_host, TOTALS);
+    bool row;
+    enum sv_err rc = sv_step(tx, st, &row, err);
+
+    if (rc)
+        return rc;
+    *ret_vcpus = sv_col_int(st, 0);
+    *ret_memory = sv_col_int(st, 1);
+    *ret_storage = sv_col_int(st, 2);
+    *ret_ips = 0; /* address pools come with the routers */
+    return SV_OK;
+}

@@ -1,0 +1,55 @@
+/* Replies kept for Idempotency-Key (design section 2). */
+#include <assert.h>
+
+#include "db/internal.h"
+#include "starvirt/limits.h"
+#include "starvirt/store_tenant.h"
+
+enum { HASH_LEN = 32 };
+enum { FIND, INSERT, EXPIRE };
+
+static const char *const sql[] = {
+    [FIND] = "SELECT hash, reply FROM idem WHERE tenant_id = ?1 AND key = ?2 AND created > ?3",
+    /* an expired key may be used anew */
+    [INSERT] = "INSERT OR REPLACE INTO idem(tenant_id, key, hash, reply, created) VALUES(?1, ?2, ?3, ?4, ?5)",
+    [EXPIRE] = "DELETE FROM idem WHERE created < ?1",
+};
+SV_SQL_TABLE(sv_sql_idem, "idem", sql);
+
+enum sv_err sv_idem_find(struct sv_tx *tx, const struct sv_id *tenant, const char *key, struct sv_arena *a,
+                         struct sv_idem *ret, bool *ret_found, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_idem, FIND);
+    bool row;
+    enum sv_err rc;
+
+    sv_bind(st, "dti", tenant, key, tx->now - SV_IDEMPOTENCY_HOURS * 3600000LL);
+    rc = sv_step(tx, st, &row, err);
+    if (rc)
+        return rc;
+    *ret_found = row && sqlite3_column_bytes(st, 0) == HASH_LEN;
+    if (*ret_found) {
+        memcpy(ret->hash, sqlite3_column_blob(st, 0), HASH_LEN);
+        ret->reply = sv_arena_strdup(a, sv_col_text(st, 1));
+    }
+    return SV_OK;
+}
+
+enum sv_err sv_idem_insert(struct sv_tx *tx, const struct sv_id *tenant, const char *key, const struct sv_idem *i,
+                           struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_idem, INSERT);
+
+    assert(tx->writable);
+    sv_bind(st, "dtbti", tenant, key, i->hash, (int)HASH_LEN, i->reply, tx->now);
+    return sv_exec(tx, st, NULL, err);
+}
+
+enum sv_err sv_idem_expire(struct sv_tx *tx, int64_t older_than, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_idem, EXPIRE);
+
+    assert(tx->writable);
+    sv_bind(st, "i", older_than);
+    return sv_exec(tx, st, NULL, err);
+}

@@ -1,0 +1,104 @@
+/* NIC rows; each holds one address of its VPC. */
+#include <assert.h>
+#include <stdio.h>
+
+#include "db/internal.h"
+#include "starvirt/store_vm.h"
+
+#define SELECT                                                                                                         \
+    "SELECT n.id, n.tenant_id, n.vm_id, n.vpc_id, n.name, v.name, p.name, n.mac, n.ip, n.created FROM nic n"           \
+    " JOIN vm v ON v.id = n.vm_id JOIN vpc p ON p.id = n.vpc_id "
+
+enum { INSERT, TAKE, GIVE_BACK, LIST_VM, LIST_VPC, DELETE_VM };
+
+static const char *const sql[] = {
+    [INSERT] =
+        "INSERT INTO nic(id, tenant_id, vm_id, vpc_id, name, mac, ip, created) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    [TAKE] = "UPDATE vpc SET free_count = free_count - 1 WHERE id = ?1 AND free_count > 0 AND deleting = 0",
+    [GIVE_BACK] =
+        "UPDATE vpc SET free_count = free_count + (SELECT count(*) FROM nic WHERE vm_id = ?1 AND vpc_id = vpc.id)"
+        " WHERE id IN (SELECT vpc_id FROM nic WHERE vm_id = ?1)",
+    [LIST_VM] = SELECT "WHERE n.vm_id = ?1 AND (?2 = '' OR n.tenant_id = ?2) ORDER BY n.created, n.id",
+    [LIST_VPC] = SELECT "WHERE n.vpc_id = ?1 AND (?2 = '' OR n.tenant_id = ?2) ORDER BY n.ip",
+    [DELETE_VM] = "DELETE FROM nic WHERE vm_id = ?1",
+};
+SV_SQL_TABLE(sv_sql_nic, "nic", sql);
+
+static void read_row(sqlite3_stmt *st, struct sv_nic *n)
+{
+    unsigned m[6] = {0};
+
+    *n = (struct sv_nic){.id = sv_col_id(st, 0),
+                         .tenant = sv_col_id(st, 1),
+                         .vm = sv_col_id(st, 2),
+                         .vpc = sv_col_id(st, 3),
+                         .name = sv_col_text(st, 4),
+                         .vm_name = sv_col_text(st, 5),
+                         .vpc_name = sv_col_text(st, 6),
+                         .ip = (uint32_t)sv_col_int(st, 8),
+                         .created = sv_col_int(st, 9)};
+    sscanf(sv_col_text(st, 7), "%2x:%2x:%2x:%2x:%2x:%2x", &m[0], &m[1], &m[2], &m[3], &m[4], &m[5]);
+    for (int i = 0; i < 6; i++)
+        n->mac[i] = (unsigned char)m[i];
+}
+
+enum sv_err sv_nic_insert(struct sv_tx *tx, const struct sv_nic *n, struct sv_error *err)
+{
+    SV_STMT take = sv_stmt(tx, &sv_sql_nic, TAKE);
+    SV_STMT st = sv_stmt(tx, &sv_sql_nic, INSERT);
+    char mac[18];
+    int changes;
+    enum sv_err rc;
+
+    assert(tx->writable);
+    sv_bind(take, "d", &n->vpc);
+    rc = sv_exec(tx, take, &changes, err);
+    if (rc || !changes)
+        return rc ? rc : sv_fail(err, SV_E_VPC_FULL, SV_F_VPC, "1");
+    snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", n->mac[0], n->mac[1], n->mac[2], n->mac[3], n->mac[4],
+             n->mac[5]);
+    sv_bind(st, "ddddttii", &n->id, &n->tenant, &n->vm, &n->vpc, n->name, mac, (int64_t)n->ip, n->created);
+    return sv_exec(tx, st, NULL, err);
+}
+
+static enum sv_err list(struct sv_tx *tx, unsigned which, struct sv_scope scope, const struct sv_id *id,
+                        void (*row)(void *arg, const struct sv_nic *n), void *arg, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_nic, which);
+    bool more;
+    enum sv_err rc;
+
+    sv_bind(st, "dd", id, &scope.tenant);
+    while (!(rc = sv_step(tx, st, &more, err)) && more) {
+        struct sv_nic n;
+
+        read_row(st, &n);
+        row(arg, &n);
+    }
+    return rc;
+}
+
+enum sv_err sv_nic_list_vm(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *vm,
+                           void (*row)(void *arg, const struct sv_nic *n), void *arg, struct sv_error *err)
+{
+    return list(tx, LIST_VM, scope, vm, row, arg, err);
+}
+
+enum sv_err sv_nic_list_vpc(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *vpc,
+                            void (*row)(void *arg, const struct sv_nic *n), void *arg, struct sv_error *err)
+{
+    return list(tx, LIST_VPC, scope, vpc, row, arg, err);
+}
+
+enum sv_err sv_nic_delete_vm(struct sv_tx *tx, const struct sv_id *vm, struct sv_error *err)
+{
+    SV_STMT give = sv_stmt(tx, &sv_sql_nic, GIVE_BACK);
+    SV_STMT st = sv_stmt(tx, &sv_sql_nic, DELETE_VM);
+    enum sv_err rc;
+
+    assert(tx->writable);
+    sv_bind(give, "d", vm);
+    rc = sv_exec(tx, give, NULL, err);
+    sv_bind(st, "d", vm);
+    return rc ? rc : sv_exec(tx, st, NULL, err);
+}

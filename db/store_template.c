@@ -1,0 +1,143 @@
+/* Template rows. */
+#include <assert.h>
+
+#include "db/internal.h"
+#include "starvirt/store_catalog.h"
+
+#define COLS                                                                                                           \
+    "t.id, t.tenant_id, t.name, t.descr, t.os, t.format, t.source, t.md5, t.sha256, t.size, t.virtual_size, t.state, " \
+    "t.created,"                                                                                                       \
+    " (SELECT count(*) FROM disk d WHERE d.template_id = t.id) + (SELECT count(*) FROM model m WHERE m.template_id = " \
+    "t.id)"
+/* A tenant sees its own and those offered to all. */
+#define SEEN   " (?2 = '' OR t.tenant_id = ?2 OR t.tenant_id IS NULL)"
+#define FILTER SEEN " AND (?1 = '' OR t.id = ?1) AND (?3 = '' OR instr(lower(t.name), lower(?3)))"
+
+enum { INSERT, GET, LIST, COUNT, SET_STATE, READY, DELETE };
+
+static const char *const sql[] = {
+    [INSERT] = "INSERT INTO template(id, tenant_id, name, descr, os, format, source, md5, sha256, size, virtual_size, "
+               "state, created)"
+               " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+    [GET] = "SELECT " COLS " FROM template t WHERE t.id = ?1 AND" SEEN,
+    [LIST] = "SELECT " COLS " FROM template t WHERE" FILTER " ORDER BY t.created, t.id LIMIT ?4 OFFSET ?5",
+    [COUNT] = "SELECT count(*) FROM template t WHERE" FILTER,
+    [SET_STATE] = "UPDATE template SET state = ?2 WHERE id = ?1",
+    [READY] =
+        "UPDATE template SET state = 1, source = '', size = ?2, virtual_size = ?3, md5 = ?4, sha256 = ?5 WHERE id = ?1",
+    [DELETE] = "DELETE FROM template WHERE id = ?1",
+};
+SV_SQL_TABLE(sv_sql_template, "template", sql);
+_Static_assert(SV_TEMPLATE_READY == 1, "READY names the state by number");
+
+static void read_row(sqlite3_stmt *st, struct sv_template *t)
+{
+    *t = (struct sv_template){.id = sv_col_id(st, 0),
+                              .tenant = sv_col_id(st, 1),
+                              .name = sv_col_text(st, 2),
+                              .descr = sv_col_text(st, 3),
+                              .os = sv_col_text(st, 4),
+                              .format = sv_col_text(st, 5),
+                              .source = sv_col_text(st, 6),
+                              .md5 = sv_col_text(st, 7),
+                              .sha256 = sv_col_text(st, 8),
+                              .size = sv_col_int(st, 9),
+                              .virtual_size = sv_col_int(st, 10),
+                              .state = (enum sv_template_state)sv_col_int(st, 11),
+                              .created = sv_col_int(st, 12),
+                              .uses = sv_col_int(st, 13)};
+}
+
+enum sv_err sv_template_insert(struct sv_tx *tx, const struct sv_template *t, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_template, INSERT);
+
+    assert(tx->writable);
+    sv_bind(st, "dDtttttttiiIi", &t->id, &t->tenant, t->name, t->descr, t->os, t->format, t->source, t->md5, t->sha256,
+            t->size, t->virtual_size, (int)t->state, t->created);
+    return sv_exec(tx, st, NULL, err);
+}
+
+enum sv_err sv_template_get(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *id, struct sv_arena *a,
+                            struct sv_template *ret, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_template, GET);
+    struct sv_template t;
+    bool row;
+    enum sv_err rc;
+
+    sv_bind(st, "dd", id, &scope.tenant);
+    rc = sv_step(tx, st, &row, err);
+    if (rc || !row)
+        return rc ? rc : sv_fail(err, SV_E_TEMPLATE_NOT_FOUND, SV_F_TEMPLATE);
+    read_row(st, &t);
+    t.name = sv_arena_strdup(a, t.name);
+    t.descr = sv_arena_strdup(a, t.descr);
+    t.os = sv_arena_strdup(a, t.os);
+    t.format = sv_arena_strdup(a, t.format);
+    t.source = sv_arena_strdup(a, t.source);
+    t.md5 = sv_arena_strdup(a, t.md5);
+    t.sha256 = sv_arena_strdup(a, t.sha256);
+    *ret = t;
+    return SV_OK;
+}
+
+enum sv_err sv_template_list(struct sv_tx *tx, struct sv_scope scope, const struct sv_template_filter *f,
+                             const struct sv_page *p, void (*row)(void *arg, const struct sv_template *t), void *arg,
+                             uint64_t *ret_total, struct sv_error *err)
+{
+    SV_STMT count = sv_stmt(tx, &sv_sql_template, COUNT);
+    SV_STMT st = sv_stmt(tx, &sv_sql_template, LIST);
+    bool more;
+    enum sv_err rc;
+
+    sv_bind(count, "ddt", &f->id, &scope.tenant, f->name);
+    rc = sv_step(tx, count, &more, err);
+    if (rc)
+        return rc;
+    *ret_total = (uint64_t)sv_col_int(count, 0);
+    sv_bind(st, "ddtii", &f->id, &scope.tenant, f->name, p->limit ? (int64_t)p->limit : -1, (int64_t)p->offset);
+    while (!(rc = sv_step(tx, st, &more, err)) && more) {
+        struct sv_template t;
+
+        read_row(st, &t);
+        row(arg, &t);
+    }
+    return rc;
+}
+
+static enum sv_err change(struct sv_tx *tx, sqlite3_stmt *st, struct sv_error *err)
+{
+    int n;
+    enum sv_err rc;
+
+    assert(tx->writable);
+    rc = sv_exec(tx, st, &n, err);
+    return rc ? rc : n ? SV_OK : sv_fail(err, SV_E_TEMPLATE_NOT_FOUND, SV_F_TEMPLATE);
+}
+
+enum sv_err sv_template_set_state(struct sv_tx *tx, const struct sv_id *id, enum sv_template_state to,
+                                  struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_template, SET_STATE);
+
+    sv_bind(st, "dI", id, (int)to);
+    return change(tx, st, err);
+}
+
+enum sv_err sv_template_ready(struct sv_tx *tx, const struct sv_id *id, int64_t size, int64_t virtual_size,
+                              const char *md5, const char *sha256, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_template, READY);
+
+    sv_bind(st, "diitt", id, size, virtual_size, md5, sha256);
+    return change(tx, st, err);
+}
+
+enum sv_err sv_template_delete(struct sv_tx *tx, const struct sv_id *id, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_template, DELETE);
+
+    sv_bind(st, "d", id);
+    return change(tx, st, err);
+}

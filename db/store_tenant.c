@@ -1,0 +1,258 @@
+/* Tenants and their quota counters. */
+#include <assert.h>
+#include <stdio.h>
+
+#include "db/internal.h"
+#include "starvirt/limits.h"
+#include "starvirt/store_tenant.h"
+
+#define COLS                                                                                                           \
+    "id, name, descr, is_admin, created, quota_vcpus, quota_memory, quota_storage, quota_subnets, quota_ips,"          \
+    " used_vcpus, used_memory, used_storage, used_subnets, used_ips, vm_count"
+#define FILTER " (?2 = '' OR id = ?2) AND (?3 = '' OR instr(lower(name), lower(?3)))"
+
+enum {
+    INSERT,
+    GET,
+    GET_SCOPED,
+    LIST,
+    LIST_SCOPED,
+    COUNT,
+    COUNT_SCOPED,
+    UPDATE,
+    SET_QUOTA,
+    RESERVE,
+    OWNS,
+    DELETE_TOKENS,
+    DELETE
+};
+
+static const char *const sql[] = {
+    [INSERT] = "INSERT INTO tenant(id, name, descr, is_admin, created, quota_vcpus, quota_memory, quota_storage, "
+               "quota_subnets,"
+               " quota_ips) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    [GET] = "SELECT " COLS " FROM tenant WHERE id = ?1",
+    [GET_SCOPED] = "SELECT " COLS " FROM tenant WHERE id = ?1 AND id = ?2",
+    [LIST] = "SELECT " COLS " FROM tenant WHERE ?1 = '' AND" FILTER " ORDER BY created, id LIMIT ?4 OFFSET ?5",
+    [LIST_SCOPED] = "SELECT " COLS " FROM tenant WHERE id = ?1 AND" FILTER " ORDER BY created, id LIMIT ?4 OFFSET ?5",
+    [COUNT] = "SELECT count(*) FROM tenant WHERE ?1 = '' AND" FILTER,
+    [COUNT_SCOPED] = "SELECT count(*) FROM tenant WHERE id = ?1 AND" FILTER,
+    [UPDATE] = "UPDATE tenant SET name = coalesce(?2, name), descr = coalesce(?3, descr) WHERE id = ?1",
+    [SET_QUOTA] =
+        "UPDATE tenant SET quota_vcpus = ?2, quota_memory = ?3, quota_storage = ?4, quota_subnets = ?5, quota_ips = ?6"
+        " WHERE id = ?1",
+    /* one statement decides and takes: what only gives back is never refused */
+    [RESERVE] = "UPDATE tenant SET used_vcpus = used_vcpus + ?2, used_memory = used_memory + ?3, used_storage = "
+                "used_storage + ?4,"
+                " used_subnets = used_subnets + ?5, used_ips = used_ips + ?6 WHERE id = ?1"
+                " AND (?2 <= 0 OR quota_vcpus < 0 OR used_vcpus + ?2 <= quota_vcpus)"
+                " AND (?3 <= 0 OR quota_memory < 0 OR used_memory + ?3 <= quota_memory)"
+                " AND (?4 <= 0 OR quota_storage < 0 OR used_storage + ?4 <= quota_storage)"
+                " AND (?5 <= 0 OR quota_subnets < 0 OR used_subnets + ?5 <= quota_subnets)"
+                " AND (?6 <= 0 OR quota_ips < 0 OR used_ips + ?6 <= quota_ips)",
+    [OWNS] = "SELECT (SELECT count(*) FROM vm WHERE tenant_id = ?1), (SELECT count(*) FROM vpc WHERE tenant_id = ?1),"
+             " (SELECT count(*) FROM template WHERE tenant_id = ?1), (SELECT count(*) FROM disk WHERE tenant_id = ?1)",
+    [DELETE_TOKENS] = "DELETE FROM token WHERE tenant_id = ?1",
+    [DELETE] = "DELETE FROM tenant WHERE id = ?1",
+};
+SV_SQL_TABLE(sv_sql_tenant, "tenant", sql);
+
+static void read_row(sqlite3_stmt *st, struct sv_tenant *t)
+{
+    *t = (struct sv_tenant){
+        .id = sv_col_id(st, 0),
+        .name = sv_col_text(st, 1),
+        .descr = sv_col_text(st, 2),
+        .is_admin = sv_col_int(st, 3) != 0,
+        .created = sv_col_int(st, 4),
+        .quota = {sv_col_int(st, 5), sv_col_int(st, 6), sv_col_int(st, 7), sv_col_int(st, 8), sv_col_int(st, 9)},
+        .used = {sv_col_int(st, 10), sv_col_int(st, 11), sv_col_int(st, 12), sv_col_int(st, 13), sv_col_int(st, 14)},
+        .vm_count = sv_col_int(st, 15)};
+}
+
+enum sv_err sv_tenant_insert(struct sv_tx *tx, const struct sv_tenant *t, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_tenant, INSERT);
+    enum sv_err rc;
+
+    assert(tx->writable);
+    sv_bind(st, "dttIiiiiii", &t->id, t->name, t->descr, (int)t->is_admin, t->created, t->quota.vcpus, t->quota.memory,
+            t->quota.storage, t->quota.subnets, t->quota.ips);
+    rc = sv_exec(tx, st, NULL, err);
+    return rc && sv_is_conflict(tx) ? sv_fail(err, SV_E_TENANT_NAME_TAKEN, SV_F_TENANT_NAME, t->name) : rc;
+}
+
+enum sv_err sv_tenant_get(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *id, struct sv_arena *a,
+                          struct sv_tenant *ret, struct sv_error *err)
+{
+    const bool all = sv_id_empty(&scope.tenant);
+    SV_STMT st = sv_stmt(tx, &sv_sql_tenant, all ? GET : GET_SCOPED);
+    bool row;
+    enum sv_err rc;
+
+    sv_bind(st, all ? "d" : "dd", id, &scope.tenant);
+    rc = sv_step(tx, st, &row, err);
+    if (rc || !row)
+        return rc ? rc : sv_fail(err, SV_E_TENANT_NOT_FOUND, SV_F_TENANT);
+    read_row(st, ret);
+    ret->name = sv_arena_strdup(a, ret->name);
+    ret->descr = sv_arena_strdup(a, ret->descr);
+    return SV_OK;
+}
+
+enum sv_err sv_tenant_list(struct sv_tx *tx, struct sv_scope scope, const struct sv_tenant_filter *f,
+                           const struct sv_page *p, void (*row)(void *arg, const struct sv_tenant *t), void *arg,
+                           uint64_t *ret_total, struct sv_error *err)
+{
+    const bool all = sv_id_empty(&scope.tenant);
+    SV_STMT count = sv_stmt(tx, &sv_sql_tenant, all ? COUNT : COUNT_SCOPED);
+    SV_STMT st = sv_stmt(tx, &sv_sql_tenant, all ? LIST : LIST_SCOPED);
+    bool more;
+    enum sv_err rc;
+
+    sv_bind(count, "ddt", &scope.tenant, &f->id, f->name);
+    rc = sv_step(tx, count, &more, err);
+    if (rc)
+        return rc;
+    *ret_total = (uint64_t)sv_col_int(count, 0);
+    sv_bind(st, "ddtii", &scope.tenant, &f->id, f->name, p->limit ? (int64_t)p->limit : -1, (int64_t)p->offset);
+    while (!(rc = sv_step(tx, st, &more, err)) && more) {
+        struct sv_tenant t;
+
+        read_row(st, &t);
+        row(arg, &t);
+    }
+    return rc;
+}
+
+/* A tenant outside the scope is not there. */
+static bool outside(struct sv_scope scope, const struct sv_id *id)
+{
+    return !sv_id_empty(&scope.tenant) && !sv_id_eq(&scope.tenant, id);
+}
+
+static enum sv_err changed_one(struct sv_tx *tx, sqlite3_stmt *st, struct sv_error *err)
+{
+    int n;
+    enum sv_err rc = sv_exec(tx, st, &n, err);
+
+    return rc ? rc : n ? SV_OK : sv_fail(err, SV_E_TENANT_NOT_FOUND, SV_F_TENANT);
+}
+
+enum sv_err sv_tenant_update(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *id, const char *name,
+                             const char *descr, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_tenant, UPDATE);
+    enum sv_err rc;
+
+    assert(tx->writable);
+    if (outside(scope, id))
+        return sv_fail(err, SV_E_TENANT_NOT_FOUND, SV_F_TENANT);
+    sv_bind(st, "dTT", id, name, descr);
+    rc = changed_one(tx, st, err);
+    return rc == SV_E_DB && sv_is_conflict(tx) ? sv_fail(err, SV_E_TENANT_NAME_TAKEN, SV_F_TENANT_NAME, name) : rc;
+}
+
+enum sv_err sv_tenant_set_quota(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *id,
+                                const struct sv_amounts *quota, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_tenant, SET_QUOTA);
+
+    assert(tx->writable);
+    if (outside(scope, id))
+        return sv_fail(err, SV_E_TENANT_NOT_FOUND, SV_F_TENANT);
+    sv_bind(st, "diiiii", id, quota->vcpus, quota->memory, quota->storage, quota->subnets, quota->ips);
+    return changed_one(tx, st, err);
+}
+
+struct quota_rule {
+    size_t offset;
+    int64_t unit; /* wire unit in core units */
+    enum sv_err code;
+    enum sv_field field;
+};
+static const struct quota_rule rules[] = {
+    {offsetof(struct sv_amounts, vcpus), 1, SV_E_QUOTA_VCPUS, SV_F_VCPUS},
+    {offsetof(struct sv_amounts, memory), SV_MIB, SV_E_QUOTA_MEMORY, SV_F_MEMORY},
+    {offsetof(struct sv_amounts, storage), SV_GIB, SV_E_QUOTA_STORAGE, SV_F_DISK_SIZE},
+    {offsetof(struct sv_amounts, subnets), 1, SV_E_QUOTA_SUBNETS, SV_F_NONE},
+    {offsetof(struct sv_amounts, ips), 1, SV_E_QUOTA_IPS, SV_F_NONE},
+};
+
+static int64_t amount(const struct sv_amounts *a, const struct quota_rule *r)
+{
+    return *(const int64_t *)((const char *)a + r->offset);
+}
+
+static enum sv_err refuse(const struct sv_tenant *t, const struct sv_amounts *delta, struct sv_error *err)
+{
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+        const struct quota_rule *r = &rules[i];
+        const int64_t want = amount(delta, r), quota = amount(&t->quota, r), left = quota - amount(&t->used, r);
+
+        if (want > 0 && quota >= 0 && want > left)
+            return sv_fail(err, r->code, r->field, sv_dec((want + r->unit - 1) / r->unit).s,
+                           sv_dec(left > 0 ? left / r->unit : 0).s);
+    }
+    return sv_fail(err, SV_E_INTERNAL, SV_F_NONE, "quota refused without a reason");
+}
+
+enum sv_err sv_tenant_reserve(struct sv_tx *tx, const struct sv_id *tenant, const struct sv_amounts *delta,
+                              struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_tenant, RESERVE);
+    struct sv_tenant t;
+    int n;
+    enum sv_err rc;
+
+    assert(tx->writable);
+    sv_bind(st, "diiiii", tenant, delta->vcpus, delta->memory, delta->storage, delta->subnets, delta->ips);
+    rc = sv_exec(tx, st, &n, err);
+    if (rc || n)
+        return rc;
+    rc = sv_tenant_get(tx, sv_scope_system(), tenant, tx->arena, &t, err);
+    return rc ? rc : refuse(&t, delta, err);
+}
+
+static enum sv_err check_owns_nothing(struct sv_tx *tx, const struct sv_id *id, struct sv_error *err)
+{
+    static const char *const what[] = {"VM", "VPC", "template", "disk"};
+    SV_STMT st = sv_stmt(tx, &sv_sql_tenant, OWNS);
+    char text[SV_ERR_ARG_MAX] = "";
+    size_t n = 0;
+    bool row;
+    enum sv_err rc;
+
+    sv_bind(st, "d", id);
+    rc = sv_step(tx, st, &row, err);
+    if (rc)
+        return rc;
+    for (int i = 0; i < 4; i++) {
+        const int64_t k = sv_col_int(st, i);
+
+        if (k && n < sizeof(text))
+            n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%lld %s%s", n ? ", " : "", (long long)k, what[i],
+                                  k > 1 ? "s" : "");
+    }
+    return n ? sv_fail(err, SV_E_TENANT_IN_USE, SV_F_TENANT, text) : SV_OK;
+}
+
+enum sv_err sv_tenant_delete(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *id, struct sv_error *err)
+{
+    SV_STMT tokens = sv_stmt(tx, &sv_sql_tenant, DELETE_TOKENS);
+    SV_STMT st = sv_stmt(tx, &sv_sql_tenant, DELETE);
+    struct sv_tenant t;
+    enum sv_err rc = sv_tenant_get(tx, scope, id, tx->arena, &t, err);
+
+    assert(tx->writable);
+    if (!rc && t.is_admin)
+        rc = sv_fail(err, SV_E_TENANT_IS_ADMIN, SV_F_TENANT);
+    if (!rc)
+        rc = check_owns_nothing(tx, id, err);
+    if (rc)
+        return rc;
+    sv_bind(tokens, "d", id);
+    rc = sv_exec(tx, tokens, NULL, err);
+    sv_bind(st, "d", id);
+    return rc ? rc : sv_exec(tx, st, NULL, err);
+}
