@@ -1,0 +1,36 @@
+#include "cli/cli.h"
+#include "starvirt/db.h"
+
+static void print_breach(void *arg, const char *line)
+{
+    (void)arg;
+    sv_print_clean(stdout, line);
+    putchar('\n');
+}
+
+int sv_run_fsck(struct sv_settings *s, const struct sv_api *api, const char **words, size_t n)
+{
+    const struct sv_db_options how = {.read_only = true};
+    struct sv_error err = {0};
+    struct sv_db *db = NULL;
+    unsigned breaches = 0;
+    (void)api;
+    (void)words;
+    (void)n;
+    if (!s->data) {
+        fputs("starvirt: fsck needs --data DIR\n", stderr);
+        return SV_EXIT_USAGE;
+    }
+    enum sv_err e = sv_db_open(s->data, &how, &db, &err);
+    if (e == SV_OK)
+        e = sv_db_fsck(db, print_breach, NULL, &breaches, &err);
+    sv_db_close(db);
+    if (e != SV_OK) {
+        char text[512];
+        sv_err_text(&err, SV_LANG_EN, text, sizeof(text));
+        fprintf(stderr, "starvirt: %s\n", text);
+        return SV_EXIT_FAILED;
+    }
+    printf("%s: %u %s\n", s->data, breaches, breaches == 1 ? "breach" : "breaches");
+    return breaches == 0 ? SV_EXIT_OK : SV_EXIT_FAILED;
+}
