@@ -48,30 +48,18 @@ void sv_b64_encode(struct sv_buf *out, const void *data, size_t n)
  * libb64 skips whatever it does not know and reads outside its table for some bytes, so it sees only
  * what passed our check, in the plain alphabet and in chunks. */
 
-enum kind { BAD = 0, DATA, LINE_END, PADDING };
+enum kind { BAD = 0, DATA, PLUS, SLASH, LINE_END, PADDING };
 
-/* What a character is, and which one of the plain alphabet it stands for. */
-static enum kind classify(char c, char *ret_plain)
+/* '-' and '_' are the URL-safe alphabet; a blank is a '+' that a form decoder took for an escaped one. */
+static const unsigned char kinds[256] = {
+    ['A' ... 'Z'] = DATA, ['a' ... 'z'] = DATA, ['0' ... '9'] = DATA, ['+'] = DATA,      ['/'] = DATA,    ['-'] = PLUS,
+    ['_'] = SLASH,        [' '] = PLUS,         ['\r'] = LINE_END,    ['\n'] = LINE_END, ['='] = PADDING,
+};
+
+/* The character of the plain alphabet that a character of data stands for. */
+static char plain_form(char c, enum kind kind)
 {
-    *ret_plain = c;
-    if ((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/')
-        return DATA;
-    switch (c) {
-    case '-': /* URL-safe alphabet */
-    case ' ': /* a '+' that a form decoder took for an escaped blank */
-        *ret_plain = '+';
-        return DATA;
-    case '_':
-        *ret_plain = '/';
-        return DATA;
-    case '\r':
-    case '\n':
-        return LINE_END;
-    case '=':
-        return PADDING;
-    default:
-        return BAD;
-    }
+    return kind == PLUS ? '+' : kind == SLASH ? '/' : c;
 }
 
 struct decoder {
@@ -97,10 +85,10 @@ bool sv_b64_decode(const char *in, size_t n, unsigned char *out, size_t *ret_n, 
     size_t chars = 0, pads = 0, last = 0;
     base64_init_decodestate(&d.state);
     for (size_t i = 0; i < n; i++) {
-        char plain;
-        enum kind kind = classify(in[i], &plain);
+        enum kind kind = (enum kind)kinds[(unsigned char)in[i]];
+        bool is_data = kind == DATA || kind == PLUS || kind == SLASH;
         /* After padding only more padding, and never more than completes a group of four. */
-        bool misplaced = (kind == DATA && pads > 0) || (kind == PADDING && (chars % 4 < 2 || chars % 4 + pads >= 4));
+        bool misplaced = (is_data && pads > 0) || (kind == PADDING && (chars % 4 < 2 || chars % 4 + pads >= 4));
         if (kind == BAD || misplaced) {
             *ret_bad = i + 1;
             return false;
@@ -113,7 +101,7 @@ bool sv_b64_decode(const char *in, size_t n, unsigned char *out, size_t *ret_n, 
             continue;
         }
         chars++;
-        d.chunk[d.in_chunk++] = plain;
+        d.chunk[d.in_chunk++] = plain_form(in[i], kind);
         if (d.in_chunk == sizeof(d.chunk))
             flush(&d);
     }

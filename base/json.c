@@ -47,18 +47,52 @@ static inline bool is_plain(unsigned char c)
     return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
 }
 
-/* Copies whole runs and stops only at what must change. */
-static void put_string(struct sv_buf *out, const char *s, size_t n)
+#define BYTES(c) (UINT64_C(0x0101010101010101) * (c))
+
+/* Some byte of v is zero. */
+static inline uint64_t has_zero(uint64_t v)
+{
+    return (v - BYTES(1)) & ~v & BYTES(0x80);
+}
+
+/* All eight bytes at p are plain. */
+static inline bool eight_plain(const char *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof(v));
+    uint64_t below_blank = (v - BYTES(0x20)) & ~v;
+    return (((v | below_blank) & BYTES(0x80)) | has_zero(v ^ BYTES('"')) | has_zero(v ^ BYTES('\\'))) == 0;
+}
+
+/* How many bytes from p on may be copied; a reply is nearly all of this kind, so it goes by eights. */
+static inline size_t plain_run(const char *p, size_t n)
+{
+    size_t i = 0;
+    while (n - i >= 8 && eight_plain(p + i))
+        i += 8;
+    /* The rest of a long one by a last eight that overlaps. */
+    if (n >= 8 && n - i < 8 && eight_plain(p + n - 8))
+        return n;
+    while (i < n && is_plain((unsigned char)p[i]))
+        i++;
+    return i;
+}
+
+static inline void ensure(struct sv_buf *out, size_t more)
+{
+    if (more >= out->cap - out->n)
+        sv_buf_reserve(out, more);
+}
+
+/* From the first byte that is not plain: whole runs again, stopping at what must change. */
+static void put_escaped(struct sv_buf *out, const char *s, size_t n)
 {
     size_t run = 0, i = 0;
-    sv_buf_reserve(out, n + 2);
-    sv_buf_putc(out, '"');
     while (i < n) {
+        i += plain_run(s + i, n - i);
+        if (i == n)
+            break;
         unsigned char c = (unsigned char)s[i];
-        if (is_plain(c)) {
-            i++;
-            continue;
-        }
         size_t seq = c >= 0x80 ? sv_utf8_seq(s + i, n - i) : 0;
         if (seq) {
             i += seq;
@@ -72,20 +106,41 @@ static void put_string(struct sv_buf *out, const char *s, size_t n)
         run = ++i;
     }
     sv_buf_add(out, s + run, n - run);
-    sv_buf_putc(out, '"');
+}
+
+/* The string in its quotes and, after a key, the colon. */
+static inline void put_string(struct sv_buf *out, const char *s, size_t n, bool is_key)
+{
+    size_t plain = plain_run(s, n);
+    ensure(out, n + 3);
+    char *o = out->p + out->n;
+    *o++ = '"';
+    memcpy(o, s, plain);
+    o += plain;
+    if (plain < n) {
+        out->n = (size_t)(o - out->p);
+        put_escaped(out, s + plain, n - plain);
+        ensure(out, 2);
+        o = out->p + out->n;
+    }
+    *o++ = '"';
+    if (is_key)
+        *o++ = ':';
+    *o = '\0';
+    out->n = (size_t)(o - out->p);
 }
 
 /* The comma and the key before any value. */
-static void begin(struct sv_json *j, const char *key)
+static inline void begin(struct sv_json *j, const char *key)
 {
     uint64_t bit = UINT64_C(1) << j->depth;
-    if (j->filled & bit)
-        sv_buf_putc(j->out, ',');
-    j->filled |= bit;
-    if (key) {
-        put_string(j->out, key, strlen(key));
-        sv_buf_putc(j->out, ':');
+    if (j->filled & bit) {
+        ensure(j->out, 1);
+        j->out->p[j->out->n++] = ',';
     }
+    j->filled |= bit;
+    if (key)
+        put_string(j->out, key, strlen(key), true);
 }
 
 static void enter(struct sv_json *j, const char *key, char bracket)
@@ -129,7 +184,7 @@ void sv_json_end_arr(struct sv_json *j)
 void sv_json_strn(struct sv_json *j, const char *key, const char *v, size_t n)
 {
     begin(j, key);
-    put_string(j->out, v ? v : "", v ? n : 0);
+    put_string(j->out, v ? v : "", v ? n : 0, false);
 }
 
 void sv_json_str(struct sv_json *j, const char *key, const char *v)
