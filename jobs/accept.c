@@ -25,7 +25,7 @@ static void enqueue(void *arg)
     const struct hook *h = arg;
     struct sv_jobs *jobs = h->jobs;
     pthread_mutex_lock(&jobs->mutex);
-    if (jobs->taking && !jobs->stopping && !jobs_item_find(jobs, &h->id)) {
+    if (!jobs->stopping && !jobs_item_find(jobs, &h->id)) {
         jobs_item_add(jobs, &h->id, &h->host, h->kind);
         jobs_wake(jobs);
     }

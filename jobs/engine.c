@@ -1,7 +1,6 @@
 /* The engine's life: made, started, kept, stopped. */
 #include <assert.h>
 #include <errno.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
@@ -127,6 +126,8 @@ enum sv_err sv_jobs_new(struct sv_db *db, const struct sv_job_kind *const *kinds
     jobs->crash = crash;
     jobs->undo_wait_ms = 1000;
     jobs->write_wait_ms = 1000;
+    jobs->idle_ms = JOBS_IDLE_MS;
+    jobs->expire_first_ms = JOBS_EXPIRE_FIRST_MS;
     pthread_mutex_init(&jobs->mutex, NULL);
     cond_init(&jobs->work);
     cond_init(&jobs->keeper);
@@ -238,7 +239,7 @@ static void expire(struct sv_jobs *jobs)
 static void *keeper_main(void *arg)
 {
     struct sv_jobs *jobs = arg;
-    int64_t expire_at = jobs->keep_ms ? sv_mono_ms() + JOBS_EXPIRE_FIRST_MS : INT64_MAX;
+    int64_t expire_at = jobs->keep_ms ? sv_mono_ms() + jobs->expire_first_ms : INT64_MAX;
     pthread_mutex_lock(&jobs->mutex);
     while (!jobs->stopping) {
         int64_t until = expire_at;
@@ -263,10 +264,7 @@ static void *keeper_main(void *arg)
 
 enum sv_err sv_jobs_start(struct sv_jobs *jobs, struct sv_error *err)
 {
-    pthread_mutex_lock(&jobs->mutex);
-    assert(!jobs->taking);
-    jobs->taking = true; /* before reading: a job accepted meanwhile is found by one of the two */
-    pthread_mutex_unlock(&jobs->mutex);
+    assert(!jobs->open && !jobs->keeper_up);
     enum sv_err rc = jobs_recover(jobs, err);
     if (rc)
         return rc;

@@ -73,8 +73,10 @@ struct sv_jobs {
     unsigned slots;
     bool requeue;
     int64_t keep_ms;
-    struct jobs_crash crash;             /* kind "" = none */
-    int64_t undo_wait_ms, write_wait_ms; /* first waits of the two back-offs; tests shorten them */
+    struct jobs_crash crash; /* kind "" = none */
+    /* Waits; tests shorten them. */
+    int64_t undo_wait_ms, write_wait_ms; /* the first of the two back-offs */
+    int64_t idle_ms, expire_first_ms;
 
     pthread_mutex_t mutex;
     pthread_cond_t work;   /* to idle workers */
@@ -87,8 +89,7 @@ struct sv_jobs {
     unsigned lane_count, queued, running;
     struct jobs_workers workers, gone;
     unsigned worker_count, idle, starting;
-    bool taking; /* accepted jobs are queued in memory (else the start reads them) */
-    bool open;   /* workers may take jobs */
+    bool open; /* workers may take jobs */
     bool stopping;
     bool keeper_up;
     pthread_t keeper_thread;

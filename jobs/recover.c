@@ -101,7 +101,7 @@ static void enqueue(struct sv_jobs *jobs, const struct found *f)
     pthread_mutex_unlock(&jobs->mutex);
 }
 
-/* Those that a commit queued while we read the list would be lost by requeue=false otherwise. */
+/* Accepted since this program started, before the engine did or while the list was read. */
 static bool is_ours(struct sv_jobs *jobs, const struct found *f)
 {
     pthread_mutex_lock(&jobs->mutex);

@@ -33,7 +33,7 @@ static bool wait_for_work(struct sv_jobs *jobs)
 {
     bool over = false;
     jobs->idle++;
-    jobs_cond_wait(&jobs->work, &jobs->mutex, sv_mono_ms() + JOBS_IDLE_MS, &over);
+    jobs_cond_wait(&jobs->work, &jobs->mutex, sv_mono_ms() + jobs->idle_ms, &over);
     jobs->idle--;
     return !over || jobs->worker_count == 1 || !TAILQ_EMPTY(&jobs->ready);
 }

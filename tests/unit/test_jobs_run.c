@@ -346,6 +346,23 @@ static void nothing_is_left_of_a_refusal(void)
     toys_down(&t);
 }
 
+/* Jobs accepted before the start wait for it; requeue=false does not mean them. */
+static void takes_jobs_before_its_start(void)
+{
+    struct toys t;
+    struct sv_error err;
+    struct sv_jobs_stats s;
+    toys_make(&t);
+    toys_engine(&t, &(struct sv_jobs_options){.slots_per_host = 1, .requeue = false}, toy_kinds);
+    struct sv_id id = toy_accept(&t, &toy_three, "", "");
+    sv_jobs_stats(t.jobs, &s);
+    CHECK_INT(s.queued, 1);
+    CHECK_INT(sv_jobs_start(t.jobs, &err), SV_OK);
+    CHECK_INT(toy_wait(&t, &id), SV_JOB_DONE);
+    CHECK_STR(t.trace.p, "+a +b +c ");
+    toys_down(&t);
+}
+
 static void refuses_a_bad_crash_point(void)
 {
     struct toys t;
@@ -429,6 +446,50 @@ static void uses_all_slots_of_all_hosts(void)
     for (unsigned i = 0; i < 12; i++)
         CHECK_INT(toy_wait(&t, &ids[i]), SV_JOB_DONE);
     CHECK_INT(t.most_running, 6);
+    toys_down(&t);
+}
+
+static void idle_workers_leave(void)
+{
+    struct toys t;
+    struct sv_error err;
+    struct sv_jobs_stats s;
+    struct sv_id ids[6];
+    toys_make(&t);
+    toys_engine(&t, &(struct sv_jobs_options){.slots_per_host = 3, .requeue = true}, toy_kinds);
+    t.jobs->idle_ms = 10;
+    CHECK_INT(sv_jobs_start(t.jobs, &err), SV_OK);
+    for (int round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < 6; i++)
+            ids[i] = toy_accept(&t, &toy_one, i % 2 ? host_a : host_b, round ? "" : "gate:a;");
+        if (round == 0)
+            toy_wait_gate(&t, 6);
+        toy_open_gate(&t);
+        for (unsigned i = 0; i < 6; i++)
+            CHECK_INT(toy_wait(&t, &ids[i]), SV_JOB_DONE);
+        int64_t until = sv_mono_ms() + TOY_WAIT_MS;
+        for (sv_jobs_stats(t.jobs, &s); s.workers > 1; sv_jobs_stats(t.jobs, &s))
+            CHECK(jobs_pause(t.jobs, 1) && sv_mono_ms() < until);
+    }
+    toys_down(&t);
+}
+
+static void forgets_old_jobs(void)
+{
+    struct toys t;
+    struct sv_error err;
+    enum sv_job_result ret;
+    toys_make(&t);
+    toys_engine(&t, &(struct sv_jobs_options){.slots_per_host = 1, .requeue = true, .keep_ms = 1}, toy_kinds);
+    t.jobs->expire_first_ms = 300;
+    CHECK_INT(sv_jobs_start(t.jobs, &err), SV_OK);
+    struct sv_id id = toy_accept(&t, &toy_one, "", ""), open = toy_accept(&t, &toy_three, "", "gate:b;");
+    toy_wait_gate(&t, 1); /* the first has ended */
+    int64_t until = sv_mono_ms() + TOY_WAIT_MS;
+    while (toy_cancel(&t, &id, &ret) != SV_E_JOB_NOT_FOUND)
+        CHECK(jobs_pause(t.jobs, 5) && sv_mono_ms() < until);
+    toy_open_gate(&t);
+    CHECK_INT(toy_wait(&t, &open), SV_JOB_DONE);
     toys_down(&t);
 }
 
@@ -546,7 +607,8 @@ CHECK_MAIN(T(runs_its_steps_in_order), T(runs_a_job_without_steps), T(says_how_f
            T(packs_errors), T(undoes_from_the_failed_step), T(goes_on_when_an_undo_fails), T(keeps_its_deadline),
            T(cancels_a_queued_job), T(cancels_a_running_job), T(too_late_while_undoing),
            T(too_late_where_there_is_no_way_back), T(cancel_meets_the_end), T(cancel_of_nobodys_job),
-           T(one_object_one_job), T(nothing_is_left_of_a_refusal), T(refuses_a_bad_crash_point),
-           T(a_lane_is_first_come_first_served), T(a_blocked_host_delays_nobody_else), T(uses_all_slots_of_all_hosts),
+           T(one_object_one_job), T(nothing_is_left_of_a_refusal), T(takes_jobs_before_its_start),
+           T(refuses_a_bad_crash_point), T(a_lane_is_first_come_first_served), T(a_blocked_host_delays_nobody_else),
+           T(uses_all_slots_of_all_hosts), T(idle_workers_leave), T(forgets_old_jobs),
            T(writes_its_end_again_after_a_database_error), T(leaves_an_end_that_is_refused_to_the_next_start),
            T(counts_by_kind_and_result), T(prints_its_pace))
