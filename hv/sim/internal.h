@@ -16,9 +16,9 @@
 #define SIM_CALLS(X)                                                                                                   \
     X(info)                                                                                                            \
     X(volume_create)                                                                                                   \
-    X(volume_delete) X(template_put) X(template_delete) X(define) X(undefine) X(start) X(destroy) X(shutdown)          \
-        X(reboot) X(reset) X(wait_power) X(wait_reboot) X(suspend) X(resume) X(set_vcpus) X(set_memory) X(state)       \
-            X(list) X(list_volumes)
+    X(volume_delete)                                                                                                   \
+    X(template_put) X(template_delete) X(define) X(undefine) X(start) X(destroy) X(shutdown) X(reboot) X(reset)        \
+        X(wait_power) X(wait_reboot) X(suspend) X(resume) X(set_vcpus) X(set_memory) X(state) X(list) X(list_volumes)
 enum sim_call {
 #define SIM_CALL_ENUM(name) SIM_CALL_##name,
     SIM_CALLS(SIM_CALL_ENUM)
