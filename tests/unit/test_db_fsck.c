@@ -1,0 +1,173 @@
+/* fsck: silent on a sound database, one line for each breach planted. */
+#include "db_fixture.h"
+#include "starvirt/store_catalog.h"
+#include "starvirt/store_job.h"
+#include "starvirt/store_vm.h"
+
+/* The numbers of the script below. */
+_Static_assert(SV_VM_BUILDING == 0 && SV_VM_STOPPED == 2 && SV_VM_FAILED == 6, "states of VMs");
+_Static_assert(SV_TEMPLATE_IMPORTING == 0 && SV_TEMPLATE_READY == 1 && SV_TEMPLATE_DELETING == 3,
+               "states of templates");
+_Static_assert(SV_JOB_DONE == 0 && SV_JOB_RUNNING == 2 && SV_JOB_QUEUED == 3, "results of jobs");
+
+/* A tenant with a stopped VM (disk, two NICs), one being built, a failed one; an image being imported; an
+ * ended job and a tenant without anything. */
+static const char sound[] =
+    "INSERT INTO tenant(id, name, descr, is_admin, created, quota_vcpus, quota_memory, quota_storage, quota_subnets,"
+    " quota_ips, used_vcpus, used_memory, used_storage, used_subnets, vm_count)"
+    " VALUES('t1', 'a', '', 0, 1, -1, -1, -1, -1, -1, 3, 300, 1000, 1, 3), ('t2', 'b', '', 0, 1, -1, -1, -1, -1, -1,"
+    " 0, 0, 0, 0, 0);"
+    "UPDATE counter SET value = 3 WHERE name = 'vm';"
+    "INSERT INTO host(id, name, descr, uri, driver, idx, created, used_vcpus, used_memory)"
+    " VALUES('h1', 'h', '', 'sim://', 'sim', 0, 1, 3, 300);"
+    "INSERT INTO storage(id, host_id, name, descr, type, location, created) VALUES('s1', 'h1', 's', '', 'dir', '/s', "
+    "1);"
+    "INSERT INTO template(id, tenant_id, name, descr, os, format, source, md5, sha256, size, virtual_size, state, "
+    "created)"
+    " VALUES('i1', 't1', 'i', '', '', 'raw', '', '', '', 1, 1, 1, 1), ('i2', NULL, 'j', '', '', 'raw', '', '', '', 1, "
+    "1, 0, 1);"
+    "INSERT INTO vm(id, tenant_id, host_id, template_id, name, descr, model, model_type, state, vcpus, memory, ip, "
+    "nested,"
+    " created) VALUES('v1', 't1', 'h1', 'i1', 'v', '', '', '', 2, 1, 100, 167772162, 0, 1),"
+    " ('v2', 't1', 'h1', '', 'v', '', '', '', 0, 2, 200, 0, 0, 2), ('v3', 't1', NULL, '', 'v', '', '', '', 6, 4, 400, "
+    "0, 0, 3);"
+    "INSERT INTO disk(id, tenant_id, vm_id, storage_id, template_id, name, descr, target, size, boot, ready, created)"
+    " VALUES('d1', 't1', 'v1', 's1', 'i1', 'd', '', 'vda', 1000, 1, 1, 1);"
+    /* 10.0.0.0/24: 256 - 3 - 2 = 251 */
+    "INSERT INTO vpc(id, tenant_id, name, descr, base, prefix, last, free_count, created)"
+    " VALUES('p1', 't1', 'p', '', 167772160, 24, 167772415, 251, 1);"
+    "INSERT INTO nic(id, tenant_id, vm_id, vpc_id, name, mac, ip, created)"
+    " VALUES('n1', 't1', 'v1', 'p1', 'n', 'm1', 167772162, 1), ('n2', 't1', 'v1', 'p1', 'n', 'm2', 167772414, 2);"
+    "INSERT INTO job(id, tenant_id, object_id, host_id, kind, object_type, object_name, iarg0, iarg1, sarg, result, "
+    "created,"
+    " ended) VALUES('j1', 't1', 'v2', 'h1', 'vm.create', 'vm', 'v', 0, 0, '', 2, 1, 0),"
+    " ('j2', 't1', 'i2', '', 'template.import', 'template', 'j', 0, 0, '', 3, 1, 0),"
+    " ('j3', 't1', 'v1', 'h1', 'vm.stop', 'vm', 'v', 0, 0, '', 0, 1, 5);"
+    "INSERT INTO lock VALUES('v2', 'j1', 1), ('i2', 'j2', 1);";
+
+struct planted {
+    const char *sql;
+    const char *line; /* expected */
+};
+
+static const struct planted breaches[] = {
+    {"UPDATE tenant SET used_vcpus = 9 WHERE id = 't1'", "tenant t1: used_vcpus is 9, its VMs have 3"},
+    {"UPDATE tenant SET used_memory = 9 WHERE id = 't2'", "tenant t2: used_memory is 9, its VMs have 0"},
+    {"UPDATE tenant SET used_storage = 9 WHERE id = 't1'", "tenant t1: used_storage is 9, its disks have 1000"},
+    {"UPDATE tenant SET used_subnets = 0 WHERE id = 't1'", "tenant t1: used_subnets is 0, its VPCs have 1"},
+    {"UPDATE tenant SET vm_count = 2 WHERE id = 't1'", "tenant t1: vm_count is 2, its VMs have 3"},
+    {"UPDATE counter SET value = 4 WHERE name = 'vm'", "counter vm: is 4, there are 3 VMs"},
+    {"DELETE FROM counter", "counter vm: is -1, there are 3 VMs"},
+    {"UPDATE host SET used_vcpus = 4", "host h1: used_vcpus is 4, its VMs have 3"},
+    {"UPDATE host SET used_memory = 4", "host h1: used_memory is 4, its VMs have 300"},
+    {"UPDATE vpc SET free_count = 250", "vpc p1: free_count is 250, should be 251"},
+    {"UPDATE nic SET ip = 167772161 WHERE id = 'n2'", "nic n2: address 167772161 is not a host address of vpc p1"},
+    {"UPDATE nic SET ip = 167772160 WHERE id = 'n2'", "nic n2: address 167772160 is not a host address of vpc p1"},
+    {"UPDATE nic SET ip = 167772415 WHERE id = 'n2'", "nic n2: address 167772415 is not a host address of vpc p1"},
+    {"UPDATE vm SET ip = 167772414 WHERE id = 'v1'", "vm v1: ip is 167772414, its first NIC has 167772162"},
+    {"UPDATE vm SET ip = 1 WHERE id = 'v2'", "vm v2: ip is 1, its first NIC has 0"},
+    {"UPDATE vpc SET deleting = 1; DELETE FROM nic WHERE id = 'n2'; UPDATE vpc SET free_count = 252",
+     "vpc p1: is being deleted and has NIC n1"},
+    {"UPDATE disk SET vm_id = 'v3'", "vm v3: failed and owns disk d1"},
+    {"UPDATE nic SET vm_id = 'v3' WHERE id = 'n2'; UPDATE vm SET ip = 167772414 WHERE id = 'v3'",
+     "vm v3: failed and owns NIC n2"},
+    {"UPDATE vm SET host_id = 'h1' WHERE id = 'v3'", "vm v3: failed and has host h1"},
+    {"INSERT INTO lock VALUES('v1', 'j3', 1)", "lock of v1: its job j3 is not open"},
+    {"INSERT INTO lock VALUES('v1', 'jx', 1)", "lock of v1: its job jx is not open"},
+    {"INSERT INTO lock VALUES('vx', 'j1', 1)", "lock of vx: job j1 locks a vm that does not exist"},
+    {"INSERT INTO lock VALUES('v1', 'j2', 1)", "lock of v1: job j2 locks a template that does not exist"},
+    {"UPDATE vm SET state = 1 WHERE id = 'v1'", "vm v1: is being made and has no open job"},
+    {"UPDATE template SET state = 3 WHERE id = 'i1'", "template i1: is being imported or deleted and has no open job"},
+    {"UPDATE job SET result = 8 WHERE id = 'j3'", "job j3: result 8 is unknown"},
+    {"UPDATE job SET ended = 0 WHERE id = 'j3'", "job j3: ended without a time"},
+    {"UPDATE job SET ended = 7 WHERE id = 'j1'", "job j1: is open and has a time of ending"},
+    {"UPDATE job SET undoing = 1 WHERE id = 'j3'", "job j3: is being undone and has ended"},
+    {"UPDATE disk SET template_id = 'ix'", "disk row 1: refers to a row of template that does not exist"},
+    {"PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE name = 'vm_model'", "file: "},
+};
+
+/* On a connection of its own: the database's would refuse some of it. */
+static void plant(const struct fixture *f, const char *sql)
+{
+    sqlite3 *db = NULL;
+    char *why = NULL;
+    SV_AUTOFREE char *path = sv_asprintf("%s/starvirt.db", f->dir);
+    CHECK_INT(sqlite3_open(path, &db), SQLITE_OK);
+    if (sqlite3_exec(db, sql, NULL, NULL, &why) != SQLITE_OK)
+        check_failed(__FILE__, __LINE__, "%s: %s", sql, why);
+    CHECK_INT(sqlite3_close(db), SQLITE_OK);
+}
+
+static void add_line(void *arg, const char *line)
+{
+    sv_buf_printf(arg, "%s\n", line);
+}
+
+static unsigned fsck(const struct fixture *f, struct sv_buf *lines)
+{
+    struct sv_error err;
+    unsigned n = 0;
+    sv_buf_puts(lines, "");
+    if (sv_db_fsck(f->db, add_line, lines, &n, &err) != SV_OK)
+        check_failed(__FILE__, __LINE__, "fsck: %s", err.arg[0]);
+    return n;
+}
+
+static void open_read_only(struct fixture *f)
+{
+    const struct sv_db_options opt = {.read_only = true};
+    CHECK_INT(sv_db_open(f->dir, &opt, &f->db, NULL), SV_OK);
+}
+
+static struct fixture sound_fixture(void)
+{
+    struct fixture f = fixture_new();
+    write_sql(&f, sound);
+    return f;
+}
+
+static void new_database_is_sound(void)
+{
+    struct fixture f = fixture_new();
+    struct sv_buf lines = {0};
+    CHECK_INT(fsck(&f, &lines), 0);
+    CHECK_STR(lines.p, "");
+    sv_buf_free(&lines);
+    fixture_remove(&f);
+}
+
+static void sound_database_gives_no_line(void)
+{
+    struct fixture f = sound_fixture();
+    struct sv_buf lines = {0};
+    CHECK_INT(fsck(&f, &lines), 0);
+    CHECK_STR(lines.p, "");
+    fixture_close(&f);
+    open_read_only(&f); /* as the command line does it */
+    CHECK_INT(fsck(&f, &lines), 0);
+    CHECK_STR(lines.p, "");
+    sv_buf_free(&lines);
+    fixture_remove(&f);
+}
+
+static void check_breach(const struct planted *p)
+{
+    struct fixture f = sound_fixture();
+    struct sv_buf lines = {0};
+    fixture_close(&f);
+    plant(&f, p->sql);
+    open_read_only(&f);
+    unsigned n = fsck(&f, &lines);
+    if (n != 1 || strncmp(lines.p, p->line, strlen(p->line)) != 0)
+        check_failed(__FILE__, __LINE__, "%s: %u lines: %s", p->sql, n, lines.p);
+    sv_buf_free(&lines);
+    fixture_remove(&f);
+}
+
+static void every_breach_is_named(void)
+{
+    for (size_t i = 0; i < sizeof(breaches) / sizeof(breaches[0]); i++)
+        check_breach(&breaches[i]);
+}
+
+CHECK_MAIN(T(new_database_is_sound), T(sound_database_gives_no_line), T(every_breach_is_named))
