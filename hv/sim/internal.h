@@ -13,18 +13,14 @@
 #include <pthread.h>
 
 /* The calls of the driver table: what faults are named by, and the order of sim_host.fail. */
-/* clang-format off: a list of macros has no form it keeps */
-#define SIM_CALLS(X)                                                                                                   \
-    X(info)                                                                                                            \
-    X(volume_create) X(volume_delete) X(template_put) X(template_delete) X(define) X(undefine) X(start) X(destroy)     \
-        X(shutdown) X(reboot) X(reset) X(wait_power) X(wait_reboot) X(suspend) X(resume) X(set_vcpus) X(set_memory)    \
-            X(state) X(list) X(list_volumes)
-enum sim_call {
+/* clang-format off */
+#define SIM_CALLS(X) \
+    X(info) X(volume_create) X(volume_delete) X(template_put) X(template_delete) X(define) X(undefine) \
+    X(start) X(destroy) X(shutdown) X(reboot) X(reset) X(wait_power) X(wait_reboot) X(suspend) X(resume) \
+    X(set_vcpus) X(set_memory) X(state) X(list) X(list_volumes)
 #define SIM_CALL_ENUM(name) SIM_CALL_##name,
-    SIM_CALLS(SIM_CALL_ENUM)
+enum sim_call { SIM_CALLS(SIM_CALL_ENUM) SIM_CALL_COUNT };
 #undef SIM_CALL_ENUM
-        SIM_CALL_COUNT
-};
 /* clang-format on */
 
 /* --- table.c: hash table of entries that begin with their key; it does not own them --- */
