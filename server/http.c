@@ -37,11 +37,11 @@ static void on_connection(void *cls, struct MHD_Connection *c, void **context, e
         const union MHD_ConnectionInfo *addr = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
         const union MHD_ConnectionInfo *fd = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
         const struct sv_peer peer = sv_peer_of(addr ? addr->client_addr : NULL);
-        *context = sv_conn_open(h->server->conns, fd ? fd->connect_fd : -1, &peer);
+        *context = sv_link_open(h->server->links, fd ? fd->connect_fd : -1, &peer);
         break;
     }
     case MHD_CONNECTION_NOTIFY_CLOSED:
-        sv_conn_close(h->server->conns, *context);
+        sv_link_close(h->server->links, *context);
         *context = NULL;
         break;
     }
@@ -57,10 +57,10 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *c)
 {
     struct sv_http *h = cls;
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    struct sv_conn *conn = info->socket_context;
+    struct sv_link *conn = info->socket_context;
     if (!conn->arena)
         conn->arena = sv_arena_new();
-    sv_conn_limit(conn, SV_REQUEST_TIMEOUT_S);
+    sv_link_limit(conn, SV_REQUEST_TIMEOUT_S);
     struct sv_request *r = sv_arena_alloc(conn->arena, sizeof(*r));
     r->server = h->server;
     r->conn = conn;
@@ -83,13 +83,13 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **context, en
     (void)why;
     if (!r)
         return;
-    struct sv_conn *conn = r->conn;
+    struct sv_link *conn = r->conn;
     sv_upload_close(r->upload, r->upload_keep && r->code == SV_OK);
     sv_buf_free(&r->body);
     sv_buf_free(&r->reply);
     *context = NULL;
     sv_arena_reset(conn->arena); /* r was in it */
-    sv_conn_limit(conn, SV_IDLE_TIMEOUT_S);
+    sv_link_limit(conn, SV_IDLE_TIMEOUT_S);
     sv_server_left(h->server, &h->server->active);
 }
 
@@ -183,7 +183,7 @@ static enum MHD_Result take_head(struct MHD_Connection *c, struct sv_request *r,
     sv_dispatch_head(r);
     check_length(r);
     if (r->upload)
-        sv_conn_limit(r->conn, 0); /* may take long; only silence ends it */
+        sv_link_limit(r->conn, 0); /* may take long; only silence ends it */
     /* A refusal whose body is small is sent after it: the connection stays in step and can be used again. */
     if (r->answered && (r->chunked || r->length > SV_MAX_BODY)) {
         r->close = true;
@@ -246,7 +246,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
         return take_head(c, r, method, url, version);
     if (*size > 0)
         return take_body(c, r, data, size);
-    sv_conn_limit(r->conn, 0);
+    sv_link_limit(r->conn, 0);
     switch (sv_dispatch_run(r)) {
     case SV_HAND_OVER:
         MHD_suspend_connection(c);

@@ -110,14 +110,14 @@ static void init_server(struct program *p)
     s->park = sv_park_new(MAX_PARKED);
     s->metrics = sv_metrics_new(p->api);
     s->pages = sv_page_cache_new();
-    s->conns = sv_conns_new();
+    s->links = sv_links_new();
     s->metrics_public = p->opt.metrics_public;
     s->log_requests = strcmp(p->opt.log_level, "debug") == 0 || strcmp(p->opt.log_level, "info") == 0;
 }
 
 static void free_server(struct sv_server *s)
 {
-    sv_conns_free(s->conns);
+    sv_links_free(s->links);
     sv_page_cache_free(s->pages);
     sv_metrics_free(s->metrics);
     sv_park_free(s->park);

@@ -1,5 +1,5 @@
 #include "server/metrics.h"
-#include "server/conns.h"
+#include "server/links.h"
 #include "starvirt/clock.h"
 
 #include <dirent.h>
@@ -220,7 +220,7 @@ static void write_active(struct scrape *x, const struct metric *m)
 
 static void write_conns(struct scrape *x, const struct metric *m)
 {
-    value(x, m, sv_conns_count(x->s->conns));
+    value(x, m, sv_links_count(x->s->links));
 }
 
 static void write_parked(struct scrape *x, const struct metric *m)

@@ -3,7 +3,7 @@
 #ifndef STARVIRT_SERVER_SERVER_H
 #define STARVIRT_SERVER_SERVER_H
 
-#include "server/conns.h"
+#include "server/links.h"
 #include "server/park.h"
 #include "server/workers.h"
 #include "starvirt/api.h"
@@ -25,7 +25,7 @@ struct sv_server {
     struct sv_park *park;
     struct sv_metrics *metrics;
     struct sv_page_cache *pages;
-    struct sv_conns *conns;
+    struct sv_links *links;
     const char *upload_dir; /* DIR/upload */
     bool metrics_public;
     bool log_requests; /* the level shows info lines */
@@ -50,7 +50,7 @@ enum { SV_HEAD_FIELDS = 10 };
 
 struct sv_request {
     struct sv_server *server;
-    struct sv_conn *conn;
+    struct sv_link *conn;
     struct sv_arena *arena;
     char id[32];
     int64_t started_us;

@@ -1,4 +1,4 @@
-#include "server/conns.h"
+#include "server/links.h"
 #include "starvirt/clock.h"
 #include "starvirt/limits.h"
 #include "starvirt/mem.h"
@@ -9,18 +9,18 @@
 
 enum { LOOK_MS = 2000 };
 
-struct sv_conns {
+struct sv_links {
     pthread_mutex_t lock;
     pthread_cond_t change;
     pthread_t reaper;
-    struct sv_conn *first;
+    struct sv_link *first;
     unsigned count;
     bool stopping;
 };
 
-static void cut_expired(struct sv_conns *cs, int64_t now)
+static void cut_expired(struct sv_links *cs, int64_t now)
 {
-    for (struct sv_conn *c = cs->first; c; c = c->next) {
+    for (struct sv_link *c = cs->first; c; c = c->next) {
         int64_t expires = atomic_load_explicit(&c->expires, memory_order_relaxed);
         if (expires == 0 || expires > now)
             continue;
@@ -32,7 +32,7 @@ static void cut_expired(struct sv_conns *cs, int64_t now)
 
 static void *reap(void *arg)
 {
-    struct sv_conns *cs = arg;
+    struct sv_links *cs = arg;
     pthread_mutex_lock(&cs->lock);
     while (!cs->stopping) {
         int64_t now = sv_mono_ms();
@@ -47,9 +47,9 @@ static void *reap(void *arg)
     return NULL;
 }
 
-struct sv_conns *sv_conns_new(void)
+struct sv_links *sv_links_new(void)
 {
-    struct sv_conns *cs = sv_alloc(sizeof(*cs));
+    struct sv_links *cs = sv_alloc(sizeof(*cs));
     pthread_condattr_t mono;
     pthread_condattr_init(&mono);
     pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
@@ -61,7 +61,7 @@ struct sv_conns *sv_conns_new(void)
     return cs;
 }
 
-void sv_conns_free(struct sv_conns *cs)
+void sv_links_free(struct sv_links *cs)
 {
     if (!cs)
         return;
@@ -75,12 +75,12 @@ void sv_conns_free(struct sv_conns *cs)
     free(cs);
 }
 
-struct sv_conn *sv_conn_open(struct sv_conns *cs, int fd, const struct sv_peer *peer)
+struct sv_link *sv_link_open(struct sv_links *cs, int fd, const struct sv_peer *peer)
 {
-    struct sv_conn *c = sv_alloc(sizeof(*c));
+    struct sv_link *c = sv_alloc(sizeof(*c));
     c->fd = fd;
     c->peer = *peer;
-    sv_conn_limit(c, SV_IDLE_TIMEOUT_S);
+    sv_link_limit(c, SV_IDLE_TIMEOUT_S);
     pthread_mutex_lock(&cs->lock);
     c->next = cs->first;
     c->link = &cs->first;
@@ -94,7 +94,7 @@ struct sv_conn *sv_conn_open(struct sv_conns *cs, int fd, const struct sv_peer *
     return c;
 }
 
-void sv_conn_close(struct sv_conns *cs, struct sv_conn *c)
+void sv_link_close(struct sv_links *cs, struct sv_link *c)
 {
     pthread_mutex_lock(&cs->lock);
     *c->link = c->next;
@@ -106,13 +106,13 @@ void sv_conn_close(struct sv_conns *cs, struct sv_conn *c)
     free(c);
 }
 
-void sv_conn_limit(struct sv_conn *c, unsigned seconds)
+void sv_link_limit(struct sv_link *c, unsigned seconds)
 {
     int64_t at = seconds ? sv_mono_ms() + (int64_t)seconds * 1000 : 0;
     atomic_store_explicit(&c->expires, at, memory_order_relaxed);
 }
 
-unsigned sv_conns_count(struct sv_conns *cs)
+unsigned sv_links_count(struct sv_links *cs)
 {
     pthread_mutex_lock(&cs->lock);
     unsigned n = cs->count;
