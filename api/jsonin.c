@@ -98,7 +98,7 @@ enum sv_err sv_json_members(const char *text, size_t n, struct sv_arena *a, stru
         n--;
     json_object *root SV_CLEANUP(put_object) = parse(text, n);
     if (!root || !json_object_is_type(root, json_type_object))
-        return sv_fail(err, SV_E_BAD_JSON, SV_F_NONE, "object expected");
+        return sv_fail(err, SV_E_BAD_JSON, SV_F_NONE, "refused by the tree parser");
     size_t count = (size_t)json_object_object_length(root), i = 0;
     struct sv_member *m = sv_arena_alloc(a, (count ? count : 1) * sizeof(*m));
     json_object_object_foreach(root, key, v)
