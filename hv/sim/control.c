@@ -30,7 +30,7 @@ static enum sv_err parse_switch(const char *v, bool *ret, struct sv_error *err)
 static enum sv_err find_vm(struct sim_host *h, const char *text, struct sim_domain **ret, struct sv_error *err)
 {
     struct sv_id id;
-    struct sim_key k;
+    struct sim_key k = {0};
 
     SV_COPY(id.s, text);
     const enum sv_err rc = sim_key_of(&id, &k, err);
@@ -74,7 +74,7 @@ static enum sv_err do_down(struct sim_host *h, const char *v, struct sv_error *e
 
 static enum sv_err end_guest(struct sim_host *h, const char *v, enum sv_hv_power how, struct sv_error *err)
 {
-    struct sim_domain *d;
+    struct sim_domain *d = NULL;
     const enum sv_err rc = find_vm(h, v, &d, err);
 
     if (rc)
@@ -94,7 +94,7 @@ static enum sv_err do_stop(struct sim_host *h, const char *v, struct sv_error *e
 
 static enum sv_err do_agent(struct sim_host *h, const char *v, struct sv_error *err)
 {
-    struct sim_domain *d;
+    struct sim_domain *d = NULL;
     char id[SV_ID_LEN + 1];
     bool on = false;
 

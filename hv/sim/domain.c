@@ -183,7 +183,7 @@ enum sv_err sim_define(struct sv_hv_host *hh, const struct sv_hv_domain *dom, co
                        struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_key k;
+    struct sim_key k = {0};
     enum sv_err rc = sim_key_of(&dom->id, &k, err);
 
     if (!rc)
@@ -201,7 +201,7 @@ enum sv_err sim_undefine(struct sv_hv_host *hh, const struct sv_id *vm, const st
                          struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_key k;
+    struct sim_key k = {0};
     enum sv_err rc = sim_key_of(vm, &k, err);
 
     if (!rc)
@@ -231,7 +231,7 @@ enum sv_err sim_state(struct sv_hv_host *hh, const struct sv_id *vm, struct sv_h
                       const struct sv_deadline *dl, struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_key k;
+    struct sim_key k = {0};
     enum sv_err rc = sim_key_of(vm, &k, err);
 
     if (!rc)

@@ -5,7 +5,7 @@
 static enum sv_err enter_vm(struct sim_host *h, enum sim_call call, const struct sv_id *vm,
                             const struct sv_deadline *dl, struct sim_domain **ret, struct sv_error *err)
 {
-    struct sim_key k;
+    struct sim_key k = {0};
     enum sv_err rc = sim_key_of(vm, &k, err);
 
     if (!rc)
@@ -48,7 +48,7 @@ static enum sv_err start(struct sim_host *h, struct sim_domain *d, struct sv_err
 enum sv_err sim_start(struct sv_hv_host *hh, const struct sv_id *vm, const struct sv_deadline *dl, struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_domain *d;
+    struct sim_domain *d = NULL;
     enum sv_err rc = enter_vm(h, SIM_CALL_start, vm, dl, &d, err);
 
     if (rc)
@@ -62,7 +62,7 @@ enum sv_err sim_destroy(struct sv_hv_host *hh, const struct sv_id *vm, const str
                         struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_domain *d;
+    struct sim_domain *d = NULL;
     enum sv_err rc = enter_vm(h, SIM_CALL_destroy, vm, dl, &d, err);
 
     if (rc)
@@ -101,7 +101,7 @@ enum sv_err sim_shutdown(struct sv_hv_host *hh, const struct sv_id *vm, bool *re
                          const struct sv_deadline *dl, struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_domain *d;
+    struct sim_domain *d = NULL;
     enum sv_err rc = enter_vm(h, SIM_CALL_shutdown, vm, dl, &d, err);
 
     if (rc)
@@ -119,7 +119,7 @@ enum sv_err sim_reboot(struct sv_hv_host *hh, const struct sv_id *vm, bool *ret_
                        struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_domain *d;
+    struct sim_domain *d = NULL;
     enum sv_err rc = enter_vm(h, SIM_CALL_reboot, vm, dl, &d, err);
 
     if (rc)
@@ -135,7 +135,7 @@ enum sv_err sim_reboot(struct sv_hv_host *hh, const struct sv_id *vm, bool *ret_
 enum sv_err sim_reset(struct sv_hv_host *hh, const struct sv_id *vm, const struct sv_deadline *dl, struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_domain *d;
+    struct sim_domain *d = NULL;
     enum sv_err rc = enter_vm(h, SIM_CALL_reset, vm, dl, &d, err);
 
     if (rc)
@@ -152,7 +152,7 @@ static enum sv_err turn(struct sv_hv_host *hh, enum sim_call call, const struct 
                         const struct sv_deadline *dl, struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_domain *d;
+    struct sim_domain *d = NULL;
     enum sv_err rc = enter_vm(h, call, vm, dl, &d, err);
 
     if (rc)
@@ -202,7 +202,7 @@ enum sv_err sim_wait_power(struct sv_hv_host *hh, const struct sv_id *vm, enum s
                            const struct sv_deadline *dl, struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_key k;
+    struct sim_key k = {0};
     enum sv_err rc = enter_wait(h, SIM_CALL_wait_power, vm, &k, err);
 
     if (rc)
@@ -227,7 +227,7 @@ enum sv_err sim_wait_reboot(struct sv_hv_host *hh, const struct sv_id *vm, const
                             struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_key k;
+    struct sim_key k = {0};
     enum sv_err rc = enter_wait(h, SIM_CALL_wait_reboot, vm, &k, err);
 
     if (rc)
@@ -260,7 +260,7 @@ enum sv_err sim_set_vcpus(struct sv_hv_host *hh, const struct sv_id *vm, int64_t
                           struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_domain *d;
+    struct sim_domain *d = NULL;
     enum sv_err rc = enter_vm(h, SIM_CALL_set_vcpus, vm, dl, &d, err);
 
     if (rc)
@@ -284,7 +284,7 @@ enum sv_err sim_set_memory(struct sv_hv_host *hh, const struct sv_id *vm, int64_
                            struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_domain *d;
+    struct sim_domain *d = NULL;
     enum sv_err rc = enter_vm(h, SIM_CALL_set_memory, vm, dl, &d, err);
 
     if (rc)

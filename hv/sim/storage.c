@@ -128,7 +128,7 @@ enum sv_err sim_volume_create(struct sv_hv_host *hh, const struct sv_hv_disk *di
 {
     struct sim_host *h = sim_host_of(hh);
     struct image_record r = {.size = disk->size, .virtual_size = disk->size};
-    struct sim_key k;
+    struct sim_key k = {0};
     enum sv_err rc = sim_key_of(&disk->id, &k, err);
 
     if (!rc && !sv_id_empty(&disk->template_id))
@@ -148,7 +148,7 @@ enum sv_err sim_volume_delete(struct sv_hv_host *hh, const struct sv_id *disk, c
                               struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_key k;
+    struct sim_key k = {0};
     enum sv_err rc = sim_key_of(disk, &k, err);
 
     if (!rc)
@@ -231,7 +231,7 @@ enum sv_err sim_template_put(struct sv_hv_host *hh, const struct sv_id *tmpl, co
     struct sim_host *h = sim_host_of(hh);
     struct image_record r = {0};
     struct sv_image image;
-    struct sim_key k;
+    struct sim_key k = {0};
     enum sv_err rc = sim_key_of(tmpl, &k, err);
 
     if (!rc)
@@ -261,7 +261,7 @@ enum sv_err sim_template_delete(struct sv_hv_host *hh, const struct sv_id *tmpl,
 {
     struct sim_host *h = sim_host_of(hh);
     struct sim_templates *t = &h->sim->templates;
-    struct sim_key k;
+    struct sim_key k = {0};
     enum sv_err rc = sim_key_of(tmpl, &k, err);
 
     if (!rc)

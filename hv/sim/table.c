@@ -14,7 +14,7 @@ static int hex_digit(char c)
 
 enum sv_err sim_key_of(const struct sv_id *id, struct sim_key *ret, struct sv_error *err)
 {
-    struct sim_key k;
+    struct sim_key k = {0};
     size_t digits = 0;
 
     for (const char *s = id->s; *s; s++) {
