@@ -249,6 +249,49 @@ static void acknowledged_survives_kill(void)
     fixture_remove(&f);
 }
 
+/* --- what is refused ------------------------------------------------------------------------------------------------
+ */
+
+static enum sv_err read_again(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    (void)tx;
+    return sv_db_read(arg, run_script, NULL, err);
+}
+
+static enum sv_err write_again(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    (void)tx;
+    return sv_db_write(arg, run_script, NULL, err);
+}
+
+typedef enum sv_err (*entry_fn)(struct sv_db *db, sv_tx_fn fn, void *arg, struct sv_error *err);
+
+/* In a process of its own, which must end by the assertion. */
+static void check_aborts(entry_fn outer, sv_tx_fn inner)
+{
+    struct fixture f;
+    int status;
+    fixture_dir(&f);
+    pid_t child = fork();
+    if (child == 0) {
+        CHECK(freopen("/dev/null", "w", stderr) != NULL);
+        fixture_open(&f);
+        outer(f.db, inner, f.db, NULL);
+        _exit(0);
+    }
+    CHECK_INT(waitpid(child, &status, 0), child);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    fixture_remove(&f);
+}
+
+static void closures_do_not_nest(void)
+{
+    check_aborts(sv_db_read, read_again);
+    check_aborts(sv_db_read, write_again);
+    check_aborts(sv_db_write, read_again);
+    check_aborts(sv_db_write, write_again);
+}
+
 CHECK_MAIN(T(makes_what_is_absent), T(directory_belongs_to_one), T(newer_file_is_refused), T(spoiled_file_is_refused),
            T(every_statement_prepares), T(reader_sees_one_snapshot), T(reader_cannot_write), T(connections_do_not_leak),
-           T(acknowledged_survives_kill))
+           T(acknowledged_survives_kill), T(closures_do_not_nest))
