@@ -118,8 +118,8 @@ static enum sv_err add_route(struct sv_api *api, const struct sv_dialect *d, str
 static size_t count_routes(const struct sv_dialect *d)
 {
     size_t n = 0;
-    for (const struct sv_route_table *t = d->tables; t->routes; t++)
-        n += t->count;
+    for (const struct sv_route_table *const *t = d->tables; *t; t++)
+        n += (*t)->count;
     return n;
 }
 
@@ -133,9 +133,9 @@ static enum sv_err add_dialect(struct sv_api *api, const struct sv_dialect *d, s
         return sv_fail(err, SV_E_INTERNAL, SV_F_NONE, "two dialects have the same base");
     base->dialect = d;
     api->ops = sv_realloc(api->ops, (api->op_count + count_routes(d) + 1) * sizeof(*api->ops));
-    for (const struct sv_route_table *t = d->tables; t->routes; t++)
-        for (size_t i = 0; i < t->count; i++) {
-            enum sv_err e = add_route(api, d, base, &t->routes[i], err);
+    for (const struct sv_route_table *const *t = d->tables; *t; t++)
+        for (size_t i = 0; i < (*t)->count; i++) {
+            enum sv_err e = add_route(api, d, base, &(*t)->routes[i], err);
             if (e != SV_OK)
                 return e;
         }

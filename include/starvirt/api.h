@@ -114,7 +114,7 @@ struct sv_dialect {
     const char *name, *title;
     const char *base; /* "/starvcenter/services/cloudresource/" */
     const char *describe; /* "/starvcenter/services" */
-    const struct sv_route_table *tables; /* ends with routes == NULL */
+    const struct sv_route_table *const *tables; /* one a resource, NULL-terminated */
 };
 
 /* --- a call ------------------------------------------------------------------------------------- */

@@ -144,8 +144,8 @@ static const struct sv_route fixture_routes[] = {
      .handler = served,
      DOC},
 };
-static const struct sv_route_table fixture_tables[] = {
-    {fixture_routes, sizeof(fixture_routes) / sizeof(fixture_routes[0])}, {0}};
+static const struct sv_route_table fixture_table_0 = {fixture_routes, sizeof(fixture_routes) / sizeof(fixture_routes[0])};
+static const struct sv_route_table *const fixture_tables[] = {&fixture_table_0, NULL};
 static const struct sv_dialect fixture_dialect = {.name = "starvcenter",
                                                   .title = "StarVCenter",
                                                   .base = BASE,

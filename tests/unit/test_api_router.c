@@ -103,7 +103,8 @@ static void hostile_paths(void)
 
 static void refuse_routes(const struct sv_route *routes, size_t n, const char *what)
 {
-    const struct sv_route_table tables[] = {{routes, n}, {0}};
+    const struct sv_route_table table = {routes, n};
+    const struct sv_route_table *const tables[] = {&table, NULL};
     const struct sv_dialect d = {.name = "d", .title = "D", .base = "/d/", .describe = "/x", .tables = tables};
     const struct sv_dialect *const dialects[] = {&d, NULL};
     struct sv_api *api = NULL;

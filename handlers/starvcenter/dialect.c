@@ -1,0 +1,16 @@
+/* The StarVCenter dialect: its resources, one file each. */
+#include "handlers/starvcenter/rows.h"
+#include "starvirt/dialects.h"
+
+static const struct sv_route_table *const tables[] = {
+    &sv_table_tenant, &sv_table_quota,    &sv_table_vm,  &sv_table_power,   &sv_table_model,
+    &sv_table_vpc,    &sv_table_template, &sv_table_job, &sv_table_not_yet, NULL,
+};
+
+const struct sv_dialect sv_dialect_starvcenter = {
+    .name = "starvcenter",
+    .title = "StarVCenter",
+    .base = "/starvcenter/services/cloudresource/",
+    .describe = "/starvcenter/services",
+    .tables = tables,
+};
