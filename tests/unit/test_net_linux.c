@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <net/if.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -422,6 +423,34 @@ static void the_host_is_silent(void)
     remove_all();
 }
 
+static void *apply_and_remove(void *arg)
+{
+    const struct sv_net_vpc *vpc = arg;
+    struct sv_error e = {0};
+    bool ok = net->ops->vpc_apply(net, vpc, NULL, 0, NULL, &e) == SV_OK &&
+              net->ops->vpc_apply(net, vpc, NULL, 0, NULL, &e) == SV_OK &&
+              net->ops->vpc_remove(net, &vpc->id, NULL, &e) == SV_OK;
+    return ok ? NULL : sv_strdup(e.arg[0]);
+}
+
+static void many_vpcs_at_a_time(void)
+{
+    enum { MANY = 12 };
+    pthread_t threads[MANY];
+    struct sv_net_vpc vpcs[MANY];
+    for (unsigned i = 0; i < MANY; i++) {
+        vpcs[i] = (struct sv_net_vpc){.id = sv_id_new(), .base = 0x0A810000 + (i << 8), .prefix = 24};
+        CHECK_INT(pthread_create(&threads[i], NULL, apply_and_remove, &vpcs[i]), 0);
+    }
+    for (unsigned i = 0; i < MANY; i++) {
+        void *why = NULL;
+        pthread_join(threads[i], &why);
+        CHECK_STR((const char *)why, NULL);
+    }
+    CHECK_INT(dnsmasqs(NULL), 0);
+    CHECK_INT(listed(), 0);
+}
+
 static void a_bad_host_name_is_refused(void)
 {
     struct sv_net_nic bad = nic_1;
@@ -496,6 +525,7 @@ static int in_sandbox(int argc, char **argv)
                                               T(a_foreign_bridge_is_left_alone),
                                               T(two_vpcs_do_not_reach_each_other),
                                               T(the_host_is_silent),
+                                              T(many_vpcs_at_a_time),
                                               T(a_bad_host_name_is_refused)};
     const struct sv_net_options opt = {.data_dir = work};
     prctl(PR_SET_PDEATHSIG, SIGKILL);
