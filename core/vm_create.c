@@ -170,7 +170,7 @@ static enum sv_err accept_one(struct sv_cloud *c, struct sv_tx *tx, const struct
     enum sv_err rc;
 
     if (!in->name)
-        snprintf(made->name, sizeof(made->name), "vm-%s", vm.id.s + SV_ID_LEN - 8);
+        snprintf(made->name, sizeof(made->name), "vm-%.8s", vm.id.s + SV_ID_LEN - 8);
     else if (in->count > 1)
         SV_COPY(made->name, sv_arena_printf(sv_tx_arena(tx), "%s-%d", in->name, (int)number));
     else
