@@ -55,7 +55,7 @@ static bool examine(pid_t pid, const char *pid_file, const char *const *argv, in
         return false;
     command_line(argv, &want);
     *ret = (struct daemon){.pid = pid, .pidfd = pidfd};
-    ret->exact = is.n == want.n && memcmp(is.p, want.p, is.n) == 0 && in_netns(pid, netns_fd);
+    ret->exact = same_text(&is, &want) && in_netns(pid, netns_fd);
     pidfd = -1;
     return true;
 }

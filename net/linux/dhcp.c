@@ -165,8 +165,7 @@ enum sv_err dhcp_ensure(const struct vpc *v, const struct sv_net_nic *nics, size
     bool stale = leases_filter(&leases, nics, n, &kept);
     if (!h.daemon.pid || !h.daemon.exact || stale || !hosts_only_added(&old, &hosts))
         return restart(&h, &hosts, nics, n, err);
-    bool same = old.n == hosts.n && (old.n == 0 || memcmp(old.p, hosts.p, old.n) == 0);
-    if (same && access(h.pending, F_OK) != 0)
+    if (same_text(&old, &hosts) && access(h.pending, F_OK) != 0)
         return SV_OK;
     return reload(&h, &hosts, err);
 }

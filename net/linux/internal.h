@@ -55,6 +55,7 @@ enum sv_err net_errno(struct sv_error *err, const char *what, const char *path);
 enum sv_err file_read(const char *path, struct sv_buf *ret, struct sv_error *err);
 /* Whole or not at all; not touched when it already says this. */
 enum sv_err file_write(const char *path, const void *text, size_t n, bool *ret_changed, struct sv_error *err);
+bool same_text(const struct sv_buf *a, const struct sv_buf *b);
 enum sv_err file_remove(const char *path, struct sv_error *err);
 void fd_closep(int *fd);
 #define SV_AUTOFD SV_CLEANUP(fd_closep)

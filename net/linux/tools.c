@@ -112,6 +112,11 @@ static int write_all(int fd, const char *p, size_t n)
     return 0;
 }
 
+bool same_text(const struct sv_buf *a, const struct sv_buf *b)
+{
+    return a->n == b->n && (!a->p || !b->p || memcmp(a->p, b->p, a->n) == 0);
+}
+
 /* Not flushed to the disk: what a power cut tears is seen as different and written again. */
 static enum sv_err file_replace(const char *path, const void *text, size_t n, struct sv_error *err)
 {
