@@ -110,6 +110,11 @@ static inline bool sv_param_has_max(const struct sv_param *row)
     return (row->flags & (SV_P_MAX | SV_P_OUR_MAX)) != 0;
 }
 
+/* --- phrases.c ---------------------------------------------------------------------------------- */
+
+/* A reason this room gave in English -> Chinese; false if it is none of ours. */
+bool sv_phrase_zh(const char *arg, char *buf, size_t size);
+
 /* --- describe.c --------------------------------------------------------------------------------- */
 
 /* The names of --dump-routes. */

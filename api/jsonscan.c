@@ -96,7 +96,7 @@ static bool unicode_escape(struct scan *s, char **out)
     if (!hex4(s, &c))
         return false;
     if (c == 0)
-        return fail(s, "\\u0000");
+        return fail(s, "\\u0000 is not allowed");
     if (c >= 0xdc00 && c <= 0xdfff)
         return fail(s, "lone surrogate");
     if (c >= 0xd800 && c <= 0xdbff) {

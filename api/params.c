@@ -104,7 +104,7 @@ static enum sv_err check_length(const struct target *t, size_t n)
         return refuse(t, SV_E_PARAM_LENGTH, sv_dec(limit).s);
     if (sv_param_has_min(t->row) && (int64_t)n < t->row->min) {
         char range[96];
-        snprintf(range, sizeof(range), "%lld-%lld bytes", (long long)t->row->min, (long long)limit);
+        snprintf(range, sizeof(range), "%lld-%lld B", (long long)t->row->min, (long long)limit);
         return refuse(t, SV_E_PARAM_RANGE, range);
     }
     return SV_OK;
@@ -330,7 +330,7 @@ static enum sv_err put_list(const struct target *t, const struct sv_value *v, vo
 {
     int64_t limit = sv_param_limit(t->row);
     if (v->kind != SV_V_LIST)
-        return refuse(t, SV_E_PARAM_TYPE, "[\"...\"]");
+        return refuse(t, SV_E_PARAM_TYPE, "list of strings");
     if ((int64_t)v->items > limit || (sv_param_has_min(t->row) && (int64_t)v->items < t->row->min)) {
         char range[64];
         snprintf(range, sizeof(range), "%lld-%lld", (long long)t->row->min, (long long)limit);
@@ -340,7 +340,7 @@ static enum sv_err put_list(const struct target *t, const struct sv_value *v, vo
     for (size_t i = 0; i < v->items; i++) {
         const struct sv_value *item = &v->item[i];
         if (!is_text(item) || item->text.n == 0)
-            return refuse(t, SV_E_PARAM_TYPE, "[\"...\"]");
+            return refuse(t, SV_E_PARAM_TYPE, "list of strings");
         if (item->text.n > SV_MAX_STR)
             return refuse(t, SV_E_PARAM_LENGTH, sv_dec(SV_MAX_STR).s);
         enum sv_err e = check_chars(t, item->text);

@@ -144,6 +144,13 @@ static void find_wire(struct sv_error *e, const struct sv_route *route)
         }
 }
 
+/* Codes whose first argument is a reason of this room and not somebody's name. */
+static bool gives_reason(enum sv_err code)
+{
+    return code == SV_E_BAD_REQUEST || code == SV_E_BAD_JSON || code == SV_E_PARAM_TYPE || code == SV_E_PARAM_CHARS ||
+           code == SV_E_PARAM_CONFLICT;
+}
+
 void sv_reply_failure(const struct sv_error *e, const struct sv_route *route, enum sv_lang lang, struct sv_buf *out)
 {
     struct sv_buf json SV_CLEANUP(sv_buf_free) = {0};
@@ -151,6 +158,8 @@ void sv_reply_failure(const struct sv_error *e, const struct sv_route *route, en
     struct sv_json j;
     char text[1024];
     find_wire(&mine, route);
+    if (lang == SV_LANG_ZH && gives_reason(mine.code))
+        sv_phrase_zh(e->arg[0], mine.arg[0], sizeof(mine.arg[0]));
     sv_err_text(&mine, lang, text, sizeof(text));
     sv_json_init(&j, &json);
     sv_json_obj(&j, NULL);

@@ -144,7 +144,8 @@ static const struct sv_route fixture_routes[] = {
      .handler = served,
      DOC},
 };
-static const struct sv_route_table fixture_table_0 = {fixture_routes, sizeof(fixture_routes) / sizeof(fixture_routes[0])};
+static const struct sv_route_table fixture_table_0 = {fixture_routes,
+                                                      sizeof(fixture_routes) / sizeof(fixture_routes[0])};
 static const struct sv_route_table *const fixture_tables[] = {&fixture_table_0, NULL};
 static const struct sv_dialect fixture_dialect = {.name = "starvcenter",
                                                   .title = "StarVCenter",
@@ -203,6 +204,24 @@ static inline struct bound bind_json_n(const char *json, size_t n)
 static inline struct bound bind_json(const char *json)
 {
     return bind_json_n(json, strlen(json));
+}
+/* A reason is never left in English for readers of Chinese. */
+static inline void check_chinese(const struct bound *b)
+{
+    static const char *const english[] = {"expected", "missing", "twice", "too ", " not ",    "string",
+                                          "integer",  "byte",    "digit", " key", "surrogate"};
+    if (b->code == SV_OK)
+        return;
+    struct sv_buf out = {0};
+    size_t n, bad;
+    sv_reply_failure(&b->err, NULL, SV_LANG_ZH, &out);
+    unsigned char *text = sv_alloc(out.n + 1);
+    CHECK(sv_b64_decode(out.p, out.n, text, &n, &bad));
+    for (size_t i = 0; i < sizeof(english) / sizeof(english[0]); i++)
+        if (strstr((char *)text, english[i]))
+            check_failed(__FILE__, __LINE__, "left in English: %s", (char *)text);
+    free(text);
+    sv_buf_free(&out);
 }
 static inline void bound_free(struct bound *b)
 {

@@ -79,6 +79,7 @@ static void check_form(const struct form_case *c, size_t n)
         CHECK_STR(((struct all_in *)b.in)->name, c->want);
     else if (!strstr(b.err.arg[0], c->want))
         check_failed(__FILE__, __LINE__, "'%s' says \"%s\"", c->body, b.err.arg[0]);
+    check_chinese(&b);
     bound_free(&b);
 }
 

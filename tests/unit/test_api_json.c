@@ -98,6 +98,7 @@ static void texts(void)
         struct bound b = bind_json(c->json);
         if (b.code != c->code || !strstr(b.err.arg[0], c->says))
             check_failed(__FILE__, __LINE__, "%s gave %s \"%s\"", c->json, sv_err_symbol(b.code), b.err.arg[0]);
+        check_chinese(&b);
         bound_free(&b);
     }
 }

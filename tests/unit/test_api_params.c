@@ -49,7 +49,7 @@ static const struct param_case cases[] = {
     {"\"VM.DESC\":\"x\"", SV_OK, ""},
     {"\"vm.id\":\"../../etc/passwd\"", SV_OK, "../../etc/passwd;"},
     {"\"vm.id\":\"a\\nb\"", SV_E_PARAM_CHARS, "U+000A"},
-    {"\"code\":\"abc\"", SV_E_PARAM_RANGE, "4-8 bytes"},
+    {"\"code\":\"abc\"", SV_E_PARAM_RANGE, "4-8 B"},
     {"\"code\":\"abcd\"", SV_OK, "abcd;"},
     {"\"code\":\"abcdefgh\"", SV_OK, "abcdefgh;"},
     {"\"code\":\"abcdefghi\"", SV_E_PARAM_LENGTH, "8"},
@@ -140,13 +140,13 @@ static const struct param_case cases[] = {
     {"\"list\":[\"a\",\"b\"]", SV_OK, "[a][b]"},
     {"\"list\":[1,\"b\"]", SV_OK, "[1][b]"},
     {"\"list\":[]", SV_OK, ""},
-    {"\"list\":\"a\"", SV_E_PARAM_TYPE, "[\"...\"]"},
-    {"\"list\":{}", SV_E_PARAM_TYPE, "[\"...\"]"},
-    {"\"list\":[[]]", SV_E_PARAM_TYPE, "[\"...\"]"},
-    {"\"list\":[{}]", SV_E_PARAM_TYPE, "[\"...\"]"},
-    {"\"list\":[null]", SV_E_PARAM_TYPE, "[\"...\"]"},
-    {"\"list\":[\"\"]", SV_E_PARAM_TYPE, "[\"...\"]"},
-    {"\"list\":[true]", SV_E_PARAM_TYPE, "[\"...\"]"},
+    {"\"list\":\"a\"", SV_E_PARAM_TYPE, "list of strings"},
+    {"\"list\":{}", SV_E_PARAM_TYPE, "list of strings"},
+    {"\"list\":[[]]", SV_E_PARAM_TYPE, "list of strings"},
+    {"\"list\":[{}]", SV_E_PARAM_TYPE, "list of strings"},
+    {"\"list\":[null]", SV_E_PARAM_TYPE, "list of strings"},
+    {"\"list\":[\"\"]", SV_E_PARAM_TYPE, "list of strings"},
+    {"\"list\":[true]", SV_E_PARAM_TYPE, "list of strings"},
     {"\"list\":[\"a\\u0001\"]", SV_E_PARAM_CHARS, "U+0001"},
     {"\"two\":[\"a\",\"b\"]", SV_OK, "[a][b]"},
     {"\"two\":[\"a\",\"b\",\"c\"]", SV_E_PARAM_RANGE, "0-2"},
@@ -176,6 +176,7 @@ static void check_param(const struct param_case *c)
         check_failed(__FILE__, __LINE__, "%s gave %s \"%s\"", json, sv_err_symbol(b.code), got.p);
     if (b.code != SV_OK)
         CHECK_STR(b.err.wire, key);
+    check_chinese(&b);
     sv_buf_free(&got);
     bound_free(&b);
     free(json);
