@@ -44,9 +44,9 @@ struct sv_strs {
 enum sv_pin { SV_IN_BODY, SV_IN_PATH, SV_IN_QUERY };
 enum {
     SV_P_REQUIRED = 1,
-    SV_P_MIN = 2,       /* .min is the document's */
+    SV_P_MIN = 2, /* .min is the document's */
     SV_P_MAX = 4,
-    SV_P_OUR_MIN = 8,   /* .min is ours: enforced and described, not part of the document's contract */
+    SV_P_OUR_MIN = 8, /* .min is ours: enforced and described, not part of the document's contract */
     SV_P_OUR_MAX = 16,
     SV_P_SECRET = 32,   /* never logged */
     SV_P_EXTENSION = 64 /* the whole parameter is ours (for example tenant.id for admins) */
@@ -57,19 +57,19 @@ struct sv_param {
     enum sv_ptype type;
     enum sv_pin in;
     unsigned flags;
-    size_t offset;     /* into the input struct */
-    int64_t min, max;  /* INT: value; STR, PEM: bytes; LIST: elements (0 = the toolkit's own limit) */
+    size_t offset;             /* into the input struct */
+    int64_t min, max;          /* INT: value; STR, PEM: bytes; LIST: elements (0 = the toolkit's own limit) */
     const char *const *values; /* ENUM, NULL-terminated */
     enum sv_field field;       /* the core field behind it, for errors from below */
     const char *unit;          /* "MB", NULL = none */
     const char *doc_zh, *doc_en;
 };
 /* Offset with a compile-time guard on the member's type. */
-#define SV_OFF(type, st, m) (offsetof(st, m) + 0 * sizeof(char[_Generic(((st *)0)->m, type: 1)]))
-#define SV_OFF_STR(st, m) SV_OFF(const char *, st, m)
-#define SV_OFF_INT(st, m) SV_OFF(struct sv_opt_int, st, m)
-#define SV_OFF_BOOL(st, m) SV_OFF(struct sv_opt_bool, st, m)
-#define SV_OFF_LIST(st, m) SV_OFF(struct sv_strs, st, m)
+#define SV_OFF(type, st, m) (offsetof(st, m) + 0 * sizeof(char[_Generic(((st *)0)->m, type : 1)]))
+#define SV_OFF_STR(st, m)   SV_OFF(const char *, st, m)
+#define SV_OFF_INT(st, m)   SV_OFF(struct sv_opt_int, st, m)
+#define SV_OFF_BOOL(st, m)  SV_OFF(struct sv_opt_bool, st, m)
+#define SV_OFF_LIST(st, m)  SV_OFF(struct sv_strs, st, m)
 
 /* --- routes ------------------------------------------------------------------------------------- */
 
@@ -97,14 +97,22 @@ struct sv_route {
     /* Reply fields of data, NULL-terminated. Strings, but "name[]" is a list and "name#" a number: the mark
      * is for the descriptions and no part of the name. */
     const char *const *fields;
-    sv_handler handler;        /* NULL: not yet, answers NOT_IMPLEMENTED */
-    bool extension;            /* ours, not the document's */
-    bool raw_body;             /* the body is a file, streamed to c->upload_path before the handler runs */
+    sv_handler handler; /* NULL: not yet, answers NOT_IMPLEMENTED */
+    bool extension;     /* ours, not the document's */
+    bool raw_body;      /* the body is a file, streamed to c->upload_path before the handler runs */
     const char *doc_zh, *doc_en;
 };
 #define SV_PARAMS(a) .params = (a), .param_count = sizeof(a) / sizeof((a)[0])
-#define SV_FIELDS(...) .fields = (const char *const[]){__VA_ARGS__, NULL}
-#define SV_VALUES(...) .values = (const char *const[]){__VA_ARGS__, NULL}
+#define SV_FIELDS(...)                                                                                                 \
+    .fields = (const char *const[])                                                                                    \
+    {                                                                                                                  \
+        __VA_ARGS__, NULL                                                                                              \
+    }
+#define SV_VALUES(...)                                                                                                 \
+    .values = (const char *const[])                                                                                    \
+    {                                                                                                                  \
+        __VA_ARGS__, NULL                                                                                              \
+    }
 
 struct sv_route_table {
     const struct sv_route *routes;
@@ -112,8 +120,8 @@ struct sv_route_table {
 };
 struct sv_dialect {
     const char *name, *title;
-    const char *base; /* "/starvcenter/services/cloudresource/" */
-    const char *describe; /* "/starvcenter/services" */
+    const char *base;                           /* "/starvcenter/services/cloudresource/" */
+    const char *describe;                       /* "/starvcenter/services" */
     const struct sv_route_table *const *tables; /* one a resource, NULL-terminated */
 };
 
@@ -141,7 +149,7 @@ struct sv_call {
 
 struct sv_reply {
     struct sv_json j;
-    bool any;          /* data was written */
+    bool any; /* data was written */
     struct sv_id startid;
     bool has_count;
     uint64_t count;
@@ -154,9 +162,9 @@ void sv_reply_list(struct sv_reply *r);
 void sv_reply_end_list(struct sv_reply *r);
 void sv_put_str(struct sv_reply *r, const char *key, const char *v);
 void sv_put_id(struct sv_reply *r, const char *key, const struct sv_id *v);
-void sv_put_int(struct sv_reply *r, const char *key, int64_t v);  /* "5": values are strings */
-void sv_put_num(struct sv_reply *r, const char *key, int64_t v);  /* 5: the few the document calls long */
-void sv_put_bool(struct sv_reply *r, const char *key, bool v);    /* "true" */
+void sv_put_int(struct sv_reply *r, const char *key, int64_t v); /* "5": values are strings */
+void sv_put_num(struct sv_reply *r, const char *key, int64_t v); /* 5: the few the document calls long */
+void sv_put_bool(struct sv_reply *r, const char *key, bool v);   /* "true" */
 void sv_put_time(struct sv_reply *r, const char *key, int64_t utc_ms);
 void sv_put_ip(struct sv_reply *r, const char *key, uint32_t ip); /* 0 = "" */
 
@@ -171,7 +179,10 @@ void sv_api_free(struct sv_api *api);
 struct sv_match {
     const struct sv_dialect *dialect; /* NULL: the path belongs to none */
     const struct sv_route *route;
-    struct { const char *p; size_t n; } path_value; /* of the {name} segment */
+    struct {
+        const char *p;
+        size_t n;
+    } path_value;   /* of the {name} segment */
     char allow[64]; /* with METHOD_NOT_ALLOWED */
 };
 /* NOT_FOUND, METHOD_NOT_ALLOWED or SV_OK. Blanks in a path, a trailing slash and a doubled slash are
@@ -203,10 +214,12 @@ int sv_err_http_status(enum sv_err code);
 void sv_describe_openapi(const struct sv_api *api, struct sv_buf *out); /* 3.1 JSON */
 void sv_describe_wadl(const struct sv_api *api, struct sv_buf *out);
 void sv_describe_html(const struct sv_api *api, enum sv_lang lang, struct sv_buf *out);
-/* One line an operation, in the shape of tests/api-data/starvcenter.jsonl, plus "role", "runs", "extension", "served". */
+/* One line an operation, in the shape of tests/api-data/starvcenter.jsonl, plus "role", "runs", "extension", "served".
+ */
 void sv_describe_dump(const struct sv_api *api, struct sv_buf *out);
 /* Every route, in table order. */
-void sv_api_each(const struct sv_api *api, void (*fn)(void *arg, const struct sv_dialect *d, const struct sv_route *r), void *arg);
+void sv_api_each(const struct sv_api *api, void (*fn)(void *arg, const struct sv_dialect *d, const struct sv_route *r),
+                 void *arg);
 
 /* Client side of the same envelope (command line): key=value pairs -> KEY_PARAM form body. */
 void sv_client_body(const struct sv_route *route, const char *const *pairs, size_t n, struct sv_buf *out);
