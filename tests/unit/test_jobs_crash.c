@@ -108,6 +108,20 @@ static void check_sound(struct toys *t, const struct sv_id *id, enum sv_job_resu
     (void)toy_log(t, id, a); /* checks the serials */
 }
 
+static void breach(void *arg, const char *line)
+{
+    (void)arg;
+    fprintf(stderr, "breach: %s\n", line);
+}
+
+static void check_invariants(struct toys *t)
+{
+    struct sv_error err;
+    unsigned n = 1;
+    CHECK_INT(sv_db_fsck(t->db, breach, NULL, &n, &err), SV_OK);
+    CHECK_INT(n, 0);
+}
+
 static void tell(const struct story *s, struct toys *t, unsigned counts[JOBS_RESULTS])
 {
     struct sv_id ids[JOBS];
@@ -120,6 +134,7 @@ static void tell(const struct story *s, struct toys *t, unsigned counts[JOBS_RES
         counts[result]++;
         check_sound(t, &ids[i], result);
     }
+    check_invariants(t);
     toys_down(t);
 }
 
@@ -451,6 +466,7 @@ static void kill_after(unsigned effects)
         CHECK(result == SV_JOB_DONE || result == SV_JOB_FAILED || result == SV_JOB_ABORTED);
         check_sound(&t, &all.ids[i], result);
     }
+    check_invariants(&t);
     toys_down(&t);
 }
 
