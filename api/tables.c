@@ -150,7 +150,7 @@ static enum sv_err check_params(const struct sv_route *r, struct sv_slice name, 
                 return bad(err, r, p->name, "shares its member with another row");
         }
     }
-    if (name.p && !path_row)
+    if (name.p && !path_row && r->handler) /* a row that is not served yet binds nothing */
         return bad(err, r, NULL, "the {name} in the path has no parameter row");
     return SV_OK;
 }
