@@ -98,20 +98,34 @@ static inline void sim_dir_remove(const char *dir)
     CHECK_INT(nftw(dir, sim_remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
 }
 
-static inline struct sv_hv *sim_open_with(const char *uri, const char *dir, int64_t call_limit_ms)
+static inline struct sv_hv *sim_open_for(const char *uri, const char *dir, int64_t call_limit_ms,
+                                         const struct sv_hv_events *ev)
 {
     const struct sv_hv_options opt = {.data_dir = dir, .call_limit_ms = call_limit_ms};
-    const struct sv_hv_events ev = {.host = on_host, .power = on_power, .agent = on_agent};
     struct sv_hv *hv = NULL;
     struct sv_error err = {0};
     char text[256];
 
-    seen_forget();
-    if (sv_hv_open(uri, &opt, &ev, &hv, &err) != SV_OK) {
+    if (sv_hv_open(uri, &opt, ev, &hv, &err) != SV_OK) {
         sv_err_text(&err, SV_LANG_EN, text, sizeof(text));
         check_failed(__FILE__, __LINE__, "%s: %s", uri, text);
     }
     return hv;
+}
+
+static inline struct sv_hv *sim_open_with(const char *uri, const char *dir, int64_t call_limit_ms)
+{
+    const struct sv_hv_events ev = {.host = on_host, .power = on_power, .agent = on_agent};
+
+    seen_forget();
+    return sim_open_for(uri, dir, call_limit_ms, &ev);
+}
+
+/* Nobody listens: for tests that make more events than the recorder holds. */
+static inline struct sv_hv *sim_open_deaf(const char *uri, const char *dir)
+{
+    const struct sv_hv_events none = {0};
+    return sim_open_for(uri, dir, 0, &none);
 }
 
 /* In memory, its connection event taken. */

@@ -196,7 +196,7 @@ static void damage_elsewhere_is_not_hidden(void)
 /* The child starts VM after VM and says so; killed at any moment, what it said is true. */
 static void child(int out)
 {
-    struct sv_hv *hv = sim_open_with("sim://", dir, 0);
+    struct sv_hv *hv = sim_open_deaf("sim://", dir);
 
     for (unsigned i = 0;; i++) {
         start_vm(hv, i);
@@ -249,14 +249,13 @@ static void a_killed_server_loses_nothing(void)
 static void a_bloated_journal_is_rewritten(void)
 {
     fresh_dir();
-    struct sv_hv *hv = reopen("sim://");
+    struct sv_hv *hv = sim_open_deaf("sim://", dir);
     const struct sv_id id = vm_id(1);
 
     start_vm(hv, 1);
     for (unsigned i = 0; i < 20000; i++) {
         OK(SV_HV_CALL(sv_hv_host_at(hv, 0), suspend, &id, NULL));
         OK(SV_HV_CALL(sv_hv_host_at(hv, 0), resume, &id, NULL));
-        seen_forget();
     }
     CHECK(journal_size() > 1 << 20);
     sv_hv_close(hv);
@@ -283,17 +282,15 @@ static void a_hundred_thousand(void)
 {
     enum { MANY = 100000 };
     fresh_dir();
-    struct sv_hv *hv = sim_open_with("sim://?agent=off", dir, 0);
-    for (unsigned i = 0; i < MANY; i++) {
+    struct sv_hv *hv = sim_open_deaf("sim://", dir);
+    for (unsigned i = 0; i < MANY; i++)
         start_vm(hv, i);
-        seen_forget();
-    }
     const off_t bytes = journal_size();
     sv_hv_close(hv);
 
     const size_t before = resident_kib();
     const int64_t t0 = sv_mono_us();
-    hv = sim_open_with("sim://?agent=off", dir, 0);
+    hv = sim_open_deaf("sim://", dir);
     const int64_t us = sv_mono_us() - t0;
     CHECK_INT(tally_of(hv).running, MANY);
     printf("100,000 running domains: opened in %lld ms from %lld KiB of journal, resident +%zd KiB\n",
