@@ -164,7 +164,7 @@ struct sv_hv_host {
     unsigned index;
     char name[64];
     _Atomic bool connected;
-    void *user;
+    void *_Atomic user; /* set by the owner while events may already come */
 };
 /* Common head of every driver's sv_hv. */
 struct sv_hv {
