@@ -114,9 +114,24 @@ static void url_param(struct sv_json *j, const struct sv_param *p, const char *p
     sv_json_end_obj(j);
 }
 
+/* A route that is not served yet may have no row for its {name}; the path still has it. */
+static void unbound_path_param(struct sv_json *j, const char *path_name)
+{
+    sv_json_obj(j, NULL);
+    sv_json_str(j, "name", path_name);
+    sv_json_str(j, "in", "path");
+    sv_json_bool(j, "required", true);
+    sv_json_obj(j, "schema");
+    sv_json_str(j, "type", "string");
+    sv_json_end_obj(j);
+    sv_json_end_obj(j);
+}
+
 static void parameters(struct sv_json *j, const struct sv_route *r, const char *path_name)
 {
     sv_json_arr(j, "parameters");
+    if (path_name && !sv_has_params(r, SV_IN_PATH))
+        unbound_path_param(j, path_name);
     for (size_t i = 0; i < r->param_count; i++)
         if (r->params[i].in != SV_IN_BODY)
             url_param(j, &r->params[i], path_name);

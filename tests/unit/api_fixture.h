@@ -143,6 +143,7 @@ static const struct sv_route fixture_routes[] = {
      .runs = SV_RUN_BLOCK,
      .handler = served,
      DOC},
+    {.section = "2.12.4", .method = "DELETE", .path = "cloudslb/{slbid}", DOC},
 };
 static const struct sv_route_table fixture_table_0 = {fixture_routes,
                                                       sizeof(fixture_routes) / sizeof(fixture_routes[0])};

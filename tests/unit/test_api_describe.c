@@ -60,7 +60,7 @@ static void openapi_document(void)
     CHECK_STR(text_at(o, "components|securitySchemes|KEY_TOKEN|type"), "apiKey");
     CHECK_STR(text_at(o, "components|securitySchemes|KEY_TOKEN|in"), "header");
     CHECK(at(o, "security|#0|KEY_TOKEN"));
-    CHECK_INT(json_object_object_length(at(o, "paths")), 7);
+    CHECK_INT(json_object_object_length(at(o, "paths")), 8);
     CHECK_INT(json_object_array_length(at(o, "components|schemas|Failure|properties|error|properties|code|enum")),
               SV_ERR_COUNT - 1);
     json_object_put(o);
@@ -139,6 +139,8 @@ static void openapi_paths_are_unique(void)
     CHECK_STR(text_at(o, "paths|" BASE "cloudvm/{vmId}|delete|parameters|#4|$ref"),
               "#/components/parameters/IdempotencyKey");
     CHECK(at(o, "paths|" BASE "cloudvm/{vmId}|get|parameters|#4") == NULL);
+    /* not served yet and without a row, but the path has it */
+    CHECK_STR(text_at(o, "paths|" BASE "cloudslb/{slbid}|delete|parameters|#0|name"), "slbid");
     json_object_put(o);
 }
 

@@ -115,7 +115,7 @@ static void refuse_routes(const struct sv_route *routes, size_t n, const char *w
         check_failed(__FILE__, __LINE__, "\"%s\" does not say \"%s\"", err.arg[0], what);
 }
 
-static const struct sv_route good_route = {.section = "1", .method = "POST", .path = "a/b", DOC};
+static const struct sv_route good_route = {.section = "1", .method = "POST", .path = "a/b", .handler = served, DOC};
 static const struct sv_param good_param = {.name = "p", .type = SV_T_STR, .offset = SV_OFF_STR(struct all_in, name)};
 
 /* A good route spoilt by the statements given. */
