@@ -30,6 +30,7 @@ enum sv_err sv_cloud_new(const struct sv_cloud_options *opt, struct sv_cloud **r
     c->vcpu_overcommit = opt->vcpu_overcommit > 0 ? opt->vcpu_overcommit : 8;
     for (unsigned i = 0; i < SV_VPC_LOCKS; i++)
         pthread_mutex_init(&c->vpc_lock[i], NULL);
+    sv_hosts_init(c);
     rc = build(c, opt, err);
     if (rc) {
         sv_cloud_free(c);
@@ -66,6 +67,8 @@ void sv_cloud_free(struct sv_cloud *c)
     sv_secrets_close(c->secrets);
     for (unsigned i = 0; i < SV_VPC_LOCKS; i++)
         pthread_mutex_destroy(&c->vpc_lock[i]);
+    pthread_mutex_destroy(&c->host_mutex);
+    pthread_cond_destroy(&c->host_change);
     free(c->data_dir);
     free(c->import_dirs);
     free(c);

@@ -1,18 +1,22 @@
 /* The hosts: opened from their URIs, tied to their rows, and what drivers tell handed to the sync thread. */
-#include <stdio.h>
+#include <time.h>
 
 #include "core/internal.h"
 #include "core/sync.h"
 
 static void on_host(void *arg, struct sv_hv_host *h, bool connected, const char *why)
 {
+    struct sv_cloud *c = arg;
     struct sv_cloud_host *host = sv_hv_user(h);
 
     sv_log(connected ? SV_LOG_INFO : SV_LOG_WARN, connected ? "host.connected" : "host.lost", "host",
            sv_hv_host_name(h), "why", why ? why : "", NULL);
+    pthread_mutex_lock(&c->host_mutex);
+    pthread_cond_broadcast(&c->host_change);
+    pthread_mutex_unlock(&c->host_mutex);
     /* Before its row is tied there is nobody to tell; sv_hosts_open asks again. */
     if (host)
-        sv_sync_host(arg, host, connected);
+        sv_sync_host(c, host, connected);
 }
 
 static void on_power(void *arg, struct sv_hv_host *h, const struct sv_id *vm, enum sv_hv_power now)
@@ -142,13 +146,50 @@ struct sv_hv_host *sv_cloud_host_hv(const struct sv_cloud *c, const struct sv_id
     return NULL;
 }
 
+/* [ms] how long a job waits for its host, and how often it looks whether it was cancelled meanwhile */
+enum { HOST_WAIT_MS = 60 * 1000, CANCEL_CHECK_MS = 200 };
+
+void sv_hosts_init(struct sv_cloud *c)
+{
+    pthread_condattr_t attr;
+
+    pthread_mutex_init(&c->host_mutex, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&c->host_change, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+static void wait_change(struct sv_cloud *c, struct sv_hv_host *h, const struct sv_deadline *d)
+{
+    struct timespec until;
+    int64_t ms = sv_deadline_left(d);
+
+    ms = sv_mono_ms() + (ms < CANCEL_CHECK_MS ? ms : CANCEL_CHECK_MS);
+    until = (struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    pthread_mutex_lock(&c->host_mutex);
+    if (!sv_hv_connected(h))
+        pthread_cond_timedwait(&c->host_change, &c->host_mutex, &until);
+    pthread_mutex_unlock(&c->host_mutex);
+}
+
+/* Right after a start hosts are still connecting: a resumed job must not fail for that. */
 enum sv_err sv_run_host(struct sv_run *r, struct sv_hv_host **ret, struct sv_error *err)
 {
+    struct sv_cloud *c = sv_run_app(r);
+    const struct sv_deadline d = sv_deadline_within(sv_run_deadline(r), HOST_WAIT_MS);
     const struct sv_job *job = sv_run_job(r);
-    struct sv_hv_host *h = sv_cloud_host_hv(sv_run_app(r), &job->host);
+    struct sv_hv_host *h = sv_cloud_host_hv(c, &job->host);
 
     if (!h)
         return sv_fail(err, SV_E_HOST_DOWN, SV_F_NONE, job->host.s);
+    while (!sv_hv_connected(h)) {
+        if (sv_deadline_cancelled(&d))
+            return sv_fail(err, SV_E_JOB_CANCELLED, SV_F_NONE);
+        if (sv_deadline_over(&d))
+            return sv_fail(err, SV_E_HOST_DOWN, SV_F_NONE, sv_hv_host_name(h));
+        wait_change(c, h, &d);
+    }
     *ret = h;
     return SV_OK;
 }

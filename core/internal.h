@@ -32,6 +32,8 @@ struct sv_cloud {
     uint32_t supernet;
     unsigned supernet_prefix, vpc_prefix;
     double vcpu_overcommit;
+    pthread_mutex_t host_mutex; /* only for host_change */
+    pthread_cond_t host_change; /* a host connected or was lost */
     struct sv_secrets *secrets;
     struct sv_sync *sync;
     pthread_mutex_t vpc_lock[SV_VPC_LOCKS]; /* striped by VPC id: reading the wanted state and applying it */
@@ -40,8 +42,10 @@ struct sv_cloud {
 /* --- hosts (core/hosts.c) --- */
 /* NULL where no driver serves the row (a host of an earlier configuration). */
 struct sv_hv_host *sv_cloud_host_hv(const struct sv_cloud *c, const struct sv_id *host);
-/* The same for a job; HOST_DOWN when there is none. */
+/* The same for a job: waits for a host that is not connected (yet) within the job's deadline, at most a
+ * minute; then HOST_DOWN. */
 enum sv_err sv_run_host(struct sv_run *r, struct sv_hv_host **ret, struct sv_error *err);
+void sv_hosts_init(struct sv_cloud *c);
 enum sv_err sv_hosts_open(struct sv_cloud *c, const struct sv_cloud_options *opt, struct sv_error *err);
 void sv_hosts_close(struct sv_cloud *c);
 /* The thread that carries what hypervisors tell into the database, and reconciles on connect. */
