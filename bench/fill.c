@@ -111,13 +111,13 @@ static void describe(struct filler *f, long n, struct sv_hv_domain *dom)
 
 static enum sv_err add_vm(struct filler *f, struct sv_tx *tx, long n, struct sv_hv_domain *dom, struct sv_error *err)
 {
-    const struct sv_amounts used = {.vcpus = dom->vcpus, .memory = dom->memory, .storage = DISK_SIZE};
     const int64_t now = sv_tx_now(tx);
     enum sv_err rc = n % PER_VPC == 0 ? add_vpc(f, tx, n, err) : SV_OK;
 
     if (rc)
         return rc;
     describe(f, n, dom);
+    const struct sv_amounts used = {.vcpus = dom->vcpus, .memory = dom->memory, .storage = DISK_SIZE};
     const struct sv_vm vm = {.id = dom->id,
                              .tenant = f->tenant.id,
                              .host = f->host,
