@@ -173,6 +173,18 @@ static void wait_change(struct sv_cloud *c, struct sv_hv_host *h, const struct s
     pthread_mutex_unlock(&c->host_mutex);
 }
 
+enum sv_err sv_host_wait(struct sv_cloud *c, struct sv_hv_host *h, const struct sv_deadline *d, struct sv_error *err)
+{
+    while (!sv_hv_connected(h)) {
+        if (sv_deadline_cancelled(d))
+            return sv_fail(err, SV_E_JOB_CANCELLED, SV_F_NONE);
+        if (sv_deadline_over(d))
+            return sv_fail(err, SV_E_HOST_DOWN, SV_F_NONE, sv_hv_host_name(h));
+        wait_change(c, h, d);
+    }
+    return SV_OK;
+}
+
 /* Right after a start hosts are still connecting: a resumed job must not fail for that. */
 enum sv_err sv_run_host(struct sv_run *r, struct sv_hv_host **ret, struct sv_error *err)
 {
@@ -180,16 +192,9 @@ enum sv_err sv_run_host(struct sv_run *r, struct sv_hv_host **ret, struct sv_err
     const struct sv_deadline d = sv_deadline_within(sv_run_deadline(r), HOST_WAIT_MS);
     const struct sv_job *job = sv_run_job(r);
     struct sv_hv_host *h = sv_cloud_host_hv(c, &job->host);
+    enum sv_err rc = h ? sv_host_wait(c, h, &d, err) : sv_fail(err, SV_E_HOST_DOWN, SV_F_NONE, job->host.s);
 
-    if (!h)
-        return sv_fail(err, SV_E_HOST_DOWN, SV_F_NONE, job->host.s);
-    while (!sv_hv_connected(h)) {
-        if (sv_deadline_cancelled(&d))
-            return sv_fail(err, SV_E_JOB_CANCELLED, SV_F_NONE);
-        if (sv_deadline_over(&d))
-            return sv_fail(err, SV_E_HOST_DOWN, SV_F_NONE, sv_hv_host_name(h));
-        wait_change(c, h, &d);
-    }
-    *ret = h;
-    return SV_OK;
+    if (!rc)
+        *ret = h;
+    return rc;
 }

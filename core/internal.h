@@ -44,6 +44,8 @@ struct sv_cloud {
 struct sv_hv_host *sv_cloud_host_hv(const struct sv_cloud *c, const struct sv_id *host);
 /* The same for a job: waits for a host that is not connected (yet) within the job's deadline, at most a
  * minute; then HOST_DOWN. */
+/* Waits until the host is connected: HOST_DOWN at the deadline, JOB_CANCELLED. */
+enum sv_err sv_host_wait(struct sv_cloud *c, struct sv_hv_host *h, const struct sv_deadline *d, struct sv_error *err);
 enum sv_err sv_run_host(struct sv_run *r, struct sv_hv_host **ret, struct sv_error *err);
 void sv_hosts_init(struct sv_cloud *c);
 enum sv_err sv_hosts_open(struct sv_cloud *c, const struct sv_cloud_options *opt, struct sv_error *err);

@@ -179,23 +179,54 @@ static void on_progress(void *arg, int64_t done, int64_t total)
     sv_run_progress(arg, done, total);
 }
 
-static enum sv_err put_everywhere(struct sv_run *r, const struct sv_template *t, struct ready_args *a,
-                                  struct sv_error *err)
+/* [ms] how long a host may take to connect before it is passed over */
+enum { HOST_WAIT_MS = 15 * 1000 };
+
+/* Calls `fn` for each host that is there; one that stays away is passed over, none at all is a failure. */
+static enum sv_err each_host(struct sv_run *r,
+                             enum sv_err (*fn)(struct sv_run *r, struct sv_hv_host *h, void *arg, struct sv_error *err),
+                             void *arg, struct sv_error *err)
 {
     struct sv_cloud *c = sv_run_app(r);
-    unsigned put = 0;
-    enum sv_err rc = SV_OK;
+    unsigned reached = 0;
 
-    for (unsigned i = 0; !rc && i < c->host_count; i++) {
-        struct sv_hv_host *h = c->hosts[i].hv;
+    for (unsigned i = 0; i < c->host_count; i++) {
+        const struct sv_deadline d = sv_deadline_within(sv_run_deadline(r), HOST_WAIT_MS);
+        enum sv_err rc = sv_host_wait(c, c->hosts[i].hv, &d, err);
 
-        if (!sv_hv_connected(h))
+        if (rc == SV_E_HOST_DOWN)
             continue;
-        rc = SV_HV_CALL(h, template_put, &t->id, t->source, t->format[0] ? t->format : NULL, &a->size, &a->virtual_size,
-                        on_progress, r, sv_run_deadline(r));
-        put++;
+        if (!rc)
+            rc = fn(r, c->hosts[i].hv, arg, err);
+        if (rc)
+            return rc;
+        reached++;
     }
-    return rc || put ? rc : sv_fail(err, SV_E_NO_CAPACITY, SV_F_NONE, "no host is connected");
+    return reached ? SV_OK : sv_fail(err, SV_E_NO_CAPACITY, SV_F_NONE, "no host is connected");
+}
+
+struct putting {
+    const struct sv_template *t;
+    struct ready_args *found;
+};
+
+static enum sv_err put_one(struct sv_run *r, struct sv_hv_host *h, void *arg, struct sv_error *err)
+{
+    const struct putting *p = arg;
+
+    return SV_HV_CALL(h, template_put, &p->t->id, p->t->source, p->t->format[0] ? p->t->format : NULL, &p->found->size,
+                      &p->found->virtual_size, on_progress, r, sv_run_deadline(r));
+}
+
+static enum sv_err drop_one(struct sv_run *r, struct sv_hv_host *h, void *arg, struct sv_error *err)
+{
+    (void)arg;
+    return SV_HV_CALL(h, template_delete, &sv_run_job(r)->object, sv_run_deadline(r));
+}
+
+static enum sv_err drop_everywhere(struct sv_run *r, struct sv_error *err)
+{
+    return each_host(r, drop_one, NULL, err);
 }
 
 /* The rows learn of it in this step, not at the end: a run after a crash may find the source consumed. */
@@ -209,7 +240,7 @@ static enum sv_err import(struct sv_run *r, struct sv_error *err)
         return rc;
     if (sv_file_digest(t.source, a.sha256, a.md5) < 0)
         return sv_fail(err, SV_E_TEMPLATE_PATH, SV_F_TEMPLATE_PATH, strerror(errno));
-    rc = put_everywhere(r, &t, &a, err);
+    rc = each_host(r, put_one, &(struct putting){&t, &a}, err);
     if (!rc)
         rc = sv_db_write(sv_run_db(r), write_ready, &a, err);
     if (rc)
@@ -218,18 +249,6 @@ static enum sv_err import(struct sv_run *r, struct sv_error *err)
         unlink(t.source);
     sv_run_note(r, SV_LOG_INFO, SV_N_IMAGE_SIZE, sv_dec(a.virtual_size / SV_MIB).s, a.sha256, NULL);
     return SV_OK;
-}
-
-static enum sv_err drop_everywhere(struct sv_run *r, struct sv_error *err)
-{
-    struct sv_cloud *c = sv_run_app(r);
-    enum sv_err rc = SV_OK;
-
-    for (unsigned i = 0; !rc && i < c->host_count; i++) {
-        if (sv_hv_connected(c->hosts[i].hv))
-            rc = SV_HV_CALL(c->hosts[i].hv, template_delete, &sv_run_job(r)->object, sv_run_deadline(r));
-    }
-    return rc;
 }
 
 static enum sv_err end_import(struct sv_tx *tx, const struct sv_job *job, enum sv_job_result result, void *app,
