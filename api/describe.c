@@ -39,6 +39,8 @@ struct sv_slice sv_field_name(const char *field, const char **ret_type)
 {
     struct sv_slice s = {field, strlen(field)};
     *ret_type = "string";
+    if (s.n > 1 && field[s.n - 1] == '+')
+        s.n -= 1;
     if (s.n > 2 && memcmp(field + s.n - 2, "[]", 2) == 0) {
         *ret_type = "array";
         s.n -= 2;

@@ -27,6 +27,9 @@ static void dump_fields(struct sv_json *j, const struct sv_route *r)
     const char *type;
     sv_json_arr(j, "fields");
     for (size_t i = 0; r->fields && r->fields[i]; i++) {
+        const char *end = strchr(r->fields[i], '+');
+        if (end && !end[1]) /* ours, no part of the document's contract */
+            continue;
         struct sv_slice name = sv_field_name(r->fields[i], &type);
         sv_json_strn(j, NULL, name.p, name.n);
     }

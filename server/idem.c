@@ -16,7 +16,7 @@ static bool ends_with(const char *s, const char *tail)
 bool sv_route_secret(const struct sv_route *route)
 {
     for (const char *const *f = route->fields; f && *f; f++)
-        if (ends_with(*f, ".token") || strcmp(*f, "token.value") == 0 || ends_with(*f, ".key") ||
+        if (strstr(*f, ".token") || strcmp(*f, "token.value") == 0 || ends_with(*f, ".key") ||
             strstr(*f, "passwd") || strstr(*f, "pwd"))
             return true;
     return false;

@@ -126,7 +126,7 @@ static const struct sv_route routes[] = {
      .path = "cloudvm/model",
      .runs = SV_RUN_READ,
      .data = SV_DATA_LIST,
-     SV_FIELDS("vm.tenant.type", "vm.tenant.typename", "model[]"),
+     SV_FIELDS("vm.tenant.type", "vm.tenant.typename", "model[]", "id+"),
      .handler = list,
      DOC("获取云主机型号", "list types and models")},
     {.section = "2.2.19",

@@ -225,7 +225,7 @@ static const struct sv_route routes[] = {
      SV_PARAMS(create_params),
      .in_size = sizeof(struct create_in),
      .data = SV_DATA_OBJ,
-     SV_FIELDS("app.id", "app.token"),
+     SV_FIELDS("app.id", "app.token+"),
      .handler = create,
      DOC("创建租户", "create a tenant; app.token is ours")},
     {.section = "tenants",

@@ -1,4 +1,4 @@
-/* Writers and codecs that escape by construction: JSON, XML, Base64, digests, IPv4. */
+/* Writers and codecs that escape by construction: JSON, XML, Base64, digests, IPv4, MAC. */
 #ifndef STARVIRT_TEXT_H
 #define STARVIRT_TEXT_H
 
@@ -58,5 +58,10 @@ int sv_file_digest(const char *path, char *sha256_hex, char *md5_hex);
 bool sv_ip4_parse(const char *s, uint32_t *ret);
 #define SV_IP4_LEN 16
 void sv_ip4_format(uint32_t ip, char buf[SV_IP4_LEN]);
+
+/* --- MAC addresses: "52:54:00:12:34:56". Six pairs parted by colons, nothing else; printed in lower case. --- */
+bool sv_mac_parse(const char *s, unsigned char ret[6]);
+#define SV_MAC_LEN 18
+void sv_mac_format(const unsigned char mac[6], char buf[SV_MAC_LEN]);
 
 #endif
