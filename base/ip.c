@@ -1,4 +1,5 @@
 #include "base/internal.h"
+#include "starvirt/id.h"
 #include "starvirt/text.h"
 
 /* One octet without leading zeros (which others read as octal); advances *p past it. */
@@ -42,5 +43,38 @@ void sv_ip4_format(uint32_t ip, char buf[SV_IP4_LEN])
         memcpy(o, dec, n);
         o += n;
         *o++ = shift ? '.' : '\0';
+    }
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool sv_mac_parse(const char *s, unsigned char ret[6])
+{
+    unsigned char mac[6];
+    if (!s)
+        return false;
+    for (unsigned i = 0; i < 6; i++, s += 3) {
+        int high = hex_digit(s[0]), low = high < 0 ? -1 : hex_digit(s[1]);
+        if (low < 0 || s[2] != (i < 5 ? ':' : '\0'))
+            return false;
+        mac[i] = (unsigned char)(high << 4 | low);
+    }
+    memcpy(ret, mac, sizeof(mac));
+    return true;
+}
+
+void sv_mac_format(const unsigned char mac[6], char buf[SV_MAC_LEN])
+{
+    char hex[13];
+    sv_hex(mac, 6, hex);
+    for (unsigned i = 0; i < 6; i++) {
+        memcpy(buf + 3 * i, hex + 2 * i, 2);
+        buf[3 * i + 2] = i < 5 ? ':' : '\0';
     }
 }

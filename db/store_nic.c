@@ -1,9 +1,9 @@
 /* NIC rows; each holds one address of its VPC. */
 #include <assert.h>
-#include <stdio.h>
 
 #include "db/internal.h"
 #include "starvirt/store_vm.h"
+#include "starvirt/text.h"
 
 #define SELECT                                                                                                         \
     "SELECT n.id, n.tenant_id, n.vm_id, n.vpc_id, n.name, v.name, p.name, n.mac, n.ip, n.created FROM nic n"           \
@@ -26,8 +26,6 @@ SV_SQL_TABLE(sv_sql_nic, "nic", sql);
 
 static void read_row(sqlite3_stmt *st, struct sv_nic *n)
 {
-    unsigned m[6] = {0};
-
     *n = (struct sv_nic){.id = sv_col_id(st, 0),
                          .tenant = sv_col_id(st, 1),
                          .vm = sv_col_id(st, 2),
@@ -37,16 +35,14 @@ static void read_row(sqlite3_stmt *st, struct sv_nic *n)
                          .vpc_name = sv_col_text(st, 6),
                          .ip = (uint32_t)sv_col_int(st, 8),
                          .created = sv_col_int(st, 9)};
-    sscanf(sv_col_text(st, 7), "%2x:%2x:%2x:%2x:%2x:%2x", &m[0], &m[1], &m[2], &m[3], &m[4], &m[5]);
-    for (int i = 0; i < 6; i++)
-        n->mac[i] = (unsigned char)m[i];
+    sv_mac_parse(sv_col_text(st, 7), n->mac);
 }
 
 enum sv_err sv_nic_insert(struct sv_tx *tx, const struct sv_nic *n, struct sv_error *err)
 {
     SV_STMT take = sv_stmt(tx, &sv_sql_nic, TAKE);
     SV_STMT st = sv_stmt(tx, &sv_sql_nic, INSERT);
-    char mac[18];
+    char mac[SV_MAC_LEN];
     int changes;
     enum sv_err rc;
 
@@ -55,8 +51,7 @@ enum sv_err sv_nic_insert(struct sv_tx *tx, const struct sv_nic *n, struct sv_er
     rc = sv_exec(tx, take, &changes, err);
     if (rc || !changes)
         return rc ? rc : sv_fail(err, SV_E_VPC_FULL, SV_F_VPC, "1");
-    snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", n->mac[0], n->mac[1], n->mac[2], n->mac[3], n->mac[4],
-             n->mac[5]);
+    sv_mac_format(n->mac, mac);
     sv_bind(st, "ddddttii", &n->id, &n->tenant, &n->vm, &n->vpc, n->name, mac, (int64_t)n->ip, n->created);
     return sv_exec(tx, st, NULL, err);
 }

@@ -201,9 +201,8 @@ static void disk(struct sv_xml *x, const char *image_dir, const struct sv_hv_dis
 
 static void nic(struct sv_xml *x, const struct sv_hv_nic *n)
 {
-    char mac[18];
-    snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", n->mac[0], n->mac[1], n->mac[2], n->mac[3], n->mac[4],
-             n->mac[5]);
+    char mac[SV_MAC_LEN];
+    sv_mac_format(n->mac, mac);
     sv_xml_open(x, "interface");
     switch (n->kind) {
     case SV_HV_NIC_ISOLATED:

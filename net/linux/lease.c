@@ -4,16 +4,6 @@
 
 #include "starvirt/text.h"
 
-static void mac_text(const unsigned char mac[6], char buf[18])
-{
-    char hex[13];
-    sv_hex(mac, 6, hex);
-    for (int i = 0; i < 6; i++) {
-        memcpy(buf + 3 * i, hex + 2 * i, 2);
-        buf[3 * i + 2] = i < 5 ? ':' : '\0';
-    }
-}
-
 static int by_address(const void *a, const void *b)
 {
     const struct sv_net_nic *const *x = a, *const *y = b;
@@ -41,10 +31,10 @@ enum sv_err hosts_text(const struct sv_net_nic *nics, size_t n, struct sv_buf *r
 {
     SV_AUTOFREE const struct sv_net_nic **sorted = sorted_nics(nics, n);
     for (size_t i = 0; i < n; i++) {
-        char mac[18], ip[SV_IP4_LEN];
+        char mac[SV_MAC_LEN], ip[SV_IP4_LEN];
         if (!hostname_ok(sorted[i]->hostname))
             return sv_fail(err, SV_E_INTERNAL, SV_F_NONE, "a host name that is not one of ours");
-        mac_text(sorted[i]->mac, mac);
+        sv_mac_format(sorted[i]->mac, mac);
         sv_ip4_format(sorted[i]->ip, ip);
         sv_buf_printf(ret, "%s,%s,%s\n", mac, ip, sorted[i]->hostname);
     }
@@ -95,7 +85,7 @@ static bool field(const char *line, size_t n, int index, char *buf, size_t size)
 /* "expiry mac address name client-id" */
 static bool lease_wanted(const char *line, size_t n, const struct sv_net_nic *const *sorted, size_t count)
 {
-    char mac[18], ip[SV_IP4_LEN], own[18];
+    char mac[SV_MAC_LEN], ip[SV_IP4_LEN], own[SV_MAC_LEN];
     struct sv_net_nic key = {0};
     const struct sv_net_nic *at = &key;
     if (!field(line, n, 1, mac, sizeof(mac)) || !field(line, n, 2, ip, sizeof(ip)) || !sv_ip4_parse(ip, &key.ip))
@@ -103,7 +93,7 @@ static bool lease_wanted(const char *line, size_t n, const struct sv_net_nic *co
     const struct sv_net_nic *const *hit = bsearch(&at, sorted, count, sizeof(*sorted), by_address);
     if (!hit)
         return false;
-    mac_text((*hit)->mac, own);
+    sv_mac_format((*hit)->mac, own);
     return strcmp(own, mac) == 0;
 }
 

@@ -85,4 +85,45 @@ static void ip4(void)
     }
 }
 
-CHECK_MAIN(T(sha256), T(file_digests), T(equal), T(ip4))
+static void mac(void)
+{
+    static const unsigned char want[6] = {0x52, 0x54, 0x00, 0xAB, 0xcd, 0xff};
+    unsigned char m[6] = {0};
+    char buf[SV_MAC_LEN];
+    CHECK(sv_mac_parse("52:54:00:aB:cD:FF", m));
+    CHECK(memcmp(m, want, 6) == 0);
+    sv_mac_format(m, buf);
+    CHECK_STR(buf, "52:54:00:ab:cd:ff");
+    static const char *const bad[] = {"",
+                                      "5",
+                                      "52",
+                                      "52:54:00:ab:cd",
+                                      "52:54:00:ab:cd:",
+                                      "52:54:00:ab:cd:f",
+                                      "52:54:00:ab:cd:ff:",
+                                      "52:54:00:ab:cd:ff0",
+                                      "52:54:00:ab:cd:ff\n",
+                                      " 52:54:00:ab:cd:ff",
+                                      "52-54-00-ab-cd-ff",
+                                      "525400abcdff",
+                                      "5:254:00:ab:cd:ff",
+                                      "0x:54:00:ab:cd:ff",
+                                      "52:54:00:ag:cd:ff",
+                                      "52:54:00:@b:cd:ff",
+                                      "+2:54:00:ab:cd:ff"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        if (sv_mac_parse(bad[i], m))
+            check_failed(__FILE__, __LINE__, "'%s' is accepted", bad[i]);
+        CHECK(memcmp(m, want, 6) == 0);
+    }
+    CHECK(!sv_mac_parse(NULL, m));
+    for (int i = 0; i < 2000; i++) {
+        unsigned char r[6];
+        sv_random(r, sizeof(r));
+        sv_mac_format(r, buf);
+        CHECK(sv_mac_parse(buf, m));
+        CHECK(memcmp(m, r, 6) == 0);
+    }
+}
+
+CHECK_MAIN(T(sha256), T(file_digests), T(equal), T(ip4), T(mac))
