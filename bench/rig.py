@@ -210,6 +210,15 @@ class Server(Process):
                 raise Failed("jobs do not end")
             time.sleep(0.005)
 
+    def wait_known(self, token, limit=30):
+        """Until the hosts have come in after a start: before that, VMs are in an unknown state."""
+        end = time.monotonic() + limit
+        page = {"page.startnum": 1, "page.everypagenum": 1}
+        while self.call("POST", "cloudvm/search", page, token)["data"][0]["vm.state"] == "-1":
+            if time.monotonic() > end:
+                raise Failed("no host comes in")
+            time.sleep(0.01)
+
     def first_vm(self, params, token, limit=30):
         """Creates one VM, as soon as a host has come in; the job has ended on return."""
         end = time.monotonic() + limit
