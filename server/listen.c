@@ -20,8 +20,8 @@ static enum sv_err fail(const char *spec, const char *why, struct sv_error *err)
     return sv_fail(err, SV_E_CONFIG, SV_F_NONE, text);
 }
 
-/* The socket of the service manager, -1 = none. */
-static int handed_over(void)
+/* Is there a socket of the service manager? The variables are not for our children. */
+static bool is_handed_over(void)
 {
     const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
     int64_t p, n;
@@ -29,13 +29,18 @@ static int handed_over(void)
     unsetenv("LISTEN_PID");
     unsetenv("LISTEN_FDS");
     unsetenv("LISTEN_FDNAMES");
-    if (!ours)
-        return -1;
-    int flags = fcntl(FIRST_HANDED, F_GETFL);
-    if (flags < 0 || fcntl(FIRST_HANDED, F_SETFD, FD_CLOEXEC) < 0 ||
-        fcntl(FIRST_HANDED, F_SETFL, flags | O_NONBLOCK) < 0)
-        return -1;
-    return FIRST_HANDED;
+    return ours;
+}
+
+static enum sv_err take_handed_over(int *ret_fd, struct sv_error *err)
+{
+    int flags = fcntl(FIRST_HANDED, F_GETFL), listens = 0;
+    socklen_t size = sizeof(listens);
+    if (flags < 0 || getsockopt(FIRST_HANDED, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0 || !listens ||
+        fcntl(FIRST_HANDED, F_SETFD, FD_CLOEXEC) < 0 || fcntl(FIRST_HANDED, F_SETFL, flags | O_NONBLOCK) < 0)
+        return fail("LISTEN_FDS", "descriptor 3 is not a listening socket", err);
+    *ret_fd = FIRST_HANDED;
+    return SV_OK;
 }
 
 static bool split(const char *spec, char *host, size_t host_size, const char **ret_port)
@@ -78,11 +83,8 @@ enum sv_err sv_listen_open(const char *spec, int *ret_fd, struct sv_error *err)
 {
     char host[64];
     const char *port;
-    int fd = handed_over();
-    if (fd >= 0) {
-        *ret_fd = fd;
-        return SV_OK;
-    }
+    if (is_handed_over())
+        return take_handed_over(ret_fd, err);
     if (!split(spec, host, sizeof(host), &port))
         return fail(spec, "expected ADDRESS:PORT", err);
     const struct addrinfo hints = {
@@ -93,7 +95,7 @@ enum sv_err sv_listen_open(const char *spec, int *ret_fd, struct sv_error *err)
     struct addrinfo *found;
     if (getaddrinfo(host[0] ? host : NULL, port, &hints, &found) != 0)
         return fail(spec, "not a numeric address", err);
-    fd = bind_to(found);
+    int fd = bind_to(found);
     int e = errno;
     freeaddrinfo(found);
     if (fd < 0)
