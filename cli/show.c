@@ -58,12 +58,20 @@ static bool any_has(const struct sv_node *list, const char *key)
     return false;
 }
 
-static size_t pick_columns(const struct sv_node *list, const char *const *wanted, const char **ret)
+/* Rows mark their fields ("name[]", "name#", "name+"); the mark is no part of the name. */
+static const char *bare_name(const char *field, struct sv_arena *a)
+{
+    return sv_arena_strndup(a, field, strcspn(field, "[#+"));
+}
+
+static size_t pick_columns(const struct sv_node *list, const char *const *wanted, const char **ret, struct sv_arena *a)
 {
     size_t n = 0;
-    for (; wanted && *wanted && n < MAX_COLUMNS; wanted++)
-        if (any_has(list, *wanted))
-            ret[n++] = *wanted;
+    for (; wanted && *wanted && n < MAX_COLUMNS; wanted++) {
+        const char *name = bare_name(*wanted, a);
+        if (any_has(list, name))
+            ret[n++] = name;
+    }
     return n;
 }
 
@@ -105,8 +113,9 @@ static void print_object(const struct sv_node *obj)
 
 static void print_list(const struct sv_node *list, const struct sv_route *route, const char *const *columns)
 {
+    SV_CLEANUP(sv_arena_freep) struct sv_arena *a = sv_arena_new();
     const char *used[MAX_COLUMNS];
-    size_t n = pick_columns(list, columns ? columns : route->fields, used);
+    size_t n = pick_columns(list, columns ? columns : route->fields, used, a);
     if (n > 0) {
         print_table(list, used, n);
         return;

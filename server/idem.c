@@ -7,18 +7,25 @@
 /* Stands for a reply that carried a secret; no Base64 text looks like it. */
 #define NOT_KEPT "-"
 
-static bool ends_with(const char *s, const char *tail)
+/* Length of a field's name without the marks behind it ("name[]", "name#", "name+"). */
+static size_t bare_len(const char *field)
 {
-    size_t n = strlen(s), m = strlen(tail);
-    return n >= m && strcmp(s + n - m, tail) == 0;
+    return strcspn(field, "[#+");
+}
+
+static bool ends_with(const char *s, size_t n, const char *tail)
+{
+    size_t m = strlen(tail);
+    return n >= m && memcmp(s + n - m, tail, m) == 0;
 }
 
 bool sv_route_secret(const struct sv_route *route)
 {
+    static const char *const tails[] = {".token", "token.value", ".key", "passwd", "pwd"};
     for (const char *const *f = route->fields; f && *f; f++)
-        if (strstr(*f, ".token") || strcmp(*f, "token.value") == 0 || ends_with(*f, ".key") ||
-            strstr(*f, "passwd") || strstr(*f, "pwd"))
-            return true;
+        for (size_t i = 0; i < sizeof(tails) / sizeof(tails[0]); i++)
+            if (ends_with(*f, bare_len(*f), tails[i]))
+                return true;
     return false;
 }
 

@@ -85,13 +85,14 @@ static void long_path(void)
     CHECK_STR(FEED(uri, "HTTP/1.1", "Host: h")->fault, NULL);
 }
 
+static const struct sv_route plain = {SV_FIELDS("vm.id", "token.id", "jobstartid", "ceph.keys[]")};
+static const struct sv_route token = {SV_FIELDS("app.id", "app.token+")};
+static const struct sv_route value = {SV_FIELDS("token.id", "token.value")};
+static const struct sv_route vnc = {SV_FIELDS("vm.vncpasswd+")};
+static const struct sv_route nothing = {.fields = NULL};
+
 static void secrets_are_known(void)
 {
-    static const struct sv_route plain = {SV_FIELDS("vm.id", "token.id", "jobstartid")};
-    static const struct sv_route token = {SV_FIELDS("app.id", "app.token")};
-    static const struct sv_route value = {SV_FIELDS("token.id", "token.value")};
-    static const struct sv_route vnc = {SV_FIELDS("vm.vncpasswd")};
-    static const struct sv_route nothing = {.fields = NULL};
     CHECK(!sv_route_secret(&plain) && !sv_route_secret(&nothing));
     CHECK(sv_route_secret(&token) && sv_route_secret(&value) && sv_route_secret(&vnc));
     sv_arena_free(a);
