@@ -44,8 +44,9 @@ static int width_of(const char *text)
 static void print_cell(const char *text, int width, bool last)
 {
     sv_print_clean(stdout, text);
-    for (int w = width_of(text); !last && w < width + 2; w++)
-        putchar(' ');
+    int pad = width - width_of(text) > 0 ? width - width_of(text) : 0;
+    if (!last)
+        printf("%*s", pad + 2, ""); /* two blanks also behind what is wider than its column */
 }
 
 /* --- tables ------------------------------------------------------------------------------------------------ */
