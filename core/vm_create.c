@@ -289,8 +289,10 @@ static enum sv_err stop_new(struct sv_run *r, struct sv_error *err)
 /* What the VM held goes back, its name stays as FAILED so that its owner sees what happened. */
 static enum sv_err give_up(struct sv_cloud *c, struct sv_tx *tx, const struct sv_job *job, struct sv_error *err)
 {
-    enum sv_err rc = sv_step_release(c, tx, &job->object, err);
+    enum sv_err rc = job->undo_failed ? sv_step_leave_behind(tx, &job->object, err) : SV_OK;
 
+    if (!rc)
+        rc = sv_step_release(c, tx, &job->object, err);
     if (!rc)
         rc = sv_vm_set_state(tx, &job->object, SV_VM_ANY, SV_VM_FAILED, err);
     return rc ? rc

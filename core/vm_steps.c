@@ -1,5 +1,6 @@
 /* Pieces that several VM jobs are made of. */
 #include "core/vm_steps.h"
+#include "starvirt/store_leftover.h"
 
 enum sv_err sv_step_begin(struct sv_run *r, struct sv_vm_rows *ret_rows, struct sv_hv_host **ret_host,
                           struct sv_error *err)
@@ -160,4 +161,22 @@ enum sv_err sv_step_running(struct sv_cloud *c, struct sv_tx *tx, const struct s
 enum sv_err sv_step_stopped(struct sv_cloud *c, struct sv_tx *tx, const struct sv_job *job, struct sv_error *err)
 {
     return enter(c, tx, job, SV_VM_STOPPED, err);
+}
+
+enum sv_err sv_step_leave_behind(struct sv_tx *tx, const struct sv_id *vm, struct sv_error *err)
+{
+    struct sv_vm_rows rows;
+    struct sv_leftover l = {.object = *vm, .kind = SV_LEFTOVER_DOMAIN};
+    enum sv_err rc = sv_vm_rows_in(tx, vm, sv_tx_arena(tx), &rows, err);
+
+    if (rc || sv_id_empty(&rows.vm.host))
+        return rc;
+    l.host = rows.vm.host;
+    rc = sv_leftover_add(tx, &l, err);
+    l.kind = SV_LEFTOVER_VOLUME;
+    for (unsigned i = 0; !rc && i < rows.disk_count; i++) {
+        l.object = rows.disks[i].id;
+        rc = sv_leftover_add(tx, &l, err);
+    }
+    return rc;
 }

@@ -111,6 +111,9 @@ static const char version_1[] =
 
     "CREATE TABLE lock(object_id TEXT PRIMARY KEY, job_id TEXT NOT NULL, code INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
 
+    "CREATE TABLE leftover(host_id TEXT NOT NULL REFERENCES host(id), kind INTEGER NOT NULL, object_id TEXT NOT NULL,"
+    " PRIMARY KEY(host_id, kind, object_id)) STRICT, WITHOUT ROWID;"
+
     "CREATE TABLE event(seq INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL, type TEXT NOT NULL,"
     " object_type TEXT NOT NULL, object_id TEXT NOT NULL, tenant_id TEXT NOT NULL, content TEXT NOT NULL) STRICT;"
     "CREATE INDEX event_tenant ON event(tenant_id, seq);"

@@ -65,6 +65,7 @@ enum sv_err jobs_end_tx(struct sv_tx *tx, void *ending, struct sv_error *err)
     enum sv_err rc = sv_job_get(tx, sv_scope_system(), &e->id, sv_tx_arena(tx), &job, err);
     if (rc)
         return rc;
+    job.undo_failed = e->undo_failed;
     e->gone = sv_job_ended(job.result);
     e->cancel_first = !e->gone && e->result == SV_JOB_DONE && job.cancel;
     return e->gone || e->cancel_first ? SV_OK : end_job(tx, e, &job, err);

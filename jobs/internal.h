@@ -184,6 +184,7 @@ struct jobs_ending {
     enum sv_job_result result;
     const struct sv_error *why;   /* NULL when done */
     const struct jobs_line *last; /* written first; NULL = none */
+    bool undo_failed;             /* an undo gave up */
     bool cancel_first;            /* out: not ended, a cancellation came before */
     bool gone;                    /* out: had ended already */
 };

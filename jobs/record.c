@@ -239,6 +239,7 @@ bool jobs_write_undo(struct sv_run *r)
 enum jobs_way jobs_end(struct sv_run *r)
 {
     struct jobs_ending e = {.jobs = r->jobs,
+                            .undo_failed = r->job.undo_failed,
                             .id = r->job.id,
                             .result = r->result,
                             .why = r->result == SV_JOB_DONE ? NULL : &r->why,

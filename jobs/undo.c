@@ -26,6 +26,7 @@ static bool undo_step(struct sv_run *r, const struct sv_step *step)
             return true;
     }
     char packed[640];
+    r->job.undo_failed = true;
     err.code = rc;
     jobs_error_pack(&err, packed, sizeof(packed));
     line(r, SV_LOG_ERROR, SV_N_UNDO_FAILED, step->name, packed);

@@ -36,6 +36,7 @@ struct sv_job {
     enum sv_job_result undo_result; /* what it ends as after undoing */
     bool cancel;        /* asked for */
     int64_t created, started, ended, deadline; /* deadline 0 = none until started */
+    bool undo_failed; /* only towards kind->end(): an undo gave up, the host may hold leftovers */
     const char *error_symbol, *error_args[SV_ERR_ARGS]; /* "" unless failed */
 };
 enum sv_err sv_job_insert(struct sv_tx *tx, const struct sv_job *j, struct sv_error *err);
