@@ -1,0 +1,91 @@
+"""Servers for tests: `cloud` is shared by all that only add to it, `server` makes one of the test's own."""
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+from starvirt import DAEMON, Server, dump_routes  # noqa: E402
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "race: many requests at once; run under ThreadSanitizer, too")
+
+
+def pytest_sessionstart(session):
+    if not os.access(DAEMON, os.X_OK):
+        pytest.exit(f"{DAEMON} is not there: build it, or point STARVIRT_BUILD to a build directory", 2)
+
+
+class Servers:
+    """Makes servers and, at the end, takes them to task."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.made = []
+
+    def __call__(self, start=True, data=None, **how):
+        found = Server(data or self.folder / f"data{len(self.made)}", **how)
+        self.made.append(found)
+        return found.start() if start else found
+
+    def finish(self):
+        complaints = []
+        for server in self.made:
+            complaints += [f"{server.data}: {text}" for text in server.finish()]
+        if not complaints:
+            for server in self.made:
+                server.erase()
+        assert not complaints, "\n".join(complaints)
+
+
+@pytest.fixture
+def server(tmp_path):
+    """server(connect="sim://?hosts=2", options=["--jobs.slots_per_host", "1"]): as many as the test needs."""
+    servers = Servers(tmp_path)
+    yield servers
+    servers.finish()
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory):
+    """One server for all tests that neither stop it nor count everything on it."""
+    servers = Servers(tmp_path_factory.mktemp("cloud"))
+    yield servers(connect="sim://?hosts=2&control=1")
+    servers.finish()
+
+
+@pytest.fixture(scope="session")
+def admin(cloud):
+    return cloud.admin
+
+
+@pytest.fixture
+def tenant(admin):
+    """A new tenant without limits."""
+    return admin.tenant()
+
+
+@pytest.fixture(scope="session")
+def model(admin):
+    """A model with an empty system disk of 1 GB."""
+    return admin.model(size=1)
+
+
+@pytest.fixture(scope="session")
+def raw_image(tmp_path_factory):
+    """An image that the gate lets in, 1 MB of zeroes."""
+    path = tmp_path_factory.mktemp("images") / "blank.raw"
+    path.write_bytes(bytes(1 << 20))
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def template(admin, raw_image):
+    return admin.template(raw_image, **{"template.format": "raw"})
+
+
+@pytest.fixture(scope="session")
+def routes():
+    return dump_routes()
