@@ -2,6 +2,7 @@
  * that no row knows is reported, never touched (design section 6). */
 #include "core/reconcile.h"
 #include "starvirt/log.h"
+#include "starvirt/store_leftover.h"
 
 enum { ASK_LIMIT_MS = 60 * 1000 };
 
@@ -239,14 +240,85 @@ static enum sv_err settle_all(struct sv_cloud *c, struct comparison *cmp, struct
     return rc;
 }
 
+/* --- leftovers -------------------------------------------------------------------------------------- */
+
+struct leftovers {
+    const struct sv_id *host;
+    struct sv_leftover *v;
+    size_t n, cap;
+};
+
+static void add_leftover(void *arg, const struct sv_leftover *l)
+{
+    struct leftovers *all = arg;
+
+    if (all->n == all->cap) {
+        all->cap = all->cap ? all->cap * 2 : 16;
+        all->v = sv_realloc(all->v, all->cap * sizeof(*all->v));
+    }
+    all->v[all->n++] = *l;
+}
+
+static enum sv_err read_leftovers(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    struct leftovers *all = arg;
+
+    return sv_leftover_list(tx, all->host, add_leftover, all, err);
+}
+
+static enum sv_err forget_leftover(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    return sv_leftover_delete(tx, arg, err);
+}
+
+static enum sv_err remove_one(struct sv_hv_host *h, const struct sv_leftover *l, const struct sv_deadline *d,
+                              struct sv_error *err)
+{
+    enum sv_err rc = SV_OK;
+
+    switch (l->kind) {
+    case SV_LEFTOVER_DOMAIN:
+        rc = SV_HV_CALL(h, destroy, &l->object, d);
+        return rc ? rc : SV_HV_CALL(h, undefine, &l->object, d);
+    case SV_LEFTOVER_VOLUME:
+        return SV_HV_CALL(h, volume_delete, &l->object, d);
+    case SV_LEFTOVER_TEMPLATE:
+        return SV_HV_CALL(h, template_delete, &l->object, d);
+    }
+    return rc;
+}
+
+/* What was created on this host and given up while it could not be reached. Ids are never used again, so
+ * nothing of today can be hit. */
+static enum sv_err remove_leftovers(struct sv_cloud *c, struct sv_cloud_host *h, struct sv_error *err)
+{
+    struct leftovers all = {.host = &h->id};
+    enum sv_err rc = sv_db_read(c->db, read_leftovers, &all, err);
+
+    for (size_t i = 0; !rc && i < all.n; i++) {
+        const struct sv_deadline d = sv_deadline_within(NULL, ASK_LIMIT_MS);
+
+        rc = remove_one(h->hv, &all.v[i], &d, err);
+        if (!rc)
+            rc = sv_db_write(c->db, forget_leftover, &all.v[i], err);
+        if (!rc)
+            sv_log(SV_LOG_INFO, "host.leftover_removed", "host", sv_hv_host_name(h->hv), "object", all.v[i].object.s,
+                   NULL);
+    }
+    free(all.v);
+    return rc;
+}
+
 /* Connected first, so that what is settled is seen as it is and not as unknown. */
 static enum sv_err reconcile(struct sv_cloud *c, struct sv_cloud_host *h, struct inventory *inv, struct comparison *cmp,
                              struct sv_error *err)
 {
     const struct sv_deadline d = sv_deadline_within(NULL, ASK_LIMIT_MS);
     struct capacity cap = {.c = c, .host = h};
-    enum sv_err rc = SV_HV_CALL(h->hv, info, &cap.info, &d);
+    enum sv_err rc = remove_leftovers(c, h, err);
 
+    if (!rc)
+        rc = SV_HV_CALL(h->hv, info, &cap.info, &d);
     if (!rc)
         rc = SV_HV_CALL(h->hv, list, add_held, inv, &d);
     if (rc)

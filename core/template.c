@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/internal.h"
+#include "starvirt/store_leftover.h"
 #include "starvirt/text.h"
 
 enum { IMPORT_LIMIT_MS = 4 * 60 * 60 * 1000 };
@@ -182,8 +183,14 @@ static void on_progress(void *arg, int64_t done, int64_t total)
 /* [ms] how long a host may take to connect before it is passed over */
 enum { HOST_WAIT_MS = 15 * 1000 };
 
-/* Calls `fn` for each host that is there; one that stays away is passed over, none at all is a failure. */
-static enum sv_err each_host(struct sv_run *r,
+static enum sv_err write_leftover(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    return sv_leftover_add(tx, arg, err);
+}
+
+/* Calls `fn` for each host that is there. One that stays away is passed over; what `fn` would have taken
+ * from it is noted as left over. None at all is a failure. */
+static enum sv_err each_host(struct sv_run *r, bool removes,
                              enum sv_err (*fn)(struct sv_run *r, struct sv_hv_host *h, void *arg, struct sv_error *err),
                              void *arg, struct sv_error *err)
 {
@@ -194,15 +201,22 @@ static enum sv_err each_host(struct sv_run *r,
         const struct sv_deadline d = sv_deadline_within(sv_run_deadline(r), HOST_WAIT_MS);
         enum sv_err rc = sv_host_wait(c, c->hosts[i].hv, &d, err);
 
-        if (rc == SV_E_HOST_DOWN)
+        if (rc == SV_E_HOST_DOWN) {
+            struct sv_leftover l = {
+                .host = c->hosts[i].id, .object = sv_run_job(r)->object, .kind = SV_LEFTOVER_TEMPLATE};
+
+            rc = removes ? sv_db_write(c->db, write_leftover, &l, err) : SV_OK;
+            if (rc)
+                return rc;
             continue;
+        }
         if (!rc)
             rc = fn(r, c->hosts[i].hv, arg, err);
         if (rc)
             return rc;
         reached++;
     }
-    return reached ? SV_OK : sv_fail(err, SV_E_NO_CAPACITY, SV_F_NONE, "no host is connected");
+    return reached || removes ? SV_OK : sv_fail(err, SV_E_NO_CAPACITY, SV_F_NONE, "no host is connected");
 }
 
 struct putting {
@@ -226,7 +240,7 @@ static enum sv_err drop_one(struct sv_run *r, struct sv_hv_host *h, void *arg, s
 
 static enum sv_err drop_everywhere(struct sv_run *r, struct sv_error *err)
 {
-    return each_host(r, drop_one, NULL, err);
+    return each_host(r, true, drop_one, NULL, err);
 }
 
 /* The rows learn of it in this step, not at the end: a run after a crash may find the source consumed. */
@@ -240,7 +254,7 @@ static enum sv_err import(struct sv_run *r, struct sv_error *err)
         return rc;
     if (sv_file_digest(t.source, a.sha256, a.md5) < 0)
         return sv_fail(err, SV_E_TEMPLATE_PATH, SV_F_TEMPLATE_PATH, strerror(errno));
-    rc = each_host(r, put_one, &(struct putting){&t, &a}, err);
+    rc = each_host(r, false, put_one, &(struct putting){&t, &a}, err);
     if (!rc)
         rc = sv_db_write(sv_run_db(r), write_ready, &a, err);
     if (rc)
