@@ -315,10 +315,8 @@ static enum sv_err reconcile(struct sv_cloud *c, struct sv_cloud_host *h, struct
 {
     const struct sv_deadline d = sv_deadline_within(NULL, ASK_LIMIT_MS);
     struct capacity cap = {.c = c, .host = h};
-    enum sv_err rc = remove_leftovers(c, h, err);
+    enum sv_err rc = SV_HV_CALL(h->hv, info, &cap.info, &d);
 
-    if (!rc)
-        rc = SV_HV_CALL(h->hv, info, &cap.info, &d);
     if (!rc)
         rc = SV_HV_CALL(h->hv, list, add_held, inv, &d);
     if (rc)
@@ -331,18 +329,25 @@ static enum sv_err reconcile(struct sv_cloud *c, struct sv_cloud_host *h, struct
     return rc ? rc : settle_all(c, cmp, err);
 }
 
+static void log_failure(const char *what, const struct sv_cloud_host *h, const struct sv_error *e)
+{
+    char text[256];
+
+    sv_err_text(e, SV_LANG_EN, text, sizeof(text));
+    sv_log(SV_LOG_WARN, what, "host", sv_hv_host_name(h->hv), "error", text, NULL);
+}
+
 void sv_reconcile_host(struct sv_cloud *c, struct sv_cloud_host *h)
 {
     struct inventory inv = {0};
     struct comparison cmp = {.host = h, .inv = &inv};
     struct sv_error e;
 
-    if (reconcile(c, h, &inv, &cmp, &e)) {
-        char text[256];
-
-        sv_err_text(&e, SV_LANG_EN, text, sizeof(text));
-        sv_log(SV_LOG_WARN, "host.reconcile", "host", sv_hv_host_name(h->hv), "error", text, NULL);
-    }
+    /* A leftover that does not go yet is tried again at the next connect; the host is of use all the same. */
+    if (remove_leftovers(c, h, &e))
+        log_failure("host.leftover", h, &e);
+    if (reconcile(c, h, &inv, &cmp, &e))
+        log_failure("host.reconcile", h, &e);
     free(inv.v);
     free(cmp.todo);
 }

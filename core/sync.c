@@ -1,7 +1,10 @@
 /* From what hypervisors tell to rows. One thread takes everything in order; what needs to ask a host (and
  * so may hang with it) runs on a thread of that host, one at a time. */
-#include "core/sync.h"
+#include <errno.h>
+#include <time.h>
+
 #include "core/reconcile.h"
+#include "core/sync.h"
 #include "starvirt/log.h"
 
 enum what { HOST_UP, HOST_DOWN, POWER, AGENT_UP, AGENT_DOWN, TOKEN, RELEASED, ASK };
@@ -276,6 +279,42 @@ static void handle(struct sv_cloud *c, struct item *it)
         log_error("sync", &e);
 }
 
+/* --- upkeep: what is kept for a while only ----------------------------------------------------------- */
+
+enum { UPKEEP_EVERY_S = 3600 };
+static const int64_t hour_ms = 3600 * 1000LL, keep_events_ms = 30 * 24 * 3600 * 1000LL;
+
+static enum sv_err expire(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    const int64_t now = sv_tx_now(tx);
+    enum sv_err rc = sv_idem_expire(tx, now - SV_IDEMPOTENCY_HOURS * hour_ms, err);
+
+    (void)arg;
+    return rc ? rc : sv_event_expire(tx, now - keep_events_ms, err);
+}
+
+static void upkeep(struct sv_cloud *c)
+{
+    struct sv_error e;
+
+    if (sv_db_write(c->db, expire, NULL, &e))
+        log_error("upkeep", &e);
+}
+
+/* Under the mutex: something came, it is time to stop (false: neither, an hour went by). */
+static bool wait_more(struct sv_sync *s)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += UPKEEP_EVERY_S;
+    while (!s->head && !s->stop) {
+        if (pthread_cond_timedwait(&s->more, &s->mutex, &until) == ETIMEDOUT)
+            return false;
+    }
+    return true;
+}
+
 static void *sync_main(void *arg)
 {
     struct sv_cloud *c = arg;
@@ -285,8 +324,12 @@ static void *sync_main(void *arg)
     for (;;) {
         struct item *list;
 
-        while (!s->head && !s->stop)
-            pthread_cond_wait(&s->more, &s->mutex);
+        if (!wait_more(s)) {
+            pthread_mutex_unlock(&s->mutex);
+            upkeep(c);
+            pthread_mutex_lock(&s->mutex);
+            continue;
+        }
         if (!s->head)
             break;
         list = s->head;
