@@ -3,25 +3,54 @@
 #include "starvirt/log.h"
 #include "starvirt/text.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-/* /dev/kvm that is there proves nothing: nested inside other hypervisors guests are created and never
- * execute. So one is run: its firmware finds nothing to boot and resets the machine, which ends this
- * guest. Seen in time, KVM executes code. */
+/* /dev/kvm that is there proves nothing: inside some other hypervisors guests are created, run their
+ * firmware and stop at the first thing a kernel does. So a small program of our own is run (proof.S),
+ * which does what kernels do and powers its machine off. Seen in time, KVM executes. */
 
 enum {
     PROOF_MS = 5000,
     PROOF_MEMORY_MIB = 16,
+    PROOF_BYTES = 64 * 1024, /* a disk that firmware finds large enough */
 };
 
-static char *proof_xml(const struct sv_id *id)
+extern const char lv_proof_begin[], lv_proof_end[];
+
+static void leaf(struct sv_xml *x, const char *name, const char *a, const char *b, const char *c, const char *d)
+{
+    sv_xml_open(x, name);
+    sv_xml_attr(x, a, b);
+    if (c)
+        sv_xml_attr(x, c, d);
+    sv_xml_close(x);
+}
+
+static void proof_disk(struct sv_xml *x, const char *path)
+{
+    sv_xml_open(x, "devices");
+    sv_xml_open(x, "disk");
+    sv_xml_attr(x, "type", "file");
+    sv_xml_attr(x, "device", "disk");
+    leaf(x, "driver", "name", "qemu", "type", "raw");
+    leaf(x, "source", "file", path, NULL, NULL);
+    leaf(x, "target", "dev", "hda", "bus", "ide");
+    sv_xml_close(x);
+    leaf(x, "memballoon", "model", "none", NULL, NULL);
+    sv_xml_close(x);
+}
+
+/* Named by its id, as only our domains are: the event table knows it by that. Without our mark. */
+static char *proof_xml(const struct sv_id *id, const char *type, const char *path)
 {
     struct sv_buf out = {0};
     struct sv_xml x;
     sv_xml_init(&x, &out);
     sv_xml_open(&x, "domain");
-    sv_xml_attr(&x, "type", "kvm");
-    /* Named by its id, as only our domains are: the event table knows it by that. */
+    sv_xml_attr(&x, "type", type);
     sv_xml_leaf(&x, "name", id->s);
     sv_xml_leaf(&x, "uuid", id->s);
     sv_xml_leaf(&x, "title", "starvirt: does KVM execute?");
@@ -36,29 +65,30 @@ static char *proof_xml(const struct sv_id *id)
     sv_xml_attr(&x, "machine", "pc");
     sv_xml_text(&x, "hvm");
     sv_xml_close(&x);
-    sv_xml_open(&x, "boot");
-    sv_xml_attr(&x, "dev", "hd");
-    sv_xml_close(&x);
-    sv_xml_open(&x, "bios");
-    sv_xml_attr(&x, "rebootTimeout", "0");
-    sv_xml_close(&x);
+    leaf(&x, "boot", "dev", "hd", NULL, NULL);
     sv_xml_close(&x);
     sv_xml_open(&x, "features");
     sv_xml_empty(&x, "acpi");
     sv_xml_close(&x);
     sv_xml_leaf(&x, "on_poweroff", "destroy");
-    sv_xml_leaf(&x, "on_reboot", "destroy");
+    sv_xml_leaf(&x, "on_reboot", "restart"); /* a fault resets: it never gets to the end */
     sv_xml_leaf(&x, "on_crash", "destroy");
-    sv_xml_open(&x, "devices");
-    sv_xml_open(&x, "memballoon");
-    sv_xml_attr(&x, "model", "none");
-    sv_xml_close(&x);
-    sv_xml_close(&x);
+    proof_disk(&x, path);
     sv_xml_close(&x);
     return sv_buf_steal(&out);
 }
 
-/* True when the guest ended itself; a crash is no proof. */
+static bool write_disk(const char *path)
+{
+    size_t n = (size_t)(lv_proof_end - lv_proof_begin);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return false;
+    bool ok = write(fd, lv_proof_begin, n) == (ssize_t)n && ftruncate(fd, PROOF_BYTES) == 0;
+    return close(fd) == 0 && ok;
+}
+
+/* True when the guest powered itself off; anything else, or nothing, is no proof. */
 static bool ended_in_time(struct lv_host *h, const struct sv_id *id)
 {
     const struct sv_deadline d = sv_deadline_within(NULL, PROOF_MS);
@@ -74,6 +104,33 @@ static bool ended_in_time(struct lv_host *h, const struct sv_id *id)
     }
 }
 
+static bool run_proof(struct lv_host *h, virConnectPtr conn, const struct sv_id *id, const char *type, const char *path)
+{
+    SV_AUTOFREE char *xml = proof_xml(id, type, path);
+    bool proved = false;
+    /* AUTODESTROY: should we die here, nothing is left behind. */
+    LV_DOMAIN d = virDomainCreateXML(conn, xml, VIR_DOMAIN_START_AUTODESTROY);
+    if (d) {
+        proved = ended_in_time(h, id);
+        virDomainDestroy(d);
+    } else {
+        sv_log(SV_LOG_INFO, "hv.proof_refused", "host", h->base.name, "type", type, "text", virGetLastErrorMessage(),
+               NULL);
+    }
+    virResetLastError();
+    lv_table_drop(&h->table, id);
+    return proved;
+}
+
+bool lv_executes(struct lv_host *h, virConnectPtr conn, const char *type)
+{
+    const struct sv_id id = sv_id_new();
+    SV_AUTOFREE char *path = sv_asprintf("%s/%s" LV_PROOF_SUFFIX, h->image_dir, id.s);
+    bool proved = write_disk(path) && run_proof(h, conn, &id, type, path);
+    unlink(path);
+    return proved;
+}
+
 static bool kvm_offered(virConnectPtr conn)
 {
     SV_AUTOFREE char *caps = virConnectGetDomainCapabilities(conn, NULL, "x86_64", "pc", "kvm", 0);
@@ -81,40 +138,30 @@ static bool kvm_offered(virConnectPtr conn)
     return caps != NULL;
 }
 
-static bool kvm_executes(struct lv_host *h, virConnectPtr conn)
+static void find_out(struct lv_host *h, virConnectPtr conn, char ret[8])
 {
-    const struct sv_id id = sv_id_new();
-    SV_AUTOFREE char *xml = proof_xml(&id);
-    bool proved = false;
-    /* AUTODESTROY: should we die here, nothing is left behind. */
-    LV_DOMAIN d = virDomainCreateXML(conn, xml, VIR_DOMAIN_START_AUTODESTROY);
-    if (d) {
-        proved = ended_in_time(h, &id);
-        virDomainDestroy(d);
-    } else {
-        sv_log(SV_LOG_INFO, "hv.kvm_refused", "host", h->base.name, "text", virGetLastErrorMessage(), NULL);
-    }
-    virResetLastError();
-    lv_table_drop(&h->table, &id);
-    return proved;
-}
-
-void lv_domain_type(struct lv_host *h, virConnectPtr conn, char ret[8])
-{
-    if (h->is_test) {
-        sv_copy(ret, 8, "test");
-        return;
-    }
-    if (strcmp(h->wanted_type, "auto") != 0) {
-        sv_copy(ret, 8, h->wanted_type);
+    if (h->remote) {
+        sv_log(SV_LOG_WARN, "hv.type_not_proved", "host", h->base.name, "text",
+               "nothing can be run on a remote host to find out: set hv.domain_type", NULL);
+        sv_copy(ret, 8, "qemu");
         return;
     }
     bool kvm = kvm_offered(conn);
-    if (kvm && !kvm_executes(h, conn)) {
+    if (kvm && !lv_executes(h, conn, "kvm")) {
         kvm = false;
         if (virConnectIsAlive(conn) != 1)
             return; /* nothing was learnt: asked again on the next connection */
         sv_log(SV_LOG_WARN, "hv.kvm_does_not_execute", "host", h->base.name, NULL);
     }
     sv_copy(ret, 8, kvm ? "kvm" : "qemu");
+}
+
+void lv_domain_type(struct lv_host *h, virConnectPtr conn, char ret[8])
+{
+    if (h->is_test)
+        sv_copy(ret, 8, "test");
+    else if (strcmp(h->wanted_type, "auto") != 0)
+        sv_copy(ret, 8, h->wanted_type);
+    else
+        find_out(h, conn, ret);
 }

@@ -5,7 +5,10 @@
 #include <stdio.h>
 
 enum {
-    TCG_CACHE_MIB = 32, /* of translated code; QEMU's own default is a GiB a guest */
+    /* Of translated code; QEMU's own default is a GiB a guest. A guest whose vCPUs may grow needs part of
+     * it free (tcg.c): a Linux that has booted fills 64 MiB. */
+    TCG_CACHE_MIB = 32,
+    TCG_CACHE_GROWING_MIB = 128,
     BALLOON_PERIOD_S = 10,
     SERIAL_LEN = 20, /* what virtio-blk carries */
     VIDEO_KIB = 16384,
@@ -82,7 +85,7 @@ static void size(struct sv_xml *x, const struct sv_hv_domain *d)
     sv_xml_close(x);
 }
 
-static void machine(struct sv_xml *x, bool tcg)
+static void machine(struct sv_xml *x, const struct sv_hv_domain *d, bool tcg)
 {
     sv_xml_open(x, "os");
     sv_xml_open(x, "type");
@@ -99,7 +102,7 @@ static void machine(struct sv_xml *x, bool tcg)
         sv_xml_open(x, "tcg");
         sv_xml_open(x, "tb-cache");
         sv_xml_attr(x, "unit", "MiB");
-        sv_xml_text(x, sv_dec(TCG_CACHE_MIB).s);
+        sv_xml_text(x, sv_dec(max_vcpus(d) > d->vcpus ? TCG_CACHE_GROWING_MIB : TCG_CACHE_MIB).s);
         sv_xml_close(x);
         sv_xml_close(x);
     }
@@ -300,7 +303,7 @@ char *lv_domain_xml(const struct sv_hv_domain *dom, const struct lv_xml_env *env
     sv_xml_attr(&x, "type", env->type);
     identity(&x, dom);
     size(&x, dom);
-    machine(&x, tcg);
+    machine(&x, dom, tcg);
     cpu(&x, dom, strcmp(env->type, "kvm") != 0);
     lifecycle(&x);
     devices(&x, dom, env);

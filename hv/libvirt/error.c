@@ -17,12 +17,6 @@ static const struct {
     {VIR_ERR_ARGUMENT_UNSUPPORTED, SV_E_UNSUPPORTED},
 };
 
-int lv_last_code(void)
-{
-    virErrorPtr e = virGetLastError();
-    return e ? e->code : VIR_ERR_OK;
-}
-
 static size_t put_word(const char *word, size_t n, char *buf, size_t at, size_t size)
 {
     static const char hidden[] = "(path)";
@@ -70,13 +64,13 @@ static enum sv_err meaning(int code, const char *text)
 enum sv_err lv_error(struct lv_host *h, virConnectPtr conn, const char *what, struct sv_error *err)
 {
     virErrorPtr e = virGetLastError();
-    const char *text = e && e->message ? e->message : "no reason given";
+    SV_AUTOFREE char *text = sv_strdup(e && e->message ? e->message : "no reason given");
     int code = e ? e->code : VIR_ERR_OK;
-    bool alive = virConnectIsAlive(conn) == 1;
+    bool alive = virConnectIsAlive(conn) == 1; /* forgets the error */
     enum sv_err rc = meaning(code, text);
     char plain[SV_ERR_ARG_MAX];
     lv_plain_text(text, plain, sizeof(plain));
-    sv_log(rc == SV_E_DOMAIN_MISSING ? SV_LOG_INFO : SV_LOG_WARN, "hv.error", "host", h->base.name, "call", what,
+    sv_log(rc == SV_E_DOMAIN_MISSING ? SV_LOG_DEBUG : SV_LOG_WARN, "hv.error", "host", h->base.name, "call", what,
            "code", sv_dec(code).s, "text", text, NULL);
     if (!alive)
         lv_host_lost(h, conn, plain);

@@ -167,7 +167,6 @@ void lv_tell_host(struct lv_host *h, bool connected, const char *why);
 enum sv_err lv_error(struct lv_host *h, virConnectPtr conn, const char *what, struct sv_error *err);
 /* One line without paths or command lines of the host (threat 24). */
 void lv_plain_text(const char *text, char *buf, size_t size);
-int lv_last_code(void); /* virErrorNumber of the last error */
 
 /* --- xml_scan.c: attributes out of XML that libvirt wrote --- */
 /* Value of `attr` in the first <elem> whose attribute `key` is `value` (key NULL: any). */
@@ -189,6 +188,9 @@ enum { LV_DIMM_UNIT_MIB = 128, LV_DIMM_SLOTS = 16 };
 /* --- domain_type.c --- */
 /* "kvm" or "qemu": what guests of this host shall be. `auto` runs a guest to find out. */
 void lv_domain_type(struct lv_host *h, virConnectPtr conn, char ret[8]);
+/* Runs the proof as a guest of this type. */
+bool lv_executes(struct lv_host *h, virConnectPtr conn, const char *type);
+#define LV_PROOF_SUFFIX ".proof"
 
 /* --- domain.c, state.c, power.c, wait.c, resize.c, info.c: rows of the driver table --- */
 /* DOMAIN_MISSING or another failure when NULL. */
@@ -228,6 +230,10 @@ enum sv_err lv_set_vcpus(struct sv_hv_host *h, const struct sv_id *vm, int64_t v
                          struct sv_error *err);
 enum sv_err lv_set_memory(struct sv_hv_host *h, const struct sv_id *vm, int64_t bytes, const struct sv_deadline *d,
                           struct sv_error *err);
+
+/* --- tcg.c --- */
+/* False where adding a vCPU to the running guest would kill it. */
+bool lv_may_add_vcpus(virDomainPtr d);
 
 /* --- volume.c: files of the image directory, named <id>.qcow2 and <id>.template.qcow2 --- */
 enum sv_err lv_volume_prepare(const char *image_dir, struct sv_error *err);

@@ -51,10 +51,12 @@ static enum sv_err act_start(struct lv_host *h, virConnectPtr conn, virDomainPtr
 static enum sv_err act_destroy(struct lv_host *h, virConnectPtr conn, virDomainPtr d, enum sv_hv_power now,
                                struct lv_op *op, struct sv_error *err)
 {
-    (void)op;
     if (now != SV_HV_RUNNING && now != SV_HV_PAUSED)
         return SV_OK;
-    return result(h, conn, d, virDomainDestroyFlags(d, 0), "destroy", SV_HV_OFF, err);
+    enum sv_err rc = result(h, conn, d, virDomainDestroyFlags(d, 0), "destroy", SV_HV_OFF, err);
+    if (!rc)
+        lv_table_set_power(&h->table, &op->vm, SV_HV_OFF); /* should the event be lost, waiters know */
+    return rc;
 }
 
 static enum sv_err act_suspend(struct lv_host *h, virConnectPtr conn, virDomainPtr d, enum sv_hv_power now,

@@ -34,6 +34,8 @@ static enum sv_err do_set_vcpus(struct lv_host *h, virConnectPtr conn, struct lv
         return cannot(err, "live removal of vCPUs");
     if (op->value > virDomainGetVcpusFlags(d, VIR_DOMAIN_VCPU_LIVE | VIR_DOMAIN_VCPU_MAXIMUM))
         return cannot(err, "more vCPUs than the running guest has room for");
+    if (!lv_may_add_vcpus(d))
+        return cannot(err, "more vCPUs while the translator's cache is full");
     if (virDomainSetVcpusFlags(d, (unsigned)op->value, VIR_DOMAIN_VCPU_LIVE) < 0)
         return lv_error(h, conn, "set_vcpus", err);
     return SV_OK;

@@ -15,7 +15,10 @@
  *
  *     <id>.qcow2             a disk
  *     <id>.template.qcow2    a template: stands alone, read-only, shared by the disks on top of it
- *     <name>.part-<random>   one of them being made; put in place by rename, swept away at the next start
+ *     <name>.part-<random>   one of them being made; put in place by rename
+ *     <id>.proof             a boot sector that shows whether KVM executes (domain_type.c)
+ *
+ * The last two are gone when the program is, or swept away at its next start.
  *
  * A disk names its template relative to itself, so that the directory can move. */
 
@@ -86,7 +89,8 @@ static bool id_before(const char *name, const char *suffix, struct sv_id *ret)
 static bool is_part(const char *name)
 {
     struct sv_id id;
-    return id_before(name, DISK_SUFFIX PART_MARK, &id) || id_before(name, TEMPLATE_SUFFIX PART_MARK, &id);
+    return id_before(name, DISK_SUFFIX PART_MARK, &id) || id_before(name, TEMPLATE_SUFFIX PART_MARK, &id) ||
+           id_before(name, LV_PROOF_SUFFIX, &id);
 }
 
 static void sweep(const char *image_dir)

@@ -1,7 +1,9 @@
 #include "hv/libvirt/internal.h"
 
-/* Waiting is for events: libvirt is asked when something changed, when the connection came back, and
- * once at the beginning. */
+/* Waiting is for events: libvirt is asked at the beginning, when something changed and when the
+ * connection came back. Now and then it is asked anyhow: a guest that ends while a restarted libvirtd is
+ * still picking it up ends without an event. */
+enum { LOOK_ANYHOW_MS = 10000 };
 
 /* A guest that died on its way down is down. */
 static bool satisfies(enum sv_hv_power now, enum sv_hv_power want)
@@ -70,8 +72,9 @@ enum sv_err lv_wait_power(struct sv_hv_host *base, const struct sv_id *vm, enum 
             rc = ask(h, vm, &seen, &now, &known, d, err);
         if (rc || (known && satisfies(now.power, want)))
             return rc;
+        const struct sv_deadline look_anyhow = sv_deadline_within(d, LOOK_ANYHOW_MS);
         if (known)
-            until_news(&h->table, vm, &seen, d);
+            until_news(&h->table, vm, &seen, &look_anyhow);
     }
 }
 
