@@ -130,7 +130,7 @@ static enum sv_err take_text(const struct target *t, const struct sv_value *v, s
 
 static enum sv_err put_str(const struct target *t, const struct sv_value *v, void *member)
 {
-    struct sv_slice s;
+    struct sv_slice s = {0};
     enum sv_err e = take_text(t, v, &s);
     if (e == SV_OK)
         *(const char **)member = sv_arena_strndup(t->arena, s.p, s.n);
@@ -156,7 +156,7 @@ static enum sv_err put_enum(const struct target *t, const struct sv_value *v, vo
 static enum sv_err put_pem(const struct target *t, const struct sv_value *v, void *member)
 {
     static const char begin[] = "-----BEGIN ", end[] = "-----END ";
-    struct sv_slice s;
+    struct sv_slice s = {0};
     enum sv_err e = v->kind == SV_V_TEXT ? take_text(t, v, &s) : refuse(t, SV_E_PARAM_TYPE, "string");
     if (e != SV_OK)
         return e;
@@ -290,7 +290,7 @@ static bool each_item(char *list, bool (*ok)(char *item))
 static enum sv_err put_items(const struct target *t, const struct sv_value *v, void *member, bool (*ok)(char *item),
                              const char *format)
 {
-    struct sv_slice s;
+    struct sv_slice s = {0};
     enum sv_err e = take_text(t, v, &s);
     if (e != SV_OK)
         return e;
@@ -303,7 +303,7 @@ static enum sv_err put_items(const struct target *t, const struct sv_value *v, v
 
 static enum sv_err put_ip(const struct target *t, const struct sv_value *v, void *member)
 {
-    struct sv_slice s;
+    struct sv_slice s = {0};
     enum sv_err e = take_text(t, v, &s);
     if (e != SV_OK)
         return e;
