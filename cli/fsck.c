@@ -1,11 +1,24 @@
 #include "cli/cli.h"
-#include "starvirt/db.h"
+#include "starvirt/core.h"
 
 static void print_breach(void *arg, const char *line)
 {
     (void)arg;
     sv_print_clean(stdout, line);
     putchar('\n');
+}
+
+static enum sv_err check(struct sv_db *db, const struct sv_settings *s, unsigned *ret_n, struct sv_error *err)
+{
+    const struct sv_hv_options hv = {.data_dir = s->data, .domain_type = "qemu", .image_dir = s->image_dir};
+    const char *const connect[] = {s->connect};
+    unsigned rows = 0, hosts = 0;
+    enum sv_err e = sv_db_fsck(db, print_breach, NULL, &rows, err);
+    if (e == SV_OK && s->connect)
+        e = sv_audit_hosts(db, connect, 1, &hv, print_breach, NULL, &hosts, err);
+    if (e == SV_OK)
+        *ret_n = rows + hosts;
+    return e;
 }
 
 int sv_run_fsck(struct sv_settings *s, const struct sv_api *api, const char **words, size_t n)
@@ -23,7 +36,7 @@ int sv_run_fsck(struct sv_settings *s, const struct sv_api *api, const char **wo
     }
     enum sv_err e = sv_db_open(s->data, &how, &db, &err);
     if (e == SV_OK)
-        e = sv_db_fsck(db, print_breach, NULL, &breaches, &err);
+        e = check(db, s, &breaches, &err);
     sv_db_close(db);
     if (e != SV_OK) {
         char text[512];

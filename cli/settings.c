@@ -30,6 +30,10 @@ static const struct flag flags[] = {
     {"file", AT(file), true, NULL, false, "FILE", "body of an operation that takes a file"},
     {"idempotency-key", AT(idempotency_key), true, NULL, false, "KEY", "makes a repeated call harmless"},
     {"data", AT(data), true, NULL, false, "DIR", "fsck: the server's data directory"},
+    {"connect", AT(connect), true, NULL, false, "URI",
+     "fsck: also hold this hypervisor's hosts against the rows (stopped server)"},
+    {"image-dir", AT(image_dir), true, NULL, false, "DIR",
+     "fsck: the server's hv.image_dir, when it is not DIR/images"},
     {"help", AT(help), false, NULL, false, NULL, "this, or about the command named"},
     {"version", AT(version), false, NULL, false, NULL, "the version"},
 };
