@@ -226,6 +226,22 @@ static void applying_twice_changes_nothing(void)
     remove_all();
 }
 
+static void dnsmasq_outlives_the_server(void)
+{
+    pid_t first = 0, second = 0;
+    const struct sv_net_options opt = {.data_dir = work};
+    OK(apply(&vpc_a, &nic_1, 1));
+    CHECK_INT(dnsmasqs(&first), 1);
+    CHECK_INT(getsid(first) == getsid(0), 0);
+    sv_net_close(net);
+    OK(sv_net_open("linux", &opt, &net, &err));
+    CHECK_INT(listed(), 1);
+    OK(apply(&vpc_a, &nic_1, 1));
+    CHECK_INT(dnsmasqs(&second), 1);
+    CHECK_INT(first, second);
+    remove_all();
+}
+
 static void remove_leaves_nothing(void)
 {
     SV_CLEANUP(sv_buf_free) struct sv_buf links = {0};
@@ -516,6 +532,7 @@ static int in_sandbox(int argc, char **argv)
     static const struct check_test tests[] = {T(names_and_plugs),
                                               T(without_rights_it_says_so),
                                               T(applying_twice_changes_nothing),
+                                              T(dnsmasq_outlives_the_server),
                                               T(remove_leaves_nothing),
                                               T(a_guest_gets_exactly_its_address),
                                               T(an_added_nic_is_served_at_once),
