@@ -93,8 +93,9 @@ class Rig:
         return row
 
     def wrk(self, port, requests, conns, seconds, token=None):
-        argv = ["wrk", "-t", "1", "-c", str(conns), "-d", f"{seconds}s", "-s", os.path.join(self.source, "bench/wrk.lua"),
-                f"http://127.0.0.1:{port}/", "--", requests]
+        script = os.path.join(self.source, "bench/wrk.lua")
+        argv = ["wrk", "-t", "1", "-c", str(conns), "-d", f"{seconds}s", "-s", script, f"http://127.0.0.1:{port}/", "--",
+                requests]
         row = json.loads(self.run(*argv, *([token] if token else [])).strip().splitlines()[-1])
         if row["errors"]:
             raise Failed(f"{row['errors']} requests failed")
