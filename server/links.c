@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-enum { LOOK_MS = 2000 };
+enum { LOOK_MS = 2000, LOOK_HURRY_MS = 100 };
 
 struct sv_links {
     pthread_mutex_t lock;
@@ -15,14 +15,16 @@ struct sv_links {
     pthread_t reaper;
     struct sv_link *first;
     unsigned count;
+    int64_t hurry; /* [ms] monotonic: no limit is later; 0 = not stopping */
     bool stopping;
 };
 
 static void cut_expired(struct sv_links *cs, int64_t now)
 {
+    bool all = cs->hurry && cs->hurry <= now;
     for (struct sv_link *c = cs->first; c; c = c->next) {
         int64_t expires = atomic_load_explicit(&c->expires, memory_order_relaxed);
-        if (expires == 0 || expires > now)
+        if (expires == 0 || (expires > now && !all))
             continue;
         /* Only the I/O thread may close; it sees the end of the stream and does. */
         shutdown(c->fd, SHUT_RDWR);
@@ -37,7 +39,8 @@ static void *reap(void *arg)
     while (!cs->stopping) {
         int64_t now = sv_mono_ms();
         cut_expired(cs, now);
-        struct timespec at = {.tv_sec = (now + LOOK_MS) / 1000, .tv_nsec = (now + LOOK_MS) % 1000 * 1000000};
+        int64_t next = now + (cs->hurry ? LOOK_HURRY_MS : LOOK_MS);
+        struct timespec at = {.tv_sec = next / 1000, .tv_nsec = next % 1000 * 1000000};
         if (cs->first)
             pthread_cond_timedwait(&cs->change, &cs->lock, &at);
         else
@@ -110,6 +113,14 @@ void sv_link_limit(struct sv_link *c, unsigned seconds)
 {
     int64_t at = seconds ? sv_mono_ms() + (int64_t)seconds * 1000 : 0;
     atomic_store_explicit(&c->expires, at, memory_order_relaxed);
+}
+
+void sv_links_hurry(struct sv_links *cs, unsigned seconds)
+{
+    pthread_mutex_lock(&cs->lock);
+    cs->hurry = sv_mono_ms() + (int64_t)seconds * 1000;
+    pthread_cond_signal(&cs->change);
+    pthread_mutex_unlock(&cs->lock);
 }
 
 unsigned sv_links_count(struct sv_links *cs)

@@ -28,6 +28,8 @@ struct sv_link *sv_link_open(struct sv_links *cs, int fd, const struct sv_peer *
 void sv_link_close(struct sv_links *cs, struct sv_link *c);
 /* From now on `seconds` for the phase that begins; 0 = unlimited. */
 void sv_link_limit(struct sv_link *c, unsigned seconds);
+/* The server stops: who is still sending, or says nothing, is cut off after this. */
+void sv_links_hurry(struct sv_links *cs, unsigned seconds);
 unsigned sv_links_count(struct sv_links *cs);
 
 #endif

@@ -21,6 +21,7 @@ enum {
     EXIT_BAD_OPTION = 2,
     STOP_LIMIT_MS = 30 * 1000,  /* running job steps */
     DRAIN_LIMIT_MS = 10 * 1000, /* requests under way */
+    SEND_LIMIT_S = 1,           /* of these, what clients have not sent yet: they could take any time */
     MAX_PARKED = 2048,
     WORK_QUEUE = 256,
 };
@@ -231,6 +232,7 @@ static void stop_serving(struct program *p)
     sv_http_quiesce(p->http);
     atomic_store(&p->server.stopping, true);
     sv_park_stop(p->server.park);
+    sv_links_hurry(p->server.links, SEND_LIMIT_S);
 }
 
 static void close_all(struct program *p)

@@ -1,6 +1,9 @@
 """Servers for tests: `cloud` is shared by all that only add to it, `server` makes one of the test's own."""
 import os
+import select
 import sys
+import threading
+import time
 
 import pytest
 
@@ -59,6 +62,58 @@ def cloud(tmp_path_factory):
 @pytest.fixture(scope="session")
 def admin(cloud):
     return cloud.admin
+
+
+class SlowClients:
+    """Connections that send their request a byte at a time and never finish it; each in one of three places."""
+
+    def __init__(self, cloud):
+        head = b"POST /starvcenter/services/cloudresource/cloudvm/search HTTP/1.1\r\nHost: x\r\n"
+        body = head + b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n\r\nKEY_PARAM="
+        chunk = head + b"Transfer-Encoding: chunked\r\n\r\n"
+        self.begin = time.monotonic()
+        self.sockets, self.ended = [], []
+        for begun, drop in [(head + b"X-Slow: ", b"x"), (body, b"A"), (chunk, b"1\r\na\r\n")] * 30:
+            s = cloud.socket()
+            s.sendall(begun)
+            self.sockets.append((s, drop))
+        self.idle = cloud.socket()
+        self.idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.idle.recv(65536)
+        self.stopped = threading.Event()
+        self.thread = threading.Thread(target=self._drip)
+        self.thread.start()
+
+    def _drip(self):
+        open_ones = list(self.sockets)
+        while open_ones and not self.stopped.wait(1):
+            for s, drop in list(open_ones):
+                try:
+                    gone = select.select([s], [], [], 0)[0] and not s.recv(65536)
+                    s.sendall(drop)
+                except OSError:
+                    gone = True
+                if gone:
+                    open_ones.remove((s, drop))
+                    self.ended.append(time.monotonic() - self.begin)
+
+    def wait(self, limit):
+        self.thread.join(max(0, self.begin + limit - time.monotonic()))
+        return list(self.ended)
+
+    def close(self):
+        self.stopped.set()
+        self.thread.join()
+        for s, _ in self.sockets:
+            s.close()
+        self.idle.close()
+
+
+@pytest.fixture(scope="session")
+def slow_clients(cloud):
+    clients = SlowClients(cloud)
+    yield clients
+    clients.close()
 
 
 @pytest.fixture
