@@ -81,6 +81,13 @@ static void take_language(struct sv_request *r, const char *v, bool *seen)
     }
 }
 
+static void take_expect(struct sv_request *r, const char *v, bool *seen)
+{
+    (void)v;
+    (void)seen;
+    r->expects = true;
+}
+
 static void take_proxy(struct sv_request *r, const char *v, bool *seen)
 {
     (void)v;
@@ -99,6 +106,7 @@ static const struct {
     {"Content-Type", take_type},
     {"Idempotency-Key", take_idempotency},
     {"Accept-Language", take_language},
+    {"Expect", take_expect},
     {"X-Forwarded-For", take_proxy},
     {"Forwarded", take_proxy},
     {"Via", take_proxy},

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 enum {
-    DRAIN_MAX = 16 * SV_MAX_BODY, /* [bytes] of a refused body that are read, so that the refusal is seen */
+    DRAIN_MAX = 16 * SV_MAX_BODY, /* [bytes] of a refused body that are read */
     PEM_FILE_MAX = 1024 * 1024,
 };
 
@@ -167,6 +167,13 @@ static void check_length(struct sv_request *r)
         sv_answer_error(r, SV_E_BODY_TOO_LARGE, sv_dec(limit).s);
 }
 
+/* A refusal is best sent after the body: a client that is still sending would see a broken connection instead
+ * of the answer. Not so when it asked first, or when the body is too large to be read for nothing. */
+static bool worth_draining(const struct sv_request *r)
+{
+    return !(r->expects && (r->chunked || r->length > 0)) && r->length <= DRAIN_MAX;
+}
+
 static enum MHD_Result take_head(struct MHD_Connection *c, struct sv_request *r, const char *method, const char *url,
                                  const char *version)
 {
@@ -184,8 +191,7 @@ static enum MHD_Result take_head(struct MHD_Connection *c, struct sv_request *r,
     check_length(r);
     if (r->upload)
         sv_link_limit(r->conn, 0); /* may take long; only silence ends it */
-    /* A refusal whose body is small is sent after it: the connection stays in step and can be used again. */
-    if (r->answered && (r->chunked || r->length > SV_MAX_BODY)) {
+    if (r->answered && !worth_draining(r)) {
         r->close = true;
         return send_reply(c, r);
     }

@@ -46,7 +46,7 @@ struct sv_page_row {
     void (*answer)(struct sv_request *r);
 };
 
-enum { SV_HEAD_FIELDS = 10 };
+enum { SV_HEAD_FIELDS = 11 };
 
 struct sv_request {
     struct sv_server *server;
@@ -64,6 +64,7 @@ struct sv_request {
     const char *fault;         /* why this is no proper HTTP request, NULL = it is */
     bool seen[SV_HEAD_FIELDS]; /* head.c's */
     bool head_done, chunked;
+    bool expects;    /* waits for a word before it sends its body */
     int64_t length;  /* Content-Length, -1 = none */
     int64_t drained; /* [bytes] read and thrown away */
 
