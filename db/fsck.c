@@ -92,6 +92,9 @@ static const char *const sql[] = {
     "SELECT printf('template %s: is being imported or deleted and has no open job', t.id) FROM template t WHERE t.state"
     " IN (:template_importing, :template_deleting) AND NOT " OPEN_JOB_ON("t.id"),
 
+    "SELECT printf('job_count of %s: is %d, there are %d jobs', c.tenant_id, sum(c.kept), sum(c.counted)) FROM (SELECT"
+    " tenant_id, jobs AS kept, 0 AS counted FROM job_count UNION ALL SELECT tenant_id, 0, count(*) FROM job GROUP BY"
+    " tenant_id) c GROUP BY c.tenant_id HAVING sum(c.kept) <> sum(c.counted)",
     "SELECT printf('job %s: result %d is unknown', id, result) FROM job WHERE result NOT BETWEEN 0 AND :job_last",
     "SELECT printf('job %s: ended without a time', id) FROM job WHERE result NOT IN (:job_running, :job_queued)"
     " AND ended = 0",

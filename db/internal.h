@@ -104,6 +104,11 @@ enum sv_err sv_range_take(struct sv_tx *tx, const struct sv_id *space, int64_t b
 enum sv_err sv_range_give(struct sv_tx *tx, const struct sv_id *space, int64_t base, int64_t last, struct sv_error *err);
 enum sv_err sv_range_drop(struct sv_tx *tx, const struct sv_id *space, struct sv_error *err); /* all of a space */
 
+/* Inside a write closure, for work that would hold up all others in one go: once this much of it is committed,
+ * runs fn(tx, number) in a closure of its own behind the writes that wait by then; not when the database closes. */
+void sv_tx_go_on(struct sv_tx *tx, enum sv_err (*fn)(struct sv_tx *tx, int64_t number, struct sv_error *err),
+                 int64_t number);
+
 /* --- arguments of notes and errors in one column (db/store_joblog.c) ---------------------------------- */
 const char *sv_args_join(struct sv_tx *tx, const char *const args[SV_ERR_ARGS]);
 void sv_args_split(struct sv_tx *tx, const char *joined, const char *args[SV_ERR_ARGS]);

@@ -61,6 +61,44 @@ void sv_tx_events_added(struct sv_tx *tx)
     tx->effects->events = true;
 }
 
+/* --- work in several closures --------------------------------------------------------------------------- */
+
+struct rest {
+    struct sv_db_work work; /* first: freed as one piece when it is done */
+    struct sv_db *db;
+    enum sv_err (*fn)(struct sv_tx *tx, int64_t number, struct sv_error *err);
+    int64_t number;
+};
+
+static enum sv_err run_rest(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    const struct rest *r = arg;
+    return r->fn(tx, r->number, err);
+}
+
+static void post_rest(void *arg)
+{
+    const struct rest *r = arg;
+    pthread_mutex_lock(&r->db->mutex);
+    bool stop = r->db->stop;
+    pthread_mutex_unlock(&r->db->mutex);
+    if (stop)
+        return;
+    struct rest *own = sv_alloc(sizeof(*own));
+    *own = *r;
+    own->work.fn = run_rest;
+    own->work.arg = own;
+    sv_db_post(own->db, &own->work);
+}
+
+void sv_tx_go_on(struct sv_tx *tx, enum sv_err (*fn)(struct sv_tx *tx, int64_t number, struct sv_error *err),
+                 int64_t number)
+{
+    struct rest *r = sv_arena_alloc(tx->arena, sizeof(*r));
+    *r = (struct rest){.db = tx->db, .fn = fn, .number = number};
+    sv_tx_on_commit(tx, post_rest, r);
+}
+
 /* --- one batch ------------------------------------------------------------------------------------------ */
 
 static enum sv_err run_sql(struct sv_tx *tx, unsigned index, struct sv_error *err)

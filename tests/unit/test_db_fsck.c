@@ -46,6 +46,7 @@ static const char sound[] =
     " ended) VALUES('j1', 't1', 'v2', 'h1', 'vm.create', 'vm', 'v', 0, 0, '', 2, 1, 0),"
     " ('j2', 't1', 'i2', '', 'template.import', 'template', 'j', 0, 0, '', 3, 1, 0),"
     " ('j3', 't1', 'v1', 'h1', 'vm.stop', 'vm', 'v', 0, 0, '', 0, 1, 5);"
+    "INSERT INTO job_count VALUES('t1', 3);"
     "INSERT INTO lock VALUES('v2', 'j1', 1), ('i2', 'j2', 1);";
 
 struct planted {
@@ -91,6 +92,9 @@ static const struct planted breaches[] = {
     {"INSERT INTO lock VALUES('v1', 'j2', 1)", "lock of v1: job j2 locks a template that does not exist"},
     {"UPDATE vm SET state = 1 WHERE id = 'v1'", "vm v1: is being made and has no open job"},
     {"UPDATE template SET state = 3 WHERE id = 'i1'", "template i1: is being imported or deleted and has no open job"},
+    {"UPDATE job_count SET jobs = 4", "job_count of t1: is 4, there are 3 jobs"},
+    {"DELETE FROM job_count", "job_count of t1: is 0, there are 3 jobs"},
+    {"INSERT INTO job_count VALUES('t2', 1)", "job_count of t2: is 1, there are 0 jobs"},
     {"UPDATE job SET result = 8 WHERE id = 'j3'", "job j3: result 8 is unknown"},
     {"UPDATE job SET ended = 0 WHERE id = 'j3'", "job j3: ended without a time"},
     {"UPDATE job SET ended = 7 WHERE id = 'j1'", "job j1: is open and has a time of ending"},
