@@ -29,6 +29,7 @@ struct lv_vm {
     int agent;     /* 1 up, 0 down, -1 not known yet */
     bool rebooted; /* a reboot event came after `reboot_asked` was set */
     bool reboot_asked;
+    bool shutdown_asked;    /* and not down since */
     uint64_t changes;       /* rises with every power event */
     enum sv_hv_power power; /* the last one's */
 };
@@ -52,6 +53,7 @@ bool lv_table_is_ours(struct lv_table *t, const struct sv_id *vm);
 void lv_table_set_agent(struct lv_table *t, const struct sv_id *vm, int agent);
 int lv_table_agent(struct lv_table *t, const struct sv_id *vm);
 void lv_table_set_power(struct lv_table *t, const struct sv_id *vm, enum sv_hv_power power);
+void lv_table_ask_shutdown(struct lv_table *t, const struct sv_id *vm);
 void lv_table_ask_reboot(struct lv_table *t, const struct sv_id *vm);
 void lv_table_set_rebooted(struct lv_table *t, const struct sv_id *vm);
 /* The connection came or went: what agents do is no longer known, waiters look again. */

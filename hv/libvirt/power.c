@@ -111,7 +111,10 @@ static enum sv_err act_shutdown(struct lv_host *h, virConnectPtr conn, virDomain
 {
     if (now == SV_HV_PAUSED)
         return refuse(now, err); /* it cannot hear */
-    if (now != SV_HV_RUNNING || ask_agent(h, conn, d, op, virDomainShutdownFlags, VIR_DOMAIN_SHUTDOWN_GUEST_AGENT))
+    if (now != SV_HV_RUNNING)
+        return SV_OK;
+    lv_table_ask_shutdown(&h->table, &op->vm);
+    if (ask_agent(h, conn, d, op, virDomainShutdownFlags, VIR_DOMAIN_SHUTDOWN_GUEST_AGENT))
         return SV_OK;
     int r = h->is_test ? virDomainShutdown(d) : virDomainShutdownFlags(d, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN);
     return result(h, conn, d, r, "shutdown", SV_HV_OFF, err);

@@ -95,9 +95,18 @@ void lv_table_set_power(struct lv_table *t, const struct sv_id *vm, enum sv_hv_p
     struct lv_vm *v = lv_table_get(t, vm);
     v->power = power;
     v->changes++;
-    if (power != SV_HV_RUNNING && power != SV_HV_PAUSED)
+    if (power != SV_HV_RUNNING && power != SV_HV_PAUSED) {
         v->agent = 0;
+        v->shutdown_asked = false;
+    }
     pthread_cond_broadcast(&t->changed);
+    pthread_mutex_unlock(&t->mu);
+}
+
+void lv_table_ask_shutdown(struct lv_table *t, const struct sv_id *vm)
+{
+    pthread_mutex_lock(&t->mu);
+    lv_table_get(t, vm)->shutdown_asked = true;
     pthread_mutex_unlock(&t->mu);
 }
 

@@ -13,13 +13,15 @@ static bool satisfies(enum sv_hv_power now, enum sv_hv_power want)
 
 struct mark {
     uint64_t changes, epoch;
-    bool closing;
+    bool closing, shutdown_asked;
 };
 
 static struct mark look(struct lv_table *t, const struct sv_id *vm)
 {
     pthread_mutex_lock(&t->mu);
-    struct mark m = {.changes = lv_table_get(t, vm)->changes, .epoch = t->epoch, .closing = t->closing};
+    const struct lv_vm *v = lv_table_get(t, vm);
+    struct mark m = {
+        .changes = v->changes, .epoch = t->epoch, .closing = t->closing, .shutdown_asked = v->shutdown_asked};
     pthread_mutex_unlock(&t->mu);
     return m;
 }
@@ -33,14 +35,25 @@ static enum sv_err over(const struct sv_deadline *d, const char *what, struct sv
     return SV_OK;
 }
 
-/* Until the record or the connection changed, or there is no more time. */
-static void until_news(struct lv_table *t, const struct sv_id *vm, const struct mark *seen, const struct sv_deadline *d)
+/* Until the record or the connection changed (true), or there is no more time. */
+static bool until_news(struct lv_table *t, const struct sv_id *vm, const struct mark *seen, const struct sv_deadline *d)
 {
     pthread_mutex_lock(&t->mu);
     while (!t->closing && !sv_deadline_over(d) && !sv_deadline_cancelled(d) && t->epoch == seen->epoch &&
            lv_table_get(t, vm)->changes == seen->changes)
         lv_cond_wait(&t->changed, &t->mu, d, sv_deadline_left(d));
+    bool news = t->epoch != seen->epoch || lv_table_get(t, vm)->changes != seen->changes;
     pthread_mutex_unlock(&t->mu);
+    return news;
+}
+
+/* A guest that was still booting did not hear the button: it is pressed again. */
+static void ask_again(struct lv_host *h, const struct sv_id *vm, const struct sv_deadline *d)
+{
+    struct sv_error ignored;
+    bool by_agent;
+    if (!sv_deadline_over(d) && !sv_deadline_cancelled(d))
+        lv_shutdown(&h->base, vm, &by_agent, d, &ignored);
 }
 
 /* The state when the host can be asked. A short break of the connection is waited out: SV_OK with
@@ -55,9 +68,8 @@ static enum sv_err ask(struct lv_host *h, const struct sv_id *vm, const struct m
     if (rc != SV_E_HOST_DOWN && rc != SV_E_HOST_TIMEOUT)
         return rc;
     const struct sv_deadline grace = sv_deadline_within(d, h->call_limit_ms);
-    until_news(&h->table, vm, seen, &grace);
-    struct mark now = look(&h->table, vm);
-    return now.epoch == seen->epoch && now.changes == seen->changes && !sv_deadline_cancelled(d) ? rc : SV_OK;
+    bool news = until_news(&h->table, vm, seen, &grace);
+    return news || sv_deadline_cancelled(d) ? SV_OK : rc;
 }
 
 enum sv_err lv_wait_power(struct sv_hv_host *base, const struct sv_id *vm, enum sv_hv_power want,
@@ -77,8 +89,8 @@ enum sv_err lv_wait_power(struct sv_hv_host *base, const struct sv_id *vm, enum 
         if (rc || (known && satisfies(now.power, want)))
             return rc;
         const struct sv_deadline look_anyhow = sv_deadline_within(d, LOOK_ANYHOW_MS);
-        if (known)
-            until_news(&h->table, vm, &seen, &look_anyhow);
+        if (known && !until_news(&h->table, vm, &seen, &look_anyhow) && want == SV_HV_OFF && seen.shutdown_asked)
+            ask_again(h, vm, d);
     }
 }
 
