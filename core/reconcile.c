@@ -4,7 +4,7 @@
 #include "starvirt/log.h"
 #include "starvirt/store_leftover.h"
 
-enum { ASK_LIMIT_MS = 60 * 1000 };
+enum { ASK_LIMIT_MS = 60 * 1000, SETTLE_TRIES = 5 };
 
 /* --- one VM ----------------------------------------------------------------------------------------- */
 
@@ -89,14 +89,20 @@ static enum sv_err settle(struct sv_tx *tx, void *arg, struct sv_error *err)
     return sv_cloud_event(tx, event_of(s->now), "vm", &v.id, &v.tenant, sv_vm_state_name(state_of(s->now)), err);
 }
 
+/* s->differs afterwards: something was written. */
+static enum sv_err settle_now(struct sv_cloud *c, struct settle *s, struct sv_error *err)
+{
+    enum sv_err rc = sv_db_read(c->db, look_only, s, err);
+
+    return rc || !s->differs ? rc : sv_db_write(c->db, settle, s, err);
+}
+
 enum sv_err sv_settle_power(struct sv_cloud *c, const struct sv_id *vm, enum sv_hv_power now,
                             const struct sv_hv_state *live, bool *ret_locked, struct sv_error *err)
 {
     struct settle s = {.vm = *vm, .now = now, .live = live};
-    enum sv_err rc = sv_db_read(c->db, look_only, &s, err);
+    enum sv_err rc = settle_now(c, &s, err);
 
-    if (!rc && s.differs)
-        rc = sv_db_write(c->db, settle, &s, err);
     if (!rc)
         *ret_locked = s.locked;
     return rc;
@@ -105,7 +111,7 @@ enum sv_err sv_settle_power(struct sv_cloud *c, const struct sv_id *vm, enum sv_
 /* --- a whole host ----------------------------------------------------------------------------------- */
 
 struct held {
-    struct sv_id vm;
+    struct sv_id vm; /* empty: somebody else's domain */
     struct sv_hv_state state;
     char name[64];
     bool seen;
@@ -121,8 +127,6 @@ static void add_held(void *arg, const struct sv_id *vm, const char *name, const 
     struct inventory *inv = arg;
     struct held *h;
 
-    if (sv_id_empty(vm)) /* not ours: somebody else's domain on the same host */
-        return;
     if (inv->n == inv->cap) {
         inv->cap = inv->cap ? inv->cap * 2 : 256;
         inv->v = sv_realloc(inv->v, inv->cap * sizeof(*inv->v));
@@ -177,18 +181,38 @@ struct unknown {
 };
 
 /* A domain whose row is being made or deleted right now belongs to that job. */
-static enum sv_err report_unknown(struct sv_tx *tx, void *arg, struct sv_error *err)
+static bool has_row(struct sv_tx *tx, const struct sv_id *vm)
+{
+    struct sv_vm v;
+    struct sv_error gone;
+
+    return !sv_vm_get(tx, sv_scope_system(), vm, sv_tx_arena(tx), &v, &gone) && v.state != SV_VM_FAILED;
+}
+
+static enum sv_err write_unknown(struct sv_tx *tx, void *arg, struct sv_error *err)
 {
     const struct unknown *u = arg;
     const struct sv_id nobody = {.s = ""};
-    struct sv_vm v;
-    struct sv_error gone;
-    const enum sv_err rc = sv_vm_get(tx, sv_scope_system(), &u->h->vm, sv_tx_arena(tx), &v, &gone);
+    const char *domain = sv_id_empty(&u->h->vm) ? u->h->name : u->h->vm.s;
 
-    if (!rc && v.state != SV_VM_FAILED)
+    if (!sv_id_empty(&u->h->vm) && has_row(tx, &u->h->vm))
         return SV_OK;
-    sv_log(SV_LOG_WARN, "host.unknown_domain", "host", sv_hv_host_name(u->host->hv), "domain", u->h->vm.s, NULL);
-    return sv_cloud_event(tx, "host.unknown_domain", "host", &u->host->id, &nobody, u->h->vm.s, err);
+    sv_log(SV_LOG_WARN, "host.unknown_domain", "host", sv_hv_host_name(u->host->hv), "domain", domain, NULL);
+    return sv_cloud_event(tx, "host.unknown_domain", "host", &u->host->id, &nobody, domain, err);
+}
+
+/* One of ours that went since the list was made is nothing to report. */
+static enum sv_err report_unknown(struct sv_cloud *c, const struct sv_cloud_host *host, const struct held *held,
+                                  struct sv_error *err)
+{
+    const struct sv_deadline d = sv_deadline_within(NULL, ASK_LIMIT_MS);
+    struct unknown u = {held, host};
+    struct sv_hv_state now = held->state;
+    enum sv_err rc = SV_OK;
+
+    if (!sv_id_empty(&held->vm))
+        rc = SV_HV_CALL(host->hv, state, &held->vm, &now, &d);
+    return rc || now.power == SV_HV_ABSENT ? rc : sv_db_write(c->db, write_unknown, &u, err);
 }
 
 struct capacity {
@@ -220,22 +244,34 @@ static enum sv_err write_connected(struct sv_tx *tx, void *arg, struct sv_error 
               : sv_cloud_event(tx, "host.connected", "host", &a->host->id, &nobody, sv_hv_host_name(a->host->hv), err);
 }
 
+/* The list is old by now, and a job or an event may have been faster: what differs is asked again before it
+ * is written, and after that until nothing differs. Whatever changes later is told by an event. */
+static enum sv_err settle_listed(struct sv_cloud *c, const struct comparison *cmp, struct pending *p,
+                                 struct sv_error *err)
+{
+    struct settle s = {.vm = p->vm, .now = p->state.power, .live = &p->state};
+    enum sv_err rc = sv_db_read(c->db, look_only, &s, err);
+
+    for (unsigned i = 0; !rc && s.differs && i < SETTLE_TRIES; i++) {
+        const struct sv_deadline d = sv_deadline_within(NULL, ASK_LIMIT_MS);
+
+        rc = SV_HV_CALL(cmp->host->hv, state, &p->vm, &p->state, &d);
+        s.now = p->state.power;
+        if (!rc)
+            rc = settle_now(c, &s, err);
+    }
+    return rc == SV_E_VM_NOT_FOUND ? SV_OK : rc; /* deleted meanwhile */
+}
+
 static enum sv_err settle_all(struct sv_cloud *c, struct comparison *cmp, struct sv_error *err)
 {
     enum sv_err rc = SV_OK;
 
-    for (size_t i = 0; !rc && i < cmp->n; i++) {
-        bool locked;
-
-        rc = sv_settle_power(c, &cmp->todo[i].vm, cmp->todo[i].state.power, &cmp->todo[i].state, &locked, err);
-        if (rc == SV_E_VM_NOT_FOUND) /* deleted meanwhile */
-            rc = SV_OK;
-    }
+    for (size_t i = 0; !rc && i < cmp->n; i++)
+        rc = settle_listed(c, cmp, &cmp->todo[i], err);
     for (size_t i = 0; !rc && i < cmp->inv->n; i++) {
-        struct unknown u = {&cmp->inv->v[i], cmp->host};
-
         if (!cmp->inv->v[i].seen)
-            rc = sv_db_write(c->db, report_unknown, &u, err);
+            rc = report_unknown(c, cmp->host, &cmp->inv->v[i], err);
     }
     return rc;
 }
