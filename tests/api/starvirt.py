@@ -263,6 +263,18 @@ class Client:
             if left < 0:
                 raise TimeoutError(f"job {startid} did not end in {timeout} s: {job}")
 
+    def wait_line(self, startid, text, timeout=TIMEOUT):
+        """Until the job's log says so; whether the job goes on or ends then."""
+        end, since = time.monotonic() + timeout, 0
+        while time.monotonic() < end:
+            job = self.ok("GET joblog/{startid}", {"startid": startid}, query={"since": since, "wait": 5}).data
+            if any(text in line["log.content"] for line in job["job.logs"]):
+                return
+            if job["job.logs"]:
+                since = int(job["job.logs"][-1]["log.serial"])
+            assert job["job.result"] in OPEN or job["job.logs"], f"the job ended without saying {text!r}"
+        raise TimeoutError(f"job {startid} did not say {text!r} in {timeout} s")
+
     def done(self, startid, timeout=TIMEOUT):
         job = self.follow(startid, timeout)
         assert job.result == "0", f"job failed: {job.info}\n" + "\n".join(job.lines)
