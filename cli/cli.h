@@ -14,7 +14,7 @@ enum { SV_EXIT_OK = 0, SV_EXIT_FAILED = 1, SV_EXIT_USAGE = 2 };
 struct sv_settings {
     const char *server, *token, *token_file, *cacert;
     const char *data, *connect, *image_dir; /* fsck */
-    const char *file; /* the body of an upload */
+    const char *file;                       /* the body of an upload */
     const char *idempotency_key;
     const char *lang; /* Accept-Language */
     bool json, wait, help, version;

@@ -92,6 +92,7 @@ const struct sv_command sv_commands[] = {
     {"storage", "list", OP("POST", "cloudstorage/search"),
      COLUMNS("storage.id", "storage.name", "storage.type", "storage.size", "storage.usedsize", "storage.location"),
      .usage = "", .doc = "storages"},
-    {"fsck", "", .run = sv_run_fsck, .usage = "--data DIR [--connect URI]", .doc = "check the invariants of a data directory"},
+    {"fsck", "", .run = sv_run_fsck, .usage = "--data DIR [--connect URI]",
+     .doc = "check the invariants of a data directory"},
     {0},
 };

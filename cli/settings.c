@@ -1,5 +1,5 @@
 #include "cli/cli.h"
-#include "server/conf.h"
+#include "starvirt/conf.h"
 
 #include <errno.h>
 #include <stddef.h>

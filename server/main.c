@@ -44,7 +44,9 @@ struct program {
 static void set_limits(void)
 {
     struct rlimit files, core;
+#ifdef __GLIBC__
     mallopt(M_ARENA_MAX, 3); /* one heap a thread would hold several times the memory, for nothing measurable */
+#endif
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max; /* one descriptor a connection */
         setrlimit(RLIMIT_NOFILE, &files);
@@ -63,7 +65,8 @@ static void block_signals(sigset_t *ret)
     sigaddset(ret, SIGTERM);
     sigaddset(ret, SIGINT);
     pthread_sigmask(SIG_BLOCK, ret, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigaction(SIGPIPE, &ignore, NULL);
 }
 
 static void set_log_level(const char *name)

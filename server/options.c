@@ -1,5 +1,5 @@
 #include "server/options.h"
-#include "server/conf.h"
+#include "starvirt/conf.h"
 #include "starvirt/text.h"
 
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* Files of "name = value" lines: blank lines and lines that start with '#' are skipped, blanks around
  * name and value are cut, a value in double quotes keeps its own. */
-#ifndef STARVIRT_SERVER_CONF_H
-#define STARVIRT_SERVER_CONF_H
+#ifndef STARVIRT_CONF_H
+#define STARVIRT_CONF_H
 
 #include "starvirt/error.h"
 

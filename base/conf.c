@@ -1,4 +1,4 @@
-#include "server/conf.h"
+#include "starvirt/conf.h"
 #include "starvirt/mem.h"
 
 #include <errno.h>
