@@ -136,7 +136,7 @@ static char *read_all(const char *path, struct sv_arena *a)
         fprintf(stderr, "starvirt: %s: cannot be a value: not read, too large, or not text\n", path);
         return NULL;
     }
-    if (f == stdin && b.n > 0 && b.p[b.n - 1] == '\n')
+    if (f == stdin && b.p && b.n > 0 && b.p[b.n - 1] == '\n')
         b.n--; /* of the line typed */
     return sv_arena_strndup(a, b.p ? b.p : "", b.n);
 }
