@@ -203,14 +203,20 @@ class Server(Process):
         found = re.findall(rf"^{re.escape(name)}(?:\{{[^}}]*\}})? (\S+)$", text.decode(), re.M)
         return sum(float(v) for v in found)
 
+    def wait_steady(self):
+        """Until no job has ended for a second; returns how many are left."""
+        left, since = self.metric("starvirt_jobs_open"), time.monotonic()
+        while time.monotonic() < since + 1:
+            time.sleep(0.05)
+            now = self.metric("starvirt_jobs_open")
+            if now != left:
+                left, since = now, time.monotonic()
+        return left
+
     def wait_idle(self, limit=600):
         """Until no job waits or runs."""
-        self.wait_open(0, limit)
-
-    def wait_open(self, most, limit=600):
-        """Until at most this many jobs wait or run."""
         end = time.monotonic() + limit
-        while self.metric("starvirt_jobs_open") > most:
+        while self.metric("starvirt_jobs_open"):
             if time.monotonic() > end:
                 raise Failed("jobs do not end")
             time.sleep(0.005)
