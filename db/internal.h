@@ -93,6 +93,15 @@ bool sv_marks_seek(struct sv_tx *tx, const struct sv_id *tenant, uint64_t offset
 void sv_tx_job_changed(struct sv_tx *tx, const struct sv_id *job);
 void sv_tx_events_added(struct sv_tx *tx);
 
+/* --- substrings (db/match.c) ------------------------------------------------------------------------------ */
+
+struct sv_match {
+    const char *text; /* lower case */
+    size_t n;         /* 0: everything matches */
+};
+struct sv_match sv_match_of(struct sv_tx *tx, const char *text /* NULL ok */);
+bool sv_match_col(const struct sv_match *m, sqlite3_stmt *st, int col);
+
 /* --- free ranges (db/store_range.c): subnets of the address space, addresses of a VPC ------------------- */
 /* The lowest multiple of `size` with `size` free numbers from there on, all within [from, to]. */
 enum sv_err sv_range_find(struct sv_tx *tx, const struct sv_id *space, int64_t from, int64_t to, int64_t size,

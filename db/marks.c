@@ -8,7 +8,7 @@
 
 #include "db/engine.h"
 
-#define GAP      256
+#define GAP      64
 #define GAP_LOST (2 * GAP) /* inserts in the middle made it this wide: build anew */
 
 struct key {

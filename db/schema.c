@@ -30,6 +30,7 @@ static const char version_1[] =
     " vcpus INTEGER NOT NULL DEFAULT 0, memory INTEGER NOT NULL DEFAULT 0, used_vcpus INTEGER NOT NULL DEFAULT 0,"
     " used_memory INTEGER NOT NULL DEFAULT 0, cpu_vendor TEXT NOT NULL DEFAULT '', os_version TEXT NOT NULL DEFAULT '',"
     " virt_version TEXT NOT NULL DEFAULT '', created INTEGER NOT NULL, UNIQUE(uri, idx)) STRICT;"
+    "CREATE INDEX host_down ON host(id) WHERE connected = 0;"
 
     "CREATE TABLE storage(id TEXT PRIMARY KEY, host_id TEXT NOT NULL REFERENCES host(id), name TEXT NOT NULL, descr "
     "TEXT NOT NULL,"

@@ -9,7 +9,7 @@
     "SELECT n.id, n.tenant_id, n.vm_id, n.vpc_id, n.name, v.name, p.name, n.mac, n.ip, n.created FROM nic n"           \
     " JOIN vm v ON v.id = n.vm_id JOIN vpc p ON p.id = n.vpc_id "
 
-enum { INSERT, TAKE, GIVE_BACK, HELD, LIST_VM, LIST_VPC, DELETE_VM };
+enum { INSERT, TAKE, GIVE_BACK, HELD, NO_IP, LIST_VM, LIST_VPC, DELETE_VM };
 
 static const char *const sql[] = {
     [INSERT] =
@@ -19,6 +19,7 @@ static const char *const sql[] = {
         "UPDATE vpc SET free_count = free_count + (SELECT count(*) FROM nic WHERE vm_id = ?1 AND vpc_id = vpc.id)"
         " WHERE id IN (SELECT vpc_id FROM nic WHERE vm_id = ?1)",
     [HELD] = "SELECT vpc_id, ip FROM nic WHERE vm_id = ?1",
+    [NO_IP] = "UPDATE vm SET ip = 0 WHERE id = ?1 AND ip <> 0",
     [LIST_VM] = SELECT "WHERE n.vm_id = ?1 AND (?2 = '' OR n.tenant_id = ?2) ORDER BY n.created, n.id",
     [LIST_VPC] = SELECT "WHERE n.vpc_id = ?1 AND (?2 = '' OR n.tenant_id = ?2) ORDER BY n.ip",
     [DELETE_VM] = "DELETE FROM nic WHERE vm_id = ?1",
@@ -111,6 +112,7 @@ static enum sv_err give_addresses(struct sv_tx *tx, const struct sv_id *vm, stru
 enum sv_err sv_nic_delete_vm(struct sv_tx *tx, const struct sv_id *vm, struct sv_error *err)
 {
     SV_STMT give = sv_stmt(tx, &sv_sql_nic, GIVE_BACK);
+    SV_STMT no_ip = sv_stmt(tx, &sv_sql_nic, NO_IP);
     SV_STMT st = sv_stmt(tx, &sv_sql_nic, DELETE_VM);
     enum sv_err rc;
 
@@ -119,6 +121,9 @@ enum sv_err sv_nic_delete_vm(struct sv_tx *tx, const struct sv_id *vm, struct sv
     rc = sv_exec(tx, give, NULL, err);
     if (!rc)
         rc = give_addresses(tx, vm, err);
+    sv_bind(no_ip, "d", vm);
+    if (!rc)
+        rc = sv_exec(tx, no_ip, NULL, err);
     sv_bind(st, "d", vm);
     return rc ? rc : sv_exec(tx, st, NULL, err);
 }

@@ -1,6 +1,6 @@
 /* VM rows and their lists. */
 #include <assert.h>
-#include <stdio.h>
+#include <stdlib.h>
 
 #include "db/internal.h"
 #include "starvirt/store_vm.h"
@@ -8,16 +8,10 @@
 
 #define COLS                                                                                                           \
     "v.id, v.tenant_id, v.host_id, v.template_id, v.name, v.descr, v.model, v.model_type, v.state, v.vcpus, v.memory," \
-    " v.live_vcpus, v.live_memory, v.ip, v.nested, v.agent, v.created, coalesce(h.connected, 0)"
-#define FROM " FROM vm v LEFT JOIN host h ON h.id = v.host_id "
-/* What is seen: stopped, running, paused and saved are unknown while the host does not answer. */
-#define SEEN "(CASE WHEN v.state IN (2, 3, 4, 5) AND coalesce(h.connected, 0) = 0 THEN 7 ELSE v.state END)"
-_Static_assert(SV_VM_STOPPED == 2 && SV_VM_SAVED == 5 && SV_VM_UNKNOWN == 7, "SEEN names the states by number");
-
-/* Filters that need only the covering index: name and id. */
-#define MATCH_NAMES " (?2 = '' OR instr(lower(v.name), lower(?2))) AND (?3 = '' OR instr(v.id, lower(?3)))"
-/* The rest needs the row: states ?4 ?5 (-1 = any), ip ?6 (-1 = any), host ?7. */
-#define MATCH_ROW " AND (?4 < 0 OR " SEEN " IN (?4, ?5)) AND (?6 < 0 OR v.ip = ?6) AND (?7 = '' OR v.host_id = ?7)"
+    " v.live_vcpus, v.live_memory, v.ip, v.nested, v.agent, v.created"
+/* What a search looks at: the first two are all in the index that gives the order. */
+#define NAMES "v.id, v.name"
+#define WHOLE NAMES ", v.state, v.host_id"
 
 enum {
     INSERT,
@@ -34,6 +28,8 @@ enum {
     NAMES_TENANT,
     ROWS_ALL,
     ROWS_TENANT,
+    BY_IP,
+    DOWN,
     RENAME,
     SET_STATE,
     SET_SIZE,
@@ -50,20 +46,24 @@ static const char *const sql[] = {
                " created) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     [COUNT_TENANT] = "UPDATE tenant SET vm_count = vm_count + ?2 WHERE id = ?1",
     [COUNT_ALL] = "UPDATE counter SET value = value + ?1 WHERE name = 'vm'",
-    [GET] = "SELECT " COLS FROM "WHERE v.id = ?1",
+    [GET] = "SELECT " COLS " FROM vm v WHERE v.id = ?1",
     [TOTAL_ALL] = "SELECT value FROM counter WHERE name = 'vm' AND ?1 = ''",
     [TOTAL_TENANT] = "SELECT vm_count FROM tenant WHERE id = ?1",
-    [PAGE_ALL] = "SELECT " COLS FROM "WHERE ?1 = '' ORDER BY v.created, v.id LIMIT ?2 OFFSET ?3",
-    [PAGE_TENANT] = "SELECT " COLS FROM "WHERE v.tenant_id = ?1 ORDER BY v.created, v.id LIMIT ?2 OFFSET ?3",
-    [PAGE_ALL_AFTER] = "SELECT " COLS FROM
-                       "WHERE ?1 = '' AND (v.created, v.id) > (?4, ?5) ORDER BY v.created, v.id LIMIT ?2 OFFSET ?3",
-    [PAGE_TENANT_AFTER] =
-        "SELECT " COLS FROM
-        "WHERE v.tenant_id = ?1 AND (v.created, v.id) > (?4, ?5) ORDER BY v.created, v.id LIMIT ?2 OFFSET ?3",
-    [NAMES_ALL] = "SELECT v.id FROM vm v WHERE ?1 = '' AND" MATCH_NAMES " ORDER BY v.created, v.id",
-    [NAMES_TENANT] = "SELECT v.id FROM vm v WHERE v.tenant_id = ?1 AND" MATCH_NAMES " ORDER BY v.created, v.id",
-    [ROWS_ALL] = "SELECT v.id" FROM "WHERE ?1 = '' AND" MATCH_NAMES MATCH_ROW " ORDER BY v.created, v.id",
-    [ROWS_TENANT] = "SELECT v.id" FROM "WHERE v.tenant_id = ?1 AND" MATCH_NAMES MATCH_ROW " ORDER BY v.created, v.id",
+    [PAGE_ALL] = "SELECT " COLS " FROM vm v WHERE ?1 = '' ORDER BY v.created, v.id LIMIT ?2 OFFSET ?3",
+    [PAGE_TENANT] = "SELECT " COLS " FROM vm v WHERE v.tenant_id = ?1 ORDER BY v.created, v.id LIMIT ?2 OFFSET ?3",
+    [PAGE_ALL_AFTER] = "SELECT " COLS " FROM vm v WHERE ?1 = '' AND (v.created, v.id) > (?4, ?5)"
+                       " ORDER BY v.created, v.id LIMIT ?2 OFFSET ?3",
+    [PAGE_TENANT_AFTER] = "SELECT " COLS " FROM vm v WHERE v.tenant_id = ?1 AND (v.created, v.id) > (?4, ?5)"
+                          " ORDER BY v.created, v.id LIMIT ?2 OFFSET ?3",
+    [NAMES_ALL] = "SELECT " NAMES " FROM vm v WHERE ?1 = '' ORDER BY v.created, v.id",
+    [NAMES_TENANT] = "SELECT " NAMES " FROM vm v WHERE v.tenant_id = ?1 ORDER BY v.created, v.id",
+    [ROWS_ALL] = "SELECT " WHOLE " FROM vm v WHERE ?1 = '' ORDER BY v.created, v.id",
+    [ROWS_TENANT] = "SELECT " WHOLE " FROM vm v WHERE v.tenant_id = ?1 ORDER BY v.created, v.id",
+    /* subnets do not overlap: the last that begins at or before the address is the one it can be in */
+    [BY_IP] = "SELECT " WHOLE " FROM nic n JOIN vm v ON v.id = n.vm_id WHERE n.vpc_id ="
+              " (SELECT id FROM vpc WHERE base <= ?2 ORDER BY base DESC LIMIT 1) AND n.ip = ?2 AND v.ip = ?2"
+              " AND (?1 = '' OR v.tenant_id = ?1)",
+    [DOWN] = "SELECT id FROM host WHERE connected = 0 ORDER BY id",
     [RENAME] = "UPDATE vm SET name = coalesce(?3, name), descr = coalesce(?4, descr) WHERE id = ?1 AND (?2 = '' OR "
                "tenant_id = ?2)",
     [SET_STATE] =
@@ -75,11 +75,60 @@ static const char *const sql[] = {
     [SET_AGENT] = "UPDATE vm SET agent = ?2 WHERE id = ?1",
     [SET_HOST] = "UPDATE vm SET host_id = ?2 WHERE id = ?1",
     [DELETE] = "DELETE FROM vm WHERE id = ?1 RETURNING tenant_id, created",
-    [LIST_HOST] = "SELECT " COLS FROM "WHERE v.host_id = ?1 AND v.state IN (2, 3, 4, 5) ORDER BY v.created, v.id",
+    [LIST_HOST] = "SELECT " COLS " FROM vm v WHERE v.host_id = ?1 AND v.state IN (2, 3, 4, 5)",
 };
 SV_SQL_TABLE(sv_sql_vm, "vm", sql);
 
-static void read_row(sqlite3_stmt *st, struct sv_vm *v)
+_Static_assert(SV_VM_STOPPED == 2 && SV_VM_SAVED == 5, "LIST_HOST names the states by number");
+
+/* --- what is seen ----------------------------------------------------------------------------------- */
+
+/* The hosts that do not answer, sorted: few or none, so that no row is joined to say that its host is there. */
+struct down {
+    const struct sv_id *hosts;
+    size_t n;
+};
+
+static enum sv_err read_down(struct sv_tx *tx, struct down *ret, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_vm, DOWN);
+    struct sv_id *hosts = NULL;
+    size_t n = 0, cap = 0;
+    bool more;
+    enum sv_err rc;
+
+    while (!(rc = sv_step(tx, st, &more, err)) && more) {
+        if (n == cap) {
+            const struct sv_id *fewer = hosts;
+
+            cap = cap ? cap * 2 : 16;
+            hosts = sv_arena_alloc(tx->arena, cap * sizeof(*hosts));
+            if (n)
+                memcpy(hosts, fewer, n * sizeof(*hosts));
+        }
+        hosts[n++] = sv_col_id(st, 0);
+    }
+    if (!rc)
+        *ret = (struct down){.hosts = hosts, .n = n};
+    return rc;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    return strcmp(((const struct sv_id *)a)->s, ((const struct sv_id *)b)->s);
+}
+
+/* Stopped, running, paused and saved are unknown while the host does not answer. */
+static enum sv_vm_state seen(const struct down *down, enum sv_vm_state stored, const struct sv_id *host)
+{
+    if (stored < SV_VM_STOPPED || stored > SV_VM_SAVED)
+        return stored;
+    if (sv_id_empty(host))
+        return SV_VM_UNKNOWN;
+    return down->n && bsearch(host, down->hosts, down->n, sizeof(*host), by_id) ? SV_VM_UNKNOWN : stored;
+}
+
+static void read_row(sqlite3_stmt *st, const struct down *down, struct sv_vm *v)
 {
     *v = (struct sv_vm){.id = sv_col_id(st, 0),
                         .tenant = sv_col_id(st, 1),
@@ -98,8 +147,7 @@ static void read_row(sqlite3_stmt *st, struct sv_vm *v)
                         .nested = sv_col_int(st, 14) != 0,
                         .agent = sv_col_int(st, 15) != 0,
                         .created = sv_col_int(st, 16)};
-    if (v->state >= SV_VM_STOPPED && v->state <= SV_VM_SAVED && !sv_col_int(st, 17))
-        v->state = SV_VM_UNKNOWN;
+    v->state = seen(down, v->state, &v->host);
 }
 
 static enum sv_err count(struct sv_tx *tx, const struct sv_id *tenant, int64_t delta, struct sv_error *err)
@@ -130,21 +178,18 @@ enum sv_err sv_vm_insert(struct sv_tx *tx, const struct sv_vm *vm, struct sv_err
     return rc;
 }
 
-static enum sv_err get(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *id, sqlite3_stmt *st,
-                       struct sv_vm *ret, struct sv_error *err)
+static enum sv_err read_one(struct sv_tx *tx, sqlite3_stmt *st, const struct sv_id *id, const struct down *down,
+                            struct sv_vm *ret, struct sv_error *err)
 {
-    struct sv_vm v;
     bool row;
     enum sv_err rc;
 
+    sqlite3_reset(st);
     sv_bind(st, "d", id);
     rc = sv_step(tx, st, &row, err);
     if (rc || !row)
         return rc ? rc : sv_fail(err, SV_E_VM_NOT_FOUND, SV_F_VM);
-    read_row(st, &v);
-    if (!sv_id_empty(&scope.tenant) && !sv_id_eq(&scope.tenant, &v.tenant))
-        return sv_fail(err, SV_E_VM_NOT_FOUND, SV_F_VM);
-    *ret = v;
+    read_row(st, down, ret);
     return SV_OK;
 }
 
@@ -152,14 +197,21 @@ enum sv_err sv_vm_get(struct sv_tx *tx, struct sv_scope scope, const struct sv_i
                       struct sv_vm *ret, struct sv_error *err)
 {
     SV_STMT st = sv_stmt(tx, &sv_sql_vm, GET);
-    enum sv_err rc = get(tx, scope, id, st, ret, err);
+    struct down down;
+    struct sv_vm v;
+    enum sv_err rc = read_down(tx, &down, err);
 
+    if (!rc)
+        rc = read_one(tx, st, id, &down, &v, err);
+    if (!rc && !sv_id_empty(&scope.tenant) && !sv_id_eq(&scope.tenant, &v.tenant))
+        rc = sv_fail(err, SV_E_VM_NOT_FOUND, SV_F_VM);
     if (rc)
         return rc;
-    ret->name = sv_arena_strdup(a, ret->name);
-    ret->descr = sv_arena_strdup(a, ret->descr);
-    ret->model = sv_arena_strdup(a, ret->model);
-    ret->model_type = sv_arena_strdup(a, ret->model_type);
+    v.name = sv_arena_strdup(a, v.name);
+    v.descr = sv_arena_strdup(a, v.descr);
+    v.model = sv_arena_strdup(a, v.model);
+    v.model_type = sv_arena_strdup(a, v.model_type);
+    *ret = v;
     return SV_OK;
 }
 
@@ -169,15 +221,29 @@ typedef void (*row_fn)(void *arg, const struct sv_vm *vm);
 
 static enum sv_err each(struct sv_tx *tx, sqlite3_stmt *st, row_fn row, void *arg, struct sv_error *err)
 {
+    struct down down;
     bool more;
-    enum sv_err rc;
+    enum sv_err rc = read_down(tx, &down, err);
 
-    while (!(rc = sv_step(tx, st, &more, err)) && more) {
+    while (!rc && !(rc = sv_step(tx, st, &more, err)) && more) {
         struct sv_vm v;
 
-        read_row(st, &v);
+        read_row(st, &down, &v);
         row(arg, &v);
     }
+    return rc;
+}
+
+static enum sv_err read_total(struct sv_tx *tx, const struct sv_id *tenant, uint64_t *ret, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_vm, sv_id_empty(tenant) ? TOTAL_ALL : TOTAL_TENANT);
+    bool row;
+    enum sv_err rc;
+
+    sv_bind(st, "d", tenant);
+    rc = sv_step(tx, st, &row, err);
+    if (!rc)
+        *ret = row ? (uint64_t)sv_col_int(st, 0) : 0;
     return rc;
 }
 
@@ -185,71 +251,105 @@ static enum sv_err each(struct sv_tx *tx, sqlite3_stmt *st, row_fn row, void *ar
 static enum sv_err list_plain(struct sv_tx *tx, const struct sv_id *tenant, const struct sv_page *p, row_fn row,
                               void *arg, uint64_t *ret_total, struct sv_error *err)
 {
-    const bool all = sv_id_empty(tenant);
+    static const unsigned pages[2][2] = {{PAGE_TENANT, PAGE_TENANT_AFTER}, {PAGE_ALL, PAGE_ALL_AFTER}};
     const int64_t limit = p->limit ? (int64_t)p->limit : -1;
-    SV_STMT total = sv_stmt(tx, &sv_sql_vm, all ? TOTAL_ALL : TOTAL_TENANT);
     int64_t created = 0;
     uint64_t skip = p->offset;
     struct sv_id after;
-    bool more, seek;
-    enum sv_err rc;
+    bool seek;
+    enum sv_err rc = read_total(tx, tenant, ret_total, err);
 
-    sv_bind(total, "d", tenant);
-    rc = sv_step(tx, total, &more, err);
-    if (rc)
+    if (rc || p->offset >= *ret_total)
         return rc;
-    *ret_total = more ? (uint64_t)sv_col_int(total, 0) : 0;
-    if (p->offset >= *ret_total)
-        return SV_OK;
     seek = p->offset > 0 && sv_marks_seek(tx, tenant, p->offset, &created, &after, &skip);
     {
-        SV_STMT st = sv_stmt(tx, &sv_sql_vm,
-                             all ? (seek ? PAGE_ALL_AFTER : PAGE_ALL) : (seek ? PAGE_TENANT_AFTER : PAGE_TENANT));
+        SV_STMT st = sv_stmt(tx, &sv_sql_vm, pages[sv_id_empty(tenant)][seek]);
 
         sv_bind(st, seek ? "diiid" : "dii", tenant, limit, (int64_t)skip, created, &after);
         return each(tx, st, row, arg, err);
     }
 }
 
-static bool needs_row(const struct sv_vm_filter *f)
+struct search {
+    const struct sv_vm_filter *filter;
+    struct sv_match name, id;
+    struct down down;
+    bool whole; /* more than names and ids is asked for */
+};
+
+static bool matches(const struct search *s, sqlite3_stmt *st)
 {
-    return f->by_state || f->ip || !sv_id_empty(&f->host);
+    const struct sv_vm_filter *f = s->filter;
+
+    if (!sv_match_col(&s->name, st, 1) || !sv_match_col(&s->id, st, 0))
+        return false;
+    if (s->whole) {
+        const struct sv_id host = sv_col_id(st, 3);
+        const enum sv_vm_state now = seen(&s->down, (enum sv_vm_state)sv_col_int(st, 2), &host);
+
+        if (f->by_state && now != f->states[0] && now != f->states[1])
+            return false;
+        return sv_id_empty(&f->host) || sv_id_eq(&f->host, &host);
+    }
+    return true;
 }
 
-/* First the ids of what matches, counted and cut to the page; then only the page's rows. */
-static enum sv_err list_filtered(struct sv_tx *tx, const struct sv_id *tenant, const struct sv_vm_filter *f,
-                                 const struct sv_page *p, row_fn row, void *arg, uint64_t *ret_total,
-                                 struct sv_error *err)
+/* Counts all that matches and hands on the rows of the page. */
+static enum sv_err run_search(struct sv_tx *tx, sqlite3_stmt *st, const struct search *s, const struct sv_page *p,
+                              row_fn row, void *arg, uint64_t *ret_total, struct sv_error *err)
 {
-    const bool all = sv_id_empty(tenant), rows = needs_row(f);
-    SV_STMT ids = sv_stmt(tx, &sv_sql_vm, all ? (rows ? ROWS_ALL : NAMES_ALL) : (rows ? ROWS_TENANT : NAMES_TENANT));
     SV_STMT one = sv_stmt(tx, &sv_sql_vm, GET);
-    uint32_t ip = 0;
     uint64_t n = 0;
     bool more;
     enum sv_err rc;
 
-    *ret_total = 0;
-    if (f->ip && !sv_ip4_parse(f->ip, &ip))
-        return SV_OK;
-    sv_bind(ids, rows ? "dttIIid" : "dtt", tenant, f->name, f->id, f->by_state ? (int)f->states[0] : -1,
-            (int)f->states[1], f->ip ? (int64_t)ip : -1, &f->host);
-    while (!(rc = sv_step(tx, ids, &more, err)) && more) {
-        const bool wanted = n >= p->offset && (!p->limit || n < p->offset + p->limit);
-        const struct sv_id id = sv_col_id(ids, 0);
+    while (!(rc = sv_step(tx, st, &more, err)) && more) {
+        struct sv_id id;
         struct sv_vm v;
 
-        n++;
-        if (!wanted)
+        if (!matches(s, st) || n++ < p->offset || (p->limit && n > p->offset + p->limit))
             continue;
-        sqlite3_reset(one);
-        rc = get(tx, sv_scope_system(), &id, one, &v, err);
+        id = sv_col_id(st, 0);
+        rc = read_one(tx, one, &id, &s->down, &v, err);
         if (rc)
             return rc;
         row(arg, &v);
     }
-    *ret_total = n;
+    if (!rc)
+        *ret_total = n;
     return rc;
+}
+
+static enum sv_err list_filtered(struct sv_tx *tx, const struct sv_id *tenant, const struct sv_vm_filter *f,
+                                 const struct sv_page *p, row_fn row, void *arg, uint64_t *ret_total,
+                                 struct sv_error *err)
+{
+    static const unsigned scans[2][2] = {{NAMES_TENANT, ROWS_TENANT}, {NAMES_ALL, ROWS_ALL}};
+    struct search s = {.filter = f,
+                       .name = sv_match_of(tx, f->name),
+                       .id = sv_match_of(tx, f->id),
+                       .whole = f->ip || f->by_state || !sv_id_empty(&f->host)};
+    uint32_t ip = 0;
+    enum sv_err rc;
+
+    if (f->ip && (!sv_ip4_parse(f->ip, &ip) || ip == 0)) {
+        *ret_total = 0;
+        return SV_OK;
+    }
+    rc = read_down(tx, &s.down, err);
+    if (rc)
+        return rc;
+    {
+        SV_STMT st = sv_stmt(tx, &sv_sql_vm, f->ip ? BY_IP : scans[sv_id_empty(tenant)][s.whole]);
+
+        sv_bind(st, f->ip ? "di" : "d", tenant, (int64_t)ip);
+        return run_search(tx, st, &s, p, row, arg, ret_total, err);
+    }
+}
+
+static bool filters(const struct sv_vm_filter *f)
+{
+    return f->by_state || f->ip || !sv_id_empty(&f->host) || (f->name && f->name[0]) || (f->id && f->id[0]);
 }
 
 enum sv_err sv_vm_list(struct sv_tx *tx, struct sv_scope scope, const struct sv_vm_filter *f, const struct sv_page *p,
@@ -261,7 +361,7 @@ enum sv_err sv_vm_list(struct sv_tx *tx, struct sv_scope scope, const struct sv_
         *ret_total = 0;
         return SV_OK;
     }
-    if (needs_row(f) || (f->name && f->name[0]) || (f->id && f->id[0]))
+    if (filters(f))
         return list_filtered(tx, tenant, f, p, row, arg, ret_total, err);
     return list_plain(tx, tenant, p, row, arg, ret_total, err);
 }
