@@ -133,7 +133,7 @@ static enum sv_err check_size(int64_t virtual_size, struct sv_error *err)
 
 enum sv_err image_inspect(const struct image_file *f, const char *format, struct sv_image *ret, struct sv_error *err)
 {
-    const char *found = NULL;
+    const char *found = "raw";
     int64_t virtual_size = f->size;
     enum sv_err e = detect(f, &found, err);
     if (e)
@@ -158,7 +158,7 @@ enum sv_err image_inspect(const struct image_file *f, const char *format, struct
 
 enum sv_err sv_image_check(const char *path, const char *format, struct sv_image *ret, struct sv_error *err)
 {
-    struct image_file f;
+    struct image_file f = {.fd = -1};
     enum sv_err e = image_open(path, &f, err);
     if (e)
         return e;

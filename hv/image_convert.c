@@ -25,16 +25,18 @@ struct progress {
     size_t n;
 };
 
-/* "    (12.34/100%)\r": permille of the last whole report in `s`, -1 if none. */
+/* "(12.34/100%)", the end of what came: permille, -1 if it is no report. */
 static int64_t parse_permille(const char *s)
 {
-    int64_t found = -1;
-    for (const char *p = strchr(s, '('); p; p = strchr(p + 1, '(')) {
-        unsigned whole, frac;
-        if (sscanf(p, "(%3u.%2u/100%%)", &whole, &frac) == 2 && whole <= 100)
-            found = (int64_t)whole * 10 + frac / 10;
-    }
-    return found;
+    static const char tail[] = "/100%)";
+    char digits[8];
+    int64_t whole;
+    const char *from = strrchr(s, '('), *dot = from ? strchr(from, '.') : NULL;
+    if (!dot || dot == from + 1 || dot - from > 4 || dot[1] < '0' || dot[1] > '9' || !strstr(dot, tail))
+        return -1;
+    memcpy(digits, from + 1, (size_t)(dot - from - 1));
+    digits[dot - from - 1] = '\0';
+    return sv_parse_int(digits, &whole) && whole >= 0 && whole <= 100 ? whole * 10 + (dot[1] - '0') : -1;
 }
 
 static void on_output(void *arg, const char *chunk, size_t n)
@@ -90,9 +92,13 @@ static enum sv_err measure(const char *src, const char *format, int64_t *ret, co
     const char *const argv[] = {"qemu-img", "measure", "--output=json", "-f", format, "-O", "qcow2", src, NULL};
     struct sv_proc p = {.out = &out, .cpu_s = MEASURE_CPU, .deadline = d};
     enum sv_err e = run_tool("measure", argv, &p, err);
-    const char *at = !e && out.n ? strstr(out.p, "\"required\":") : NULL;
+    static const char key[] = "\"required\": ";
+    const char *at = !e && out.n ? strstr(out.p, key) : NULL;
     char digits[24] = "";
-    if (!e && (!at || sscanf(at, "\"required\": %23[0-9]", digits) != 1 || !sv_parse_int(digits, ret)))
+    if (at)
+        SV_COPY(digits, at + sizeof(key) - 1);
+    digits[strspn(digits, "0123456789")] = '\0';
+    if (!e && !sv_parse_int(digits, ret))
         e = image_refuse(err, "its size on disk cannot be told");
     sv_buf_free(&out);
     return e;
@@ -180,7 +186,7 @@ static enum sv_err convert_open(const struct image_file *f, const struct sv_imag
 enum sv_err sv_image_convert(const char *src, const char *format, const char *dst, sv_hv_progress progress, void *arg,
                              const struct sv_deadline *d, struct sv_error *err)
 {
-    struct image_file f;
+    struct image_file f = {.fd = -1};
     struct sv_image image = {0};
     enum sv_err e = image_open(src, &f, err);
     if (e)

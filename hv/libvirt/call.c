@@ -182,10 +182,9 @@ static bool more_threads(struct lv_host *h)
     pthread_t t;
     if (p->idle >= p->queued || p->threads >= p->max)
         return true;
-    if (pthread_create(&t, NULL, worker, lv_host_ref(h)) != 0) {
-        lv_host_unref(h);
+    if (pthread_create(&t, NULL, worker, h) != 0)
         return p->threads > 0;
-    }
+    lv_host_ref(h); /* it cannot have got past p->mu yet */
     pthread_detach(t);
     p->threads++;
     return true;
@@ -219,8 +218,7 @@ static void leave(struct lv_pool *p, struct lv_op *op)
     if (op->phase == LV_RUNNING) {
         p->lost[op->kind]++;
     } else if (unqueue(p, op)) {
-        struct lv_op *workers = op;
-        lv_op_unref(&workers);
+        atomic_fetch_sub(&op->refs, 1); /* the worker's; the waiter still holds its own */
     }
 }
 

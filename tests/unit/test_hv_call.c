@@ -282,7 +282,7 @@ static void close_sends_waiters_away(void)
 static void uris(void)
 {
     struct sv_hv *hv = NULL;
-    struct sv_error err;
+    struct sv_error err = {0};
     const struct sv_hv_options bad_type = {.data_dir = dir, .domain_type = "xen"};
     const struct sv_hv_options opt = {.data_dir = dir};
     const struct sv_hv_events ev = {0};
@@ -313,7 +313,7 @@ static void domain_rows(void)
     struct sv_hv *hv = open_host(2, 0);
     struct sv_hv_host *h = sv_hv_host_at(hv, 0);
     struct sv_error e, *err = &e;
-    struct sv_hv_state s;
+    struct sv_hv_state s = {0};
     bool by_agent = true;
     struct sv_hv_domain d = {.id = sv_id_new(), .name = "t", .vcpus = 2, .memory = 64 * SV_MIB};
     CHECK_INT(SV_HV_CALL(h, state, &d.id, &s, NULL), SV_OK);

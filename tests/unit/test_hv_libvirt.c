@@ -168,7 +168,7 @@ static void output_of(const char *const *argv, struct sv_buf *out)
 
 static void tells_about_the_host(void)
 {
-    struct sv_hv_info i;
+    struct sv_hv_info i = {0};
     begin("qemu");
     OK(h, info, &i, NULL);
     CHECK(i.vcpus > 0 && i.memory > 0 && i.storage_size > i.storage_used && i.storage_used > 0);
@@ -410,7 +410,7 @@ static void proof_runs_where_code_does(void)
 /* A KVM that is there but executes nothing is not taken; one that executes is. */
 static void auto_proves_kvm(void)
 {
-    struct sv_hv_info i;
+    struct sv_hv_info i = {0};
     struct sv_hv_domain d = guest();
     unsigned before = seen.powers;
     begin("auto");
@@ -498,7 +498,7 @@ static void hung_libvirtd(void)
         return;
     begin("qemu");
     struct sv_hv_domain d = guest();
-    struct sv_hv_state s;
+    struct sv_hv_state s = {0};
     make(&d);
     OK(h, start, &d.id, NULL);
     unsigned downs = seen.downs;
@@ -526,7 +526,7 @@ static void close_while_hung(void)
     if (skip("close_while_hung", "STARVIRT_TEST_LIBVIRTD_PIDFILE"))
         return;
     begin("qemu");
-    struct sv_hv_state s;
+    struct sv_hv_state s = {0};
     const struct sv_id vm = sv_id_new();
     const struct sv_deadline limit = sv_deadline_within(NULL, 200);
     CHECK_INT(kill(daemon_pid(), SIGSTOP), 0);
