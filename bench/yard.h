@@ -60,7 +60,7 @@ struct yard_text {
 
 static inline char *yard_room(struct yard_text *t, size_t more)
 {
-    if (t->n + more > t->cap) {
+    if (!t->p || t->n + more > t->cap) {
         t->cap = (t->n + more) * 2 + 1024;
         t->p = realloc(t->p, t->cap);
         if (!t->p)

@@ -1,24 +1,23 @@
 /* The calls that change or await a guest's power. */
 #include "hv/sim/internal.h"
 
-/* Enters the host and finds the domain; on failure the host is left again. */
-static enum sv_err enter_vm(struct sim_host *h, enum sim_call call, const struct sv_id *vm,
-                            const struct sv_deadline *dl, struct sim_domain **ret, struct sv_error *err)
+/* Enters the host and finds the domain; NULL: *ret_rc says why, and the host is left. */
+static struct sim_domain *enter_vm(struct sim_host *h, enum sim_call call, const struct sv_id *vm,
+                                   const struct sv_deadline *dl, enum sv_err *ret_rc, struct sv_error *err)
 {
     struct sim_key k = {0};
-    enum sv_err rc = sim_key_of(vm, &k, err);
 
-    if (!rc)
-        rc = sim_enter(h, call, dl, err);
-    if (rc)
-        return rc;
+    *ret_rc = sim_key_of(vm, &k, err);
+    if (!*ret_rc)
+        *ret_rc = sim_enter(h, call, dl, err);
+    if (*ret_rc)
+        return NULL;
     struct sim_domain *d = sim_table_get(&h->domains, &k);
     if (!d) {
         sim_leave(h);
-        return sv_fail(err, SV_E_DOMAIN_MISSING, SV_F_NONE);
+        *ret_rc = sv_fail(err, SV_E_DOMAIN_MISSING, SV_F_NONE);
     }
-    *ret = d;
-    return SV_OK;
+    return d;
 }
 
 static enum sv_err not_running(struct sv_error *err)
@@ -48,10 +47,10 @@ static enum sv_err start(struct sim_host *h, struct sim_domain *d, struct sv_err
 enum sv_err sim_start(struct sv_hv_host *hh, const struct sv_id *vm, const struct sv_deadline *dl, struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_domain *d = NULL;
-    enum sv_err rc = enter_vm(h, SIM_CALL_start, vm, dl, &d, err);
+    enum sv_err rc;
+    struct sim_domain *d = enter_vm(h, SIM_CALL_start, vm, dl, &rc, err);
 
-    if (rc)
+    if (!d)
         return rc;
     rc = start(h, d, err);
     sim_leave(h);
@@ -62,10 +61,10 @@ enum sv_err sim_destroy(struct sv_hv_host *hh, const struct sv_id *vm, const str
                         struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_domain *d = NULL;
-    enum sv_err rc = enter_vm(h, SIM_CALL_destroy, vm, dl, &d, err);
+    enum sv_err rc;
+    struct sim_domain *d = enter_vm(h, SIM_CALL_destroy, vm, dl, &rc, err);
 
-    if (rc)
+    if (!d)
         return rc == SV_E_DOMAIN_MISSING ? SV_OK : rc;
     if (d->live.power != SV_HV_OFF)
         rc = sim_guest_off(h, d, SV_HV_OFF, err);
@@ -101,10 +100,10 @@ enum sv_err sim_shutdown(struct sv_hv_host *hh, const struct sv_id *vm, bool *re
                          const struct sv_deadline *dl, struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_domain *d = NULL;
-    enum sv_err rc = enter_vm(h, SIM_CALL_shutdown, vm, dl, &d, err);
+    enum sv_err rc;
+    struct sim_domain *d = enter_vm(h, SIM_CALL_shutdown, vm, dl, &rc, err);
 
-    if (rc)
+    if (!d)
         return rc;
     const bool by_agent = d->agent;
     if (sim_guest_runs(d))
@@ -119,10 +118,10 @@ enum sv_err sim_reboot(struct sv_hv_host *hh, const struct sv_id *vm, bool *ret_
                        struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_domain *d = NULL;
-    enum sv_err rc = enter_vm(h, SIM_CALL_reboot, vm, dl, &d, err);
+    enum sv_err rc;
+    struct sim_domain *d = enter_vm(h, SIM_CALL_reboot, vm, dl, &rc, err);
 
-    if (rc)
+    if (!d)
         return rc;
     const bool by_agent = d->agent;
     rc = sim_guest_runs(d) ? ask(h, d, SIM_REBOOTING, err) : not_running(err);
@@ -135,10 +134,10 @@ enum sv_err sim_reboot(struct sv_hv_host *hh, const struct sv_id *vm, bool *ret_
 enum sv_err sim_reset(struct sv_hv_host *hh, const struct sv_id *vm, const struct sv_deadline *dl, struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_domain *d = NULL;
-    enum sv_err rc = enter_vm(h, SIM_CALL_reset, vm, dl, &d, err);
+    enum sv_err rc;
+    struct sim_domain *d = enter_vm(h, SIM_CALL_reset, vm, dl, &rc, err);
 
-    if (rc)
+    if (!d)
         return rc;
     struct sim_live next = d->live;
     next.flags &= (uint8_t) ~(SIM_STOPPING | SIM_REBOOTING);
@@ -152,10 +151,10 @@ static enum sv_err turn(struct sv_hv_host *hh, enum sim_call call, const struct 
                         const struct sv_deadline *dl, struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_domain *d = NULL;
-    enum sv_err rc = enter_vm(h, call, vm, dl, &d, err);
+    enum sv_err rc;
+    struct sim_domain *d = enter_vm(h, call, vm, dl, &rc, err);
 
-    if (rc)
+    if (!d)
         return rc;
     struct sim_live next = d->live;
     next.power = (uint8_t)to;
@@ -260,10 +259,10 @@ enum sv_err sim_set_vcpus(struct sv_hv_host *hh, const struct sv_id *vm, int64_t
                           struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_domain *d = NULL;
-    enum sv_err rc = enter_vm(h, SIM_CALL_set_vcpus, vm, dl, &d, err);
+    enum sv_err rc;
+    struct sim_domain *d = enter_vm(h, SIM_CALL_set_vcpus, vm, dl, &rc, err);
 
-    if (rc)
+    if (!d)
         return rc;
     struct sim_live next = d->live;
     if (!sim_guest_runs(d))
@@ -284,10 +283,10 @@ enum sv_err sim_set_memory(struct sv_hv_host *hh, const struct sv_id *vm, int64_
                            struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_domain *d = NULL;
-    enum sv_err rc = enter_vm(h, SIM_CALL_set_memory, vm, dl, &d, err);
+    enum sv_err rc;
+    struct sim_domain *d = enter_vm(h, SIM_CALL_set_memory, vm, dl, &rc, err);
 
-    if (rc)
+    if (!d)
         return rc;
     struct sim_live next = d->live;
     if (!sim_guest_runs(d))

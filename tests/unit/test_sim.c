@@ -49,7 +49,7 @@ static void uri_is_understood(void)
     struct sv_hv *hv = sim_open_with("sim://?hosts=3&delay=1ms&jitter=500us&fail=start:0&fail=info:0.0&cpus=64&mem=256G"
                                      "&storage=10T&boot=0&stop=0&agent=off&acpi=on&seed=7&control=0",
                                      NULL, 0);
-    struct sv_hv_info info;
+    struct sv_hv_info info = {0};
 
     CHECK_INT(sv_hv_host_count(hv), 3);
     CHECK_STR(sv_hv_host_name(sv_hv_host_at(hv, 2)), "host3");
@@ -69,7 +69,7 @@ static void storages_of_all_hosts_can_be_summed(void)
     int64_t sum = 0;
 
     for (unsigned i = 0; i < 256; i++) {
-        struct sv_hv_info info;
+        struct sv_hv_info info = {0};
         OK(SV_HV_CALL(sv_hv_host_at(hv, i), info, &info, NULL));
         CHECK(!__builtin_add_overflow(sum, info.storage_size, &sum));
     }
@@ -104,7 +104,7 @@ static void volumes_are_idempotent(void)
     struct sv_hv *hv = sim_open_plain("sim://?storage=3G");
     struct sv_hv_host *h = sv_hv_host_at(hv, 0);
     struct sv_hv_disk disk = {.id = disk_id(1), .target = "vda", .size = SV_GIB};
-    struct sv_hv_info info;
+    struct sv_hv_info info = {0};
 
     for (int i = 0; i < 2; i++)
         OK(SV_HV_CALL(h, volume_create, &disk, NULL));
@@ -481,7 +481,7 @@ static void delays_are_kept_and_cut_short(void)
     struct sv_hv *hv = sim_open_plain("sim://?delay=40ms&jitter=10ms");
     struct sv_hv_host *h = sv_hv_host_at(hv, 0);
     atomic_bool cancel = true;
-    struct sv_hv_info info;
+    struct sv_hv_info info = {0};
 
     const int64_t before = sv_mono_us();
     OK(SV_HV_CALL(h, info, &info, NULL));
@@ -498,7 +498,7 @@ static void a_hung_host_costs_a_timeout_and_goes_down(void)
 {
     struct sv_hv *hv = sim_open_with("sim://?hosts=2&hang=host2", NULL, 100);
     struct sv_hv_host *good = sv_hv_host_at(hv, 0), *hung = sv_hv_host_at(hv, 1);
-    struct sv_hv_info info;
+    struct sv_hv_info info = {0};
 
     expect_event("host1 host - 1");
     expect_event("host2 host - 1");
@@ -527,7 +527,7 @@ struct caller {
 static void *call_info(void *arg)
 {
     struct caller *c = arg;
-    struct sv_hv_info info;
+    struct sv_hv_info info = {0};
     struct sv_error err;
 
     atomic_store(&c->out, true);
@@ -658,11 +658,14 @@ static void order_is_kept_under_load(void)
     CHECK_INT(seen.n, want);
     unsigned runs = 0;
     for (unsigned i = 1; i < seen.n; i++) {
-        unsigned vm, now;
-        if (sscanf(seen.lines[i], "host1 power %x %u", &vm, &now) != 2)
+        static const char head[] = "host1 power ";
+        const char *line = seen.lines[i];
+        if (strncmp(line, head, sizeof(head) - 1) != 0)
             continue;
+        const unsigned long vm = strtoul(line + sizeof(head) - 1, NULL, 16);
+        const char now = (char)(line[strlen(line) - 1] - '0');
         runs += now == SV_HV_RUNNING;
-        last[vm & 255] = (char)now; /* workers share these two digits; they differ in the rest */
+        last[vm & 255] = now; /* workers share these two digits; they differ in the rest */
     }
     pthread_mutex_unlock(&seen.lock);
     CHECK_INT(runs, WORKERS * VMS_EACH);
