@@ -42,6 +42,7 @@ static const char *const sql[] = {
              "SELECT coalesce(sum(vcpus), 0) FROM vm WHERE host_id = a.id AND state <> :vm_failed"),
     KEPT_SUM("host", "used_memory", "VM",
              "SELECT coalesce(sum(memory), 0) FROM vm WHERE host_id = a.id AND state <> :vm_failed"),
+    KEPT_SUM("template", "disks", "disk", "SELECT count(*) FROM disk WHERE template_id = a.id"),
     "SELECT printf('counter vm: is %d, there are %d VMs', v.kept, v.counted) FROM (SELECT"
     " coalesce((SELECT value FROM counter WHERE name = 'vm'), -1) AS kept, (SELECT count(*) FROM vm) AS counted) v"
     " WHERE v.kept <> v.counted",

@@ -101,6 +101,7 @@ struct sv_match {
 };
 struct sv_match sv_match_of(struct sv_tx *tx, const char *text /* NULL ok */);
 bool sv_match_col(const struct sv_match *m, sqlite3_stmt *st, int col);
+bool sv_match_text(const struct sv_match *m, const char *text);
 
 /* --- free ranges (db/store_range.c): subnets of the address space, addresses of a VPC ------------------- */
 /* The lowest multiple of `size` with `size` free numbers from there on, all within [from, to]. */

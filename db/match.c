@@ -28,18 +28,26 @@ static bool begins(const unsigned char *s, const struct sv_match *m)
     return true;
 }
 
+static bool within(const struct sv_match *m, const unsigned char *s, size_t n)
+{
+    for (; n >= m->n; s++, n--)
+        if (begins(s, m))
+            return true;
+    return false;
+}
+
+bool sv_match_text(const struct sv_match *m, const char *text)
+{
+    return m->n == 0 || within(m, (const unsigned char *)text, strlen(text));
+}
+
 bool sv_match_col(const struct sv_match *m, sqlite3_stmt *st, int col)
 {
     const unsigned char *s;
-    size_t n;
 
     if (m->n == 0)
         return true;
     /* As a blob: a text would be copied to get its end marked. */
     s = sqlite3_column_blob(st, col);
-    n = (size_t)sqlite3_column_bytes(st, col);
-    for (; n >= m->n; s++, n--)
-        if (begins(s, m))
-            return true;
-    return false;
+    return within(m, s, (size_t)sqlite3_column_bytes(st, col));
 }

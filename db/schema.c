@@ -13,12 +13,13 @@ static const char version_1[] =
     " used_memory INTEGER NOT NULL DEFAULT 0, used_storage INTEGER NOT NULL DEFAULT 0, used_subnets INTEGER NOT NULL "
     "DEFAULT 0,"
     " used_ips INTEGER NOT NULL DEFAULT 0, vm_count INTEGER NOT NULL DEFAULT 0) STRICT;"
-    "CREATE INDEX tenant_order ON tenant(created, id);"
+    "CREATE INDEX tenant_order ON tenant(created, id, name);"
 
     "CREATE TABLE token(id TEXT PRIMARY KEY, tenant_id TEXT NOT NULL REFERENCES tenant(id), role INTEGER NOT NULL,"
     " hash BLOB NOT NULL UNIQUE, descr TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL,"
     " last_used INTEGER NOT NULL DEFAULT 0) STRICT;"
-    "CREATE INDEX token_order ON token(tenant_id, created, id);"
+    "CREATE INDEX token_tenant ON token(tenant_id, created, id);"
+    "CREATE INDEX token_order ON token(created, id);"
 
     "CREATE TABLE idem(tenant_id TEXT NOT NULL, key TEXT NOT NULL, hash BLOB NOT NULL, reply TEXT NOT NULL,"
     " created INTEGER NOT NULL, PRIMARY KEY(tenant_id, key)) STRICT, WITHOUT ROWID;"
@@ -40,9 +41,10 @@ static const char version_1[] =
     "CREATE TABLE template(id TEXT PRIMARY KEY, tenant_id TEXT REFERENCES tenant(id), name TEXT NOT NULL, descr TEXT "
     "NOT NULL,"
     " os TEXT NOT NULL, format TEXT NOT NULL, source TEXT NOT NULL, md5 TEXT NOT NULL, sha256 TEXT NOT NULL,"
-    " size INTEGER NOT NULL, virtual_size INTEGER NOT NULL, state INTEGER NOT NULL, created INTEGER NOT NULL) STRICT;"
-    "CREATE INDEX template_order ON template(created, id);"
-    "CREATE INDEX template_tenant ON template(tenant_id);"
+    " size INTEGER NOT NULL, virtual_size INTEGER NOT NULL, state INTEGER NOT NULL, created INTEGER NOT NULL,"
+    " disks INTEGER NOT NULL DEFAULT 0) STRICT;"
+    "CREATE INDEX template_order ON template(created, id, name);"
+    "CREATE INDEX template_tenant ON template(tenant_id, created, id, name);"
 
     "CREATE TABLE model_type(seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, value TEXT NOT NULL UNIQUE, label TEXT "
     "NOT NULL,"
@@ -88,7 +90,6 @@ static const char version_1[] =
     "CREATE UNIQUE INDEX disk_vm ON disk(vm_id, target);"
     "CREATE INDEX disk_template ON disk(template_id) WHERE template_id IS NOT NULL;"
     "CREATE INDEX disk_tenant ON disk(tenant_id);"
-    "CREATE INDEX disk_storage ON disk(storage_id);"
 
     "CREATE TABLE nic(id TEXT PRIMARY KEY, tenant_id TEXT NOT NULL REFERENCES tenant(id), vm_id TEXT NOT NULL "
     "REFERENCES vm(id),"
@@ -123,9 +124,9 @@ static const char version_1[] =
     "CREATE TABLE leftover(host_id TEXT NOT NULL REFERENCES host(id), kind INTEGER NOT NULL, object_id TEXT NOT NULL,"
     " PRIMARY KEY(host_id, kind, object_id)) STRICT, WITHOUT ROWID;"
 
-    "CREATE TABLE event(seq INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL, type TEXT NOT NULL,"
+    /* the newest event never goes, so that no number is given twice */
+    "CREATE TABLE event(seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, type TEXT NOT NULL,"
     " object_type TEXT NOT NULL, object_id TEXT NOT NULL, tenant_id TEXT NOT NULL, content TEXT NOT NULL) STRICT;"
-    "CREATE INDEX event_tenant ON event(tenant_id, seq);"
-    "CREATE INDEX event_age ON event(time);";
+    "CREATE INDEX event_tenant ON event(tenant_id);";
 
 const char *const sv_schema[] = {version_1, NULL};

@@ -6,10 +6,14 @@
 
 #define COLS "id, tenant_id, vm_id, storage_id, template_id, name, descr, target, size, boot, ready, created"
 
-enum { INSERT, GET, LIST_VM, SET_READY, DELETE_VM };
+enum { INSERT, USE, UNUSE, GET, LIST_VM, SET_READY, DELETE_VM };
 
 static const char *const sql[] = {
     [INSERT] = "INSERT INTO disk(" COLS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+    [USE] = "UPDATE template SET disks = disks + 1 WHERE id = ?1",
+    [UNUSE] =
+        "UPDATE template SET disks = disks - (SELECT count(*) FROM disk WHERE vm_id = ?1 AND template_id = template.id)"
+        " WHERE id IN (SELECT template_id FROM disk WHERE vm_id = ?1)",
     [GET] = "SELECT " COLS " FROM disk WHERE id = ?1 AND (?2 = '' OR tenant_id = ?2)",
     [LIST_VM] = "SELECT " COLS " FROM disk WHERE vm_id = ?1 AND (?2 = '' OR tenant_id = ?2) ORDER BY boot DESC, target",
     [SET_READY] = "UPDATE disk SET ready = ?2 WHERE id = ?1",
@@ -36,11 +40,17 @@ static void read_row(sqlite3_stmt *st, struct sv_disk *d)
 enum sv_err sv_disk_insert(struct sv_tx *tx, const struct sv_disk *d, struct sv_error *err)
 {
     SV_STMT st = sv_stmt(tx, &sv_sql_disk, INSERT);
+    SV_STMT use = sv_stmt(tx, &sv_sql_disk, USE);
+    enum sv_err rc;
 
     assert(tx->writable);
     sv_bind(st, "ddDdDtttiIIi", &d->id, &d->tenant, &d->vm, &d->storage, &d->template_id, d->name, d->descr, d->target,
             d->size, (int)d->boot, (int)d->ready, d->created);
-    return sv_exec(tx, st, NULL, err);
+    rc = sv_exec(tx, st, NULL, err);
+    if (rc || sv_id_empty(&d->template_id))
+        return rc;
+    sv_bind(use, "d", &d->template_id);
+    return sv_exec(tx, use, NULL, err);
 }
 
 enum sv_err sv_disk_get(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *id, struct sv_arena *a,
@@ -89,9 +99,13 @@ enum sv_err sv_disk_set_ready(struct sv_tx *tx, const struct sv_id *id, bool rea
 
 enum sv_err sv_disk_delete_vm(struct sv_tx *tx, const struct sv_id *vm, struct sv_error *err)
 {
+    SV_STMT unuse = sv_stmt(tx, &sv_sql_disk, UNUSE);
     SV_STMT st = sv_stmt(tx, &sv_sql_disk, DELETE_VM);
+    enum sv_err rc;
 
     assert(tx->writable);
+    sv_bind(unuse, "d", vm);
+    rc = sv_exec(tx, unuse, NULL, err);
     sv_bind(st, "d", vm);
-    return sv_exec(tx, st, NULL, err);
+    return rc ? rc : sv_exec(tx, st, NULL, err);
 }

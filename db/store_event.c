@@ -13,7 +13,8 @@ static const char *const sql[] = {
     [LIST_ALL] = "SELECT " COLS " FROM event WHERE seq > ?1 AND ?3 = '' ORDER BY seq LIMIT ?2",
     [LIST_TENANT] = "SELECT " COLS " FROM event WHERE tenant_id = ?3 AND seq > ?1 ORDER BY seq LIMIT ?2",
     [LAST] = "SELECT coalesce(max(seq), 0) FROM event",
-    [EXPIRE] = "DELETE FROM event WHERE time < ?1",
+    [EXPIRE] = "DELETE FROM event WHERE seq IN (SELECT seq FROM (SELECT seq, time FROM event ORDER BY seq LIMIT ?2)"
+               " WHERE time < ?1) AND seq < (SELECT max(seq) FROM event)",
 };
 SV_SQL_TABLE(sv_sql_event, "event", sql);
 
@@ -60,11 +61,19 @@ enum sv_err sv_event_last(struct sv_tx *tx, int64_t *ret_seq, struct sv_error *e
     return rc;
 }
 
+/* Some at a time, so that nobody waits for all of them. */
+enum { EXPIRE_AT_ONCE = 2000 };
+
 enum sv_err sv_event_expire(struct sv_tx *tx, int64_t older_than, struct sv_error *err)
 {
     SV_STMT st = sv_stmt(tx, &sv_sql_event, EXPIRE);
+    int n;
+    enum sv_err rc;
 
     assert(tx->writable);
-    sv_bind(st, "i", older_than);
-    return sv_exec(tx, st, NULL, err);
+    sv_bind(st, "iI", older_than, (int)EXPIRE_AT_ONCE);
+    rc = sv_exec(tx, st, &n, err);
+    if (!rc && n == EXPIRE_AT_ONCE)
+        sv_tx_go_on(tx, sv_event_expire, older_than);
+    return rc;
 }

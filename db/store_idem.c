@@ -12,7 +12,8 @@ static const char *const sql[] = {
     [FIND] = "SELECT hash, reply FROM idem WHERE tenant_id = ?1 AND key = ?2 AND created > ?3",
     /* an expired key may be used anew */
     [INSERT] = "INSERT OR REPLACE INTO idem(tenant_id, key, hash, reply, created) VALUES(?1, ?2, ?3, ?4, ?5)",
-    [EXPIRE] = "DELETE FROM idem WHERE created < ?1",
+    [EXPIRE] = "DELETE FROM idem WHERE (tenant_id, key) IN (SELECT tenant_id, key FROM idem WHERE created < ?1"
+               " ORDER BY created LIMIT ?2)",
 };
 SV_SQL_TABLE(sv_sql_idem, "idem", sql);
 
@@ -45,11 +46,19 @@ enum sv_err sv_idem_insert(struct sv_tx *tx, const struct sv_id *tenant, const c
     return sv_exec(tx, st, NULL, err);
 }
 
+/* Some at a time, so that nobody waits for all of them. */
+enum { EXPIRE_AT_ONCE = 1000 };
+
 enum sv_err sv_idem_expire(struct sv_tx *tx, int64_t older_than, struct sv_error *err)
 {
     SV_STMT st = sv_stmt(tx, &sv_sql_idem, EXPIRE);
+    int n;
+    enum sv_err rc;
 
     assert(tx->writable);
-    sv_bind(st, "i", older_than);
-    return sv_exec(tx, st, NULL, err);
+    sv_bind(st, "iI", older_than, (int)EXPIRE_AT_ONCE);
+    rc = sv_exec(tx, st, &n, err);
+    if (!rc && n == EXPIRE_AT_ONCE)
+        sv_tx_go_on(tx, sv_idem_expire, older_than);
+    return rc;
 }

@@ -6,22 +6,19 @@
 
 #define COLS                                                                                                           \
     "t.id, t.tenant_id, t.name, t.descr, t.os, t.format, t.source, t.md5, t.sha256, t.size, t.virtual_size, t.state, " \
-    "t.created,"                                                                                                       \
-    " (SELECT count(*) FROM disk d WHERE d.template_id = t.id) + (SELECT count(*) FROM model m WHERE m.template_id = " \
-    "t.id)"
-/* A tenant sees its own and those offered to all. */
-#define SEEN   " (?2 = '' OR t.tenant_id = ?2 OR t.tenant_id IS NULL)"
-#define FILTER SEEN " AND (?1 = '' OR t.id = ?1) AND (?3 = '' OR instr(lower(t.name), lower(?3)))"
+    "t.created, t.disks + (SELECT count(*) FROM model m WHERE m.template_id = t.id)"
 
-enum { INSERT, GET, LIST, COUNT, SET_STATE, READY, DELETE };
+enum { INSERT, GET, SCAN_ALL, SCAN_TENANT, SET_STATE, READY, DELETE };
 
 static const char *const sql[] = {
     [INSERT] = "INSERT INTO template(id, tenant_id, name, descr, os, format, source, md5, sha256, size, virtual_size, "
                "state, created)"
                " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-    [GET] = "SELECT " COLS " FROM template t WHERE t.id = ?1 AND" SEEN,
-    [LIST] = "SELECT " COLS " FROM template t WHERE" FILTER " ORDER BY t.created, t.id LIMIT ?4 OFFSET ?5",
-    [COUNT] = "SELECT count(*) FROM template t WHERE" FILTER,
+    /* a tenant sees its own and those offered to all */
+    [GET] = "SELECT " COLS " FROM template t WHERE t.id = ?1 AND (?2 = '' OR t.tenant_id = ?2 OR t.tenant_id IS NULL)",
+    [SCAN_ALL] = "SELECT id, name FROM template WHERE ?1 = '' ORDER BY created, id",
+    [SCAN_TENANT] = "SELECT id, name, created FROM template WHERE tenant_id = ?1"
+                    " UNION ALL SELECT id, name, created FROM template WHERE tenant_id IS NULL ORDER BY created, id",
     [SET_STATE] = "UPDATE template SET state = ?2 WHERE id = ?1",
     [READY] =
         "UPDATE template SET state = 1, source = '', size = ?2, virtual_size = ?3, md5 = ?4, sha256 = ?5 WHERE id = ?1",
@@ -82,27 +79,69 @@ enum sv_err sv_template_get(struct sv_tx *tx, struct sv_scope scope, const struc
     return SV_OK;
 }
 
-enum sv_err sv_template_list(struct sv_tx *tx, struct sv_scope scope, const struct sv_template_filter *f,
-                             const struct sv_page *p, void (*row)(void *arg, const struct sv_template *t), void *arg,
-                             uint64_t *ret_total, struct sv_error *err)
+typedef void (*row_fn)(void *arg, const struct sv_template *t);
+
+/* A row that is there goes to the page; ret_total counts it in any case. */
+static enum sv_err hand_on(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *id, const struct sv_page *p,
+                           row_fn row, void *arg, uint64_t *total, struct sv_error *err)
 {
-    SV_STMT count = sv_stmt(tx, &sv_sql_template, COUNT);
-    SV_STMT st = sv_stmt(tx, &sv_sql_template, LIST);
+    struct sv_template t;
+    const uint64_t at = (*total)++;
+    enum sv_err rc;
+
+    if (at < p->offset || (p->limit && at >= p->offset + p->limit))
+        return SV_OK;
+    rc = sv_template_get(tx, scope, id, tx->arena, &t, err);
+    if (!rc)
+        row(arg, &t);
+    return rc;
+}
+
+static enum sv_err list_one(struct sv_tx *tx, struct sv_scope scope, const struct sv_template_filter *f,
+                            const struct sv_page *p, row_fn row, void *arg, uint64_t *total, struct sv_error *err)
+{
+    const struct sv_match name = sv_match_of(tx, f->name);
+    struct sv_template t;
+    struct sv_error why;
+    enum sv_err rc = sv_template_get(tx, scope, &f->id, tx->arena, &t, &why);
+
+    if (rc == SV_E_TEMPLATE_NOT_FOUND || (!rc && !sv_match_text(&name, t.name)))
+        return SV_OK;
+    if (!rc)
+        return hand_on(tx, scope, &f->id, p, row, arg, total, err);
+    if (err)
+        *err = why;
+    return rc;
+}
+
+static enum sv_err scan(struct sv_tx *tx, struct sv_scope scope, const struct sv_template_filter *f,
+                        const struct sv_page *p, row_fn row, void *arg, uint64_t *total, struct sv_error *err)
+{
+    const struct sv_match name = sv_match_of(tx, f->name);
+    SV_STMT st = sv_stmt(tx, &sv_sql_template, sv_id_empty(&scope.tenant) ? SCAN_ALL : SCAN_TENANT);
     bool more;
     enum sv_err rc;
 
-    sv_bind(count, "ddt", &f->id, &scope.tenant, f->name);
-    rc = sv_step(tx, count, &more, err);
-    if (rc)
-        return rc;
-    *ret_total = (uint64_t)sv_col_int(count, 0);
-    sv_bind(st, "ddtii", &f->id, &scope.tenant, f->name, p->limit ? (int64_t)p->limit : -1, (int64_t)p->offset);
+    sv_bind(st, "d", &scope.tenant);
     while (!(rc = sv_step(tx, st, &more, err)) && more) {
-        struct sv_template t;
+        const struct sv_id id = sv_col_id(st, 0);
 
-        read_row(st, &t);
-        row(arg, &t);
+        if (sv_match_col(&name, st, 1))
+            rc = hand_on(tx, scope, &id, p, row, arg, total, err);
+        if (rc)
+            return rc;
     }
+    return rc;
+}
+
+enum sv_err sv_template_list(struct sv_tx *tx, struct sv_scope scope, const struct sv_template_filter *f,
+                             const struct sv_page *p, row_fn row, void *arg, uint64_t *ret_total, struct sv_error *err)
+{
+    uint64_t total = 0;
+    enum sv_err rc = (sv_id_empty(&f->id) ? scan : list_one)(tx, scope, f, p, row, arg, &total, err);
+
+    if (!rc)
+        *ret_total = total;
     return rc;
 }
 

@@ -9,21 +9,20 @@
 #define COLS                                                                                                           \
     "id, name, descr, is_admin, created, quota_vcpus, quota_memory, quota_storage, quota_subnets, quota_ips,"          \
     " used_vcpus, used_memory, used_storage, used_subnets, used_ips, vm_count"
-#define FILTER " (?2 = '' OR id = ?2) AND (?3 = '' OR instr(lower(name), lower(?3)))"
 
 enum {
     INSERT,
     GET,
     GET_SCOPED,
-    LIST,
-    LIST_SCOPED,
+    PAGE,
     COUNT,
-    COUNT_SCOPED,
+    SCAN,
     UPDATE,
     SET_QUOTA,
     RESERVE,
     OWNS,
     DELETE_TOKENS,
+    DELETE_IDEM,
     DELETE
 };
 
@@ -33,10 +32,9 @@ static const char *const sql[] = {
                " quota_ips) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     [GET] = "SELECT " COLS " FROM tenant WHERE id = ?1",
     [GET_SCOPED] = "SELECT " COLS " FROM tenant WHERE id = ?1 AND id = ?2",
-    [LIST] = "SELECT " COLS " FROM tenant WHERE ?1 = '' AND" FILTER " ORDER BY created, id LIMIT ?4 OFFSET ?5",
-    [LIST_SCOPED] = "SELECT " COLS " FROM tenant WHERE id = ?1 AND" FILTER " ORDER BY created, id LIMIT ?4 OFFSET ?5",
-    [COUNT] = "SELECT count(*) FROM tenant WHERE ?1 = '' AND" FILTER,
-    [COUNT_SCOPED] = "SELECT count(*) FROM tenant WHERE id = ?1 AND" FILTER,
+    [PAGE] = "SELECT " COLS " FROM tenant ORDER BY created, id LIMIT ?1 OFFSET ?2",
+    [COUNT] = "SELECT count(*) FROM tenant",
+    [SCAN] = "SELECT id, name FROM tenant ORDER BY created, id",
     [UPDATE] = "UPDATE tenant SET name = coalesce(?2, name), descr = coalesce(?3, descr) WHERE id = ?1",
     [SET_QUOTA] =
         "UPDATE tenant SET quota_vcpus = ?2, quota_memory = ?3, quota_storage = ?4, quota_subnets = ?5, quota_ips = ?6"
@@ -53,6 +51,7 @@ static const char *const sql[] = {
     [OWNS] = "SELECT (SELECT count(*) FROM vm WHERE tenant_id = ?1), (SELECT count(*) FROM vpc WHERE tenant_id = ?1),"
              " (SELECT count(*) FROM template WHERE tenant_id = ?1), (SELECT count(*) FROM disk WHERE tenant_id = ?1)",
     [DELETE_TOKENS] = "DELETE FROM token WHERE tenant_id = ?1",
+    [DELETE_IDEM] = "DELETE FROM idem WHERE tenant_id = ?1",
     [DELETE] = "DELETE FROM tenant WHERE id = ?1",
 };
 SV_SQL_TABLE(sv_sql_tenant, "tenant", sql);
@@ -100,22 +99,42 @@ enum sv_err sv_tenant_get(struct sv_tx *tx, struct sv_scope scope, const struct 
     return SV_OK;
 }
 
-enum sv_err sv_tenant_list(struct sv_tx *tx, struct sv_scope scope, const struct sv_tenant_filter *f,
-                           const struct sv_page *p, void (*row)(void *arg, const struct sv_tenant *t), void *arg,
-                           uint64_t *ret_total, struct sv_error *err)
-{
-    const bool all = sv_id_empty(&scope.tenant);
-    SV_STMT count = sv_stmt(tx, &sv_sql_tenant, all ? COUNT : COUNT_SCOPED);
-    SV_STMT st = sv_stmt(tx, &sv_sql_tenant, all ? LIST : LIST_SCOPED);
-    bool more;
-    enum sv_err rc;
+/* --- lists ------------------------------------------------------------------------------------------ */
 
-    sv_bind(count, "ddt", &scope.tenant, &f->id, f->name);
-    rc = sv_step(tx, count, &more, err);
+typedef void (*row_fn)(void *arg, const struct sv_tenant *t);
+
+/* One tenant at most: a scope's own, or one that is named. */
+static enum sv_err list_one(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *id,
+                            const struct sv_match *name, const struct sv_page *p, row_fn row, void *arg,
+                            uint64_t *ret_total, struct sv_error *err)
+{
+    struct sv_tenant t;
+    struct sv_error why;
+    enum sv_err rc = sv_tenant_get(tx, scope, id, tx->arena, &t, &why);
+
+    if (rc && rc != SV_E_TENANT_NOT_FOUND) {
+        if (err)
+            *err = why;
+        return rc;
+    }
+    *ret_total = !rc && sv_match_text(name, t.name);
+    if (*ret_total && p->offset == 0)
+        row(arg, &t);
+    return SV_OK;
+}
+
+static enum sv_err list_page(struct sv_tx *tx, const struct sv_page *p, row_fn row, void *arg, uint64_t *ret_total,
+                             struct sv_error *err)
+{
+    SV_STMT count = sv_stmt(tx, &sv_sql_tenant, COUNT);
+    SV_STMT st = sv_stmt(tx, &sv_sql_tenant, PAGE);
+    bool more;
+    enum sv_err rc = sv_step(tx, count, &more, err);
+
     if (rc)
         return rc;
     *ret_total = (uint64_t)sv_col_int(count, 0);
-    sv_bind(st, "ddtii", &scope.tenant, &f->id, f->name, p->limit ? (int64_t)p->limit : -1, (int64_t)p->offset);
+    sv_bind(st, "ii", p->limit ? (int64_t)p->limit : -1, (int64_t)p->offset);
     while (!(rc = sv_step(tx, st, &more, err)) && more) {
         struct sv_tenant t;
 
@@ -124,6 +143,47 @@ enum sv_err sv_tenant_list(struct sv_tx *tx, struct sv_scope scope, const struct
     }
     return rc;
 }
+
+static enum sv_err search(struct sv_tx *tx, const struct sv_match *name, const struct sv_page *p, row_fn row, void *arg,
+                          uint64_t *ret_total, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_tenant, SCAN);
+    uint64_t n = 0;
+    bool more;
+    enum sv_err rc;
+
+    while (!(rc = sv_step(tx, st, &more, err)) && more) {
+        struct sv_id id;
+        struct sv_tenant t;
+
+        if (!sv_match_col(name, st, 1) || n++ < p->offset || (p->limit && n > p->offset + p->limit))
+            continue;
+        id = sv_col_id(st, 0);
+        rc = sv_tenant_get(tx, sv_scope_system(), &id, tx->arena, &t, err);
+        if (rc)
+            return rc;
+        row(arg, &t);
+    }
+    if (!rc)
+        *ret_total = n;
+    return rc;
+}
+
+enum sv_err sv_tenant_list(struct sv_tx *tx, struct sv_scope scope, const struct sv_tenant_filter *f,
+                           const struct sv_page *p, row_fn row, void *arg, uint64_t *ret_total, struct sv_error *err)
+{
+    const struct sv_match name = sv_match_of(tx, f->name);
+
+    if (!sv_id_empty(&f->id))
+        return list_one(tx, scope, &f->id, &name, p, row, arg, ret_total, err);
+    if (!sv_id_empty(&scope.tenant))
+        return list_one(tx, scope, &scope.tenant, &name, p, row, arg, ret_total, err);
+    if (name.n == 0)
+        return list_page(tx, p, row, arg, ret_total, err);
+    return search(tx, &name, p, row, arg, ret_total, err);
+}
+
+/* --- changes ---------------------------------------------------------------------------------------- */
 
 /* A tenant outside the scope is not there. */
 static bool outside(struct sv_scope scope, const struct sv_id *id)
@@ -237,10 +297,16 @@ static enum sv_err check_owns_nothing(struct sv_tx *tx, const struct sv_id *id, 
     return n ? sv_fail(err, SV_E_TENANT_IN_USE, SV_F_TENANT, text) : SV_OK;
 }
 
+static enum sv_err delete_from(struct sv_tx *tx, unsigned which, const struct sv_id *id, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_tenant, which);
+
+    sv_bind(st, "d", id);
+    return sv_exec(tx, st, NULL, err);
+}
+
 enum sv_err sv_tenant_delete(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *id, struct sv_error *err)
 {
-    SV_STMT tokens = sv_stmt(tx, &sv_sql_tenant, DELETE_TOKENS);
-    SV_STMT st = sv_stmt(tx, &sv_sql_tenant, DELETE);
     struct sv_tenant t;
     enum sv_err rc = sv_tenant_get(tx, scope, id, tx->arena, &t, err);
 
@@ -249,10 +315,9 @@ enum sv_err sv_tenant_delete(struct sv_tx *tx, struct sv_scope scope, const stru
         rc = sv_fail(err, SV_E_TENANT_IS_ADMIN, SV_F_TENANT);
     if (!rc)
         rc = check_owns_nothing(tx, id, err);
-    if (rc)
-        return rc;
-    sv_bind(tokens, "d", id);
-    rc = sv_exec(tx, tokens, NULL, err);
-    sv_bind(st, "d", id);
-    return rc ? rc : sv_exec(tx, st, NULL, err);
+    if (!rc)
+        rc = delete_from(tx, DELETE_TOKENS, id, err);
+    if (!rc)
+        rc = delete_from(tx, DELETE_IDEM, id, err);
+    return rc ? rc : delete_from(tx, DELETE, id, err);
 }

@@ -33,6 +33,7 @@ static const char sound[] =
     "0, 0, 3);"
     "INSERT INTO disk(id, tenant_id, vm_id, storage_id, template_id, name, descr, target, size, boot, ready, created)"
     " VALUES('d1', 't1', 'v1', 's1', 'i1', 'd', '', 'vda', 1000, 1, 1, 1);"
+    "UPDATE template SET disks = 1 WHERE id = 'i1';"
     /* 10.0.0.0/24: 256 - 3 - 2 = 251 */
     "INSERT INTO vpc(id, tenant_id, name, descr, base, prefix, free_count, created)"
     " VALUES('p1', 't1', 'p', '', 167772160, 24, 251, 1);"
@@ -99,7 +100,9 @@ static const struct planted breaches[] = {
     {"UPDATE job SET ended = 0 WHERE id = 'j3'", "job j3: ended without a time"},
     {"UPDATE job SET ended = 7 WHERE id = 'j1'", "job j1: is open and has a time of ending"},
     {"UPDATE job SET undoing = 1 WHERE id = 'j3'", "job j3: is being undone and has ended"},
-    {"UPDATE disk SET template_id = 'ix'", "disk row 1: refers to a row of template that does not exist"},
+    {"UPDATE template SET disks = 2 WHERE id = 'i1'", "template i1: disks is 2, its disks have 1"},
+    {"UPDATE disk SET template_id = 'ix'; UPDATE template SET disks = 0 WHERE id = 'i1'",
+     "disk row 1: refers to a row of template that does not exist"},
     {"PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE name = 'vm_model'", "file: "},
 };
 
