@@ -21,8 +21,10 @@ static void on_host(void *arg, struct sv_hv_host *h, bool connected, const char 
 
 static void on_power(void *arg, struct sv_hv_host *h, const struct sv_id *vm, enum sv_hv_power now)
 {
-    (void)h;
-    sv_sync_power(arg, vm, now);
+    struct sv_cloud_host *host = sv_hv_user(h);
+
+    if (host) /* else it is about to be asked for everything */
+        sv_sync_power(arg, host, vm, now);
 }
 
 static void on_agent(void *arg, struct sv_hv_host *h, const struct sv_id *vm, bool up)

@@ -6,6 +6,14 @@
 
 enum { ASK_LIMIT_MS = 60 * 1000, SETTLE_TRIES = 5 };
 
+static void log_error(const char *what, const struct sv_cloud_host *h, const struct sv_error *e)
+{
+    char text[256];
+
+    sv_err_text(e, SV_LANG_EN, text, sizeof(text));
+    sv_log(SV_LOG_WARN, what, "host", sv_hv_host_name(h->hv), "error", text, NULL);
+}
+
 /* --- one VM ----------------------------------------------------------------------------------------- */
 
 static enum sv_vm_state state_of(enum sv_hv_power p)
@@ -97,15 +105,39 @@ static enum sv_err settle_now(struct sv_cloud *c, struct settle *s, struct sv_er
     return rc || !s->differs ? rc : sv_db_write(c->db, settle, s, err);
 }
 
-enum sv_err sv_settle_power(struct sv_cloud *c, const struct sv_id *vm, enum sv_hv_power now,
-                            const struct sv_hv_state *live, bool *ret_locked, struct sv_error *err)
+enum sv_err sv_power_differs(struct sv_cloud *c, const struct sv_id *vm, enum sv_hv_power now, bool *ret_locked,
+                             bool *ret_differs, struct sv_error *err)
 {
-    struct settle s = {.vm = *vm, .now = now, .live = live};
-    enum sv_err rc = settle_now(c, &s, err);
+    struct settle s = {.vm = *vm, .now = now};
+    enum sv_err rc = sv_db_read(c->db, look_only, &s, err);
 
-    if (!rc)
-        *ret_locked = s.locked;
-    return rc;
+    if (rc)
+        return rc;
+    *ret_locked = s.locked;
+    *ret_differs = s.differs;
+    return SV_OK;
+}
+
+bool sv_reconcile_vm(struct sv_cloud *c, struct sv_cloud_host *h, const struct sv_id *vm, enum sv_hv_power told)
+{
+    struct sv_hv_state state;
+    struct settle s = {.vm = *vm, .live = &state, .differs = true};
+    struct sv_error e;
+    enum sv_err rc = SV_OK;
+
+    for (unsigned i = 0; !rc && s.differs && i < SETTLE_TRIES; i++) {
+        const struct sv_deadline d = sv_deadline_within(NULL, ASK_LIMIT_MS);
+        struct sv_error *err = &e;
+
+        rc = SV_HV_CALL(h->hv, state, vm, &state, &d);
+        /* Only the event knows how it ended. */
+        s.now = !rc && state.power == SV_HV_OFF && told == SV_HV_CRASHED ? told : state.power;
+        if (!rc)
+            rc = settle_now(c, &s, err);
+    }
+    if (rc && rc != SV_E_VM_NOT_FOUND)
+        log_error("host.ask", h, &e);
+    return !s.locked;
 }
 
 /* --- a whole host ----------------------------------------------------------------------------------- */

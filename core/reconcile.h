@@ -8,9 +8,13 @@
  * are logged: the host stays as it was and is asked again at its next connect. */
 void sv_reconcile_host(struct sv_cloud *c, struct sv_cloud_host *h);
 
-/* The VM's state := what its host says, unless a job holds it (*ret_locked) or nothing differs. `live` may
- * be NULL. VM_NOT_FOUND for a VM that is not ours. Must not run inside a transaction. */
-enum sv_err sv_settle_power(struct sv_cloud *c, const struct sv_id *vm, enum sv_hv_power now,
-                            const struct sv_hv_state *live, bool *ret_locked, struct sv_error *err);
+/* Does the row say otherwise? Not while a job holds the VM (*ret_locked). VM_NOT_FOUND for a VM that is not
+ * ours. Must not run inside a transaction. */
+enum sv_err sv_power_differs(struct sv_cloud *c, const struct sv_id *vm, enum sv_hv_power now, bool *ret_locked,
+                             bool *ret_differs, struct sv_error *err);
+/* An event may be old by the time it is looked at, and a job have gone by: the host is asked what holds now,
+ * and that is written. `told` is what the event said. Blocks; failures are logged. False: a job holds the
+ * VM by now. */
+bool sv_reconcile_vm(struct sv_cloud *c, struct sv_cloud_host *h, const struct sv_id *vm, enum sv_hv_power told);
 
 #endif

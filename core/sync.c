@@ -17,15 +17,23 @@ struct item {
     struct item *next;
 };
 
-/* What a locked VM's host told last; looked at when its job is over. */
-struct set_aside {
+/* What a VM's host told last. */
+struct told {
     struct sv_id vm;
     enum sv_hv_power power;
+    struct sv_cloud_host *host;
 };
 
+struct told_list {
+    struct told *v;
+    size_t n, cap;
+};
+
+/* What a host's thread is to ask next. */
 struct host_work {
     struct sv_cloud_host *host;
-    bool running, again;
+    bool running, all;
+    struct told_list vms;
 };
 
 struct sv_sync {
@@ -37,10 +45,18 @@ struct sv_sync {
     unsigned askers; /* host threads alive */
     struct host_work work[SV_MAX_HOSTS];
     unsigned work_count;
-    /* the sync thread's own */
-    struct set_aside *aside;
-    size_t aside_count, aside_cap;
+    /* The sync thread's own: of VMs that a job holds; looked at when it is over. */
+    struct told_list aside;
 };
+
+static void add_told(struct told_list *l, const struct told *t)
+{
+    if (l->n == l->cap) {
+        l->cap = l->cap ? l->cap * 2 : 64;
+        l->v = sv_realloc(l->v, l->cap * sizeof(*l->v));
+    }
+    l->v[l->n++] = *t;
+}
 
 static void push(struct sv_cloud *c, struct item it)
 {
@@ -67,9 +83,9 @@ void sv_sync_host(struct sv_cloud *c, struct sv_cloud_host *h, bool connected)
 {
     push(c, (struct item){.what = connected ? HOST_UP : HOST_DOWN, .host = h});
 }
-void sv_sync_power(struct sv_cloud *c, const struct sv_id *vm, enum sv_hv_power now)
+void sv_sync_power(struct sv_cloud *c, struct sv_cloud_host *h, const struct sv_id *vm, enum sv_hv_power now)
 {
-    push(c, (struct item){.what = POWER, .id = *vm, .power = now});
+    push(c, (struct item){.what = POWER, .id = *vm, .power = now, .host = h});
 }
 void sv_sync_agent(struct sv_cloud *c, const struct sv_id *vm, bool up)
 {
@@ -116,24 +132,42 @@ struct asker {
     struct host_work *work;
 };
 
+/* What there is to do; false, and the thread counts no more: nothing, or the end. */
+static bool next_work(struct sv_sync *s, struct host_work *w, bool *ret_all, struct told_list *ret_vms)
+{
+    bool more;
+
+    pthread_mutex_lock(&s->mutex);
+    more = !s->stop && (w->all || w->vms.n);
+    if (more) {
+        *ret_all = w->all;
+        *ret_vms = w->vms;
+        w->all = false;
+        w->vms = (struct told_list){0};
+    } else {
+        w->running = false;
+        s->askers--;
+        pthread_cond_broadcast(&s->idle);
+    }
+    pthread_mutex_unlock(&s->mutex);
+    return more;
+}
+
 static void *ask_host(void *arg)
 {
     SV_AUTOFREE struct asker *a = arg;
-    struct sv_sync *s = a->c->sync;
-    bool again = true;
+    struct told_list vms;
+    bool all;
 
-    while (again) {
-        sv_reconcile_host(a->c, a->work->host);
-        pthread_mutex_lock(&s->mutex);
-        again = a->work->again && !s->stop;
-        a->work->again = false;
-        a->work->running = again;
-        pthread_mutex_unlock(&s->mutex);
+    while (next_work(a->c->sync, a->work, &all, &vms)) {
+        if (all)
+            sv_reconcile_host(a->c, a->work->host);
+        for (size_t i = 0; i < vms.n; i++) {
+            if (!sv_reconcile_vm(a->c, a->work->host, &vms.v[i].vm, vms.v[i].power))
+                sv_sync_power(a->c, a->work->host, &vms.v[i].vm, vms.v[i].power);
+        }
+        free(vms.v);
     }
-    pthread_mutex_lock(&s->mutex);
-    s->askers--;
-    pthread_cond_broadcast(&s->idle);
-    pthread_mutex_unlock(&s->mutex);
     return NULL;
 }
 
@@ -147,51 +181,54 @@ static struct host_work *work_of(struct sv_sync *s, struct sv_cloud_host *h)
     return &s->work[s->work_count++];
 }
 
-static void begin_asking(struct sv_cloud *c, struct sv_cloud_host *h)
+/* `vm` NULL: everything. */
+static void begin_asking(struct sv_cloud *c, struct sv_cloud_host *h, const struct told *vm)
 {
     struct sv_sync *s = c->sync;
-    struct asker *a = sv_alloc(sizeof(*a));
     struct host_work *w;
     pthread_t t;
 
     pthread_mutex_lock(&s->mutex);
     w = work_of(s, h);
-    *a = (struct asker){c, w};
-    if (w->running || s->stop || pthread_create(&t, NULL, ask_host, a) != 0) {
-        w->again = w->running;
-        free(a);
-    } else {
-        pthread_detach(t);
-        w->running = true;
-        s->askers++;
+    if (vm)
+        add_told(&w->vms, vm);
+    else
+        w->all = true;
+    if (!w->running && !s->stop) {
+        struct asker *a = sv_alloc(sizeof(*a));
+
+        *a = (struct asker){c, w};
+        w->running = pthread_create(&t, NULL, ask_host, a) == 0;
+        if (w->running) {
+            pthread_detach(t);
+            s->askers++;
+        } else {
+            free(a);
+        }
     }
     pthread_mutex_unlock(&s->mutex);
 }
 
 /* --- on the sync thread ----------------------------------------------------------------------------- */
 
-static void set_aside(struct sv_sync *s, const struct sv_id *vm, enum sv_hv_power power)
+static void set_aside(struct sv_sync *s, const struct told *t)
 {
-    for (size_t i = 0; i < s->aside_count; i++) {
-        if (sv_id_eq(&s->aside[i].vm, vm)) {
-            s->aside[i].power = power;
+    for (size_t i = 0; i < s->aside.n; i++) {
+        if (sv_id_eq(&s->aside.v[i].vm, &t->vm)) {
+            s->aside.v[i] = *t;
             return;
         }
     }
-    if (s->aside_count == s->aside_cap) {
-        s->aside_cap = s->aside_cap ? s->aside_cap * 2 : 64;
-        s->aside = sv_realloc(s->aside, s->aside_cap * sizeof(*s->aside));
-    }
-    s->aside[s->aside_count++] = (struct set_aside){*vm, power};
+    add_told(&s->aside, t);
 }
 
-static bool take_aside(struct sv_sync *s, const struct sv_id *vm, enum sv_hv_power *ret)
+static bool take_aside(struct sv_sync *s, const struct sv_id *vm, struct told *ret)
 {
-    for (size_t i = 0; i < s->aside_count; i++) {
-        if (!sv_id_eq(&s->aside[i].vm, vm))
+    for (size_t i = 0; i < s->aside.n; i++) {
+        if (!sv_id_eq(&s->aside.v[i].vm, vm))
             continue;
-        *ret = s->aside[i].power;
-        s->aside[i] = s->aside[--s->aside_count];
+        *ret = s->aside.v[i];
+        s->aside.v[i] = s->aside.v[--s->aside.n];
         return true;
     }
     return false;
@@ -205,16 +242,19 @@ static void log_error(const char *what, const struct sv_error *e)
     sv_log(SV_LOG_ERROR, what, "error", text, NULL);
 }
 
-static void power_changed(struct sv_cloud *c, const struct sv_id *vm, enum sv_hv_power now)
+/* What differs is not believed but asked: what was told may be older than what a job did since. */
+static void power_changed(struct sv_cloud *c, const struct told *t)
 {
-    bool locked = false;
+    bool locked = false, differs = false;
     struct sv_error e;
-    const enum sv_err rc = sv_settle_power(c, vm, now, NULL, &locked, &e);
+    const enum sv_err rc = sv_power_differs(c, &t->vm, t->power, &locked, &differs, &e);
 
     if (rc && rc != SV_E_VM_NOT_FOUND)
         log_error("sync.power", &e);
     if (!rc && locked)
-        set_aside(c->sync, vm, now);
+        set_aside(c->sync, t);
+    else if (!rc && differs)
+        begin_asking(c, t->host, t);
 }
 
 static enum sv_err write_lost(struct sv_tx *tx, void *arg, struct sv_error *err)
@@ -246,20 +286,20 @@ static enum sv_err write_used(struct sv_tx *tx, void *arg, struct sv_error *err)
 static void handle(struct sv_cloud *c, struct item *it)
 {
     struct agent_args agent = {it->id, it->what == AGENT_UP};
-    enum sv_hv_power power;
+    struct told told = {it->id, it->power, it->host};
     struct sv_error e;
     enum sv_err rc = SV_OK;
 
     switch (it->what) {
     case HOST_UP:
     case ASK:
-        begin_asking(c, it->host);
+        begin_asking(c, it->host, NULL);
         break;
     case HOST_DOWN:
         rc = sv_db_write(c->db, write_lost, it->host, &e);
         break;
     case POWER:
-        power_changed(c, &it->id, it->power);
+        power_changed(c, &told);
         break;
     case AGENT_UP:
     case AGENT_DOWN:
@@ -271,8 +311,8 @@ static void handle(struct sv_cloud *c, struct item *it)
         rc = sv_db_write(c->db, write_used, &it->id, &e);
         break;
     case RELEASED:
-        if (take_aside(c->sync, &it->id, &power))
-            power_changed(c, &it->id, power);
+        if (take_aside(c->sync, &it->id, &told))
+            power_changed(c, &told);
         break;
     }
     if (rc)
@@ -391,7 +431,9 @@ void sv_sync_free(struct sv_cloud *c)
     pthread_mutex_destroy(&s->mutex);
     pthread_cond_destroy(&s->more);
     pthread_cond_destroy(&s->idle);
-    free(s->aside);
+    for (unsigned i = 0; i < s->work_count; i++)
+        free(s->work[i].vms.v);
+    free(s->aside.v);
     free(s);
     c->sync = NULL;
 }
