@@ -166,6 +166,22 @@ static inline void writing(sv_tx_fn fn, void *arg)
     WORKS(sv_db_write(w.f.db, fn, arg, &why));
 }
 
+static inline enum sv_err nothing(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    (void)tx;
+    (void)arg;
+    (void)err;
+    return SV_OK;
+}
+
+/* For work that goes on in closures of its own: each wait lets one more of them run. */
+static inline void wait_for(const char *sql, int64_t want)
+{
+    for (int i = 0; i < 1000 && read_number(&w.f, sql) != want; i++)
+        writing(nothing, NULL);
+    CHECK_INT(read_number(&w.f, sql), want);
+}
+
 static inline void reading(sv_tx_fn fn, void *arg)
 {
     WORKS(sv_db_read(w.f.db, fn, arg, &why));
