@@ -42,8 +42,10 @@ enum sv_err sv_cloud_new(const struct sv_cloud_options *opt, struct sv_cloud **r
 
 enum sv_err sv_cloud_start(struct sv_cloud *c, struct sv_error *err)
 {
-    enum sv_err rc = sv_network_recover(c, err);
+    enum sv_err rc = sv_template_recover(c, err);
 
+    if (!rc)
+        rc = sv_network_recover(c, err);
     return rc ? rc : sv_jobs_start(c->jobs, err);
 }
 

@@ -96,6 +96,10 @@ enum sv_err sv_network_apply_vm(struct sv_cloud *c, const struct sv_id *vm, cons
 /* Finishes deletions, removes what the machine holds of VPCs that are gone, mends the rest (start-up). */
 enum sv_err sv_network_recover(struct sv_cloud *c, struct sv_error *err);
 
+/* --- templates (core/template.c) --- */
+/* Removes uploads that no import waits for: a crash left them between their arrival and their acceptance. */
+enum sv_err sv_template_recover(struct sv_cloud *c, struct sv_error *err);
+
 /* --- VM rows as one piece (core/vm_rows.c) --- */
 struct sv_vm_rows {
     struct sv_vm vm;

@@ -1,4 +1,5 @@
 /* Templates: accepted here, put on every connected host by a job, through the image gate (threats 1-8). */
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -328,3 +329,73 @@ const struct sv_job_kind sv_kind_template_delete = {.name = "template.delete",
                                                     .no_cancel = true,
                                                     STEPS(delete_steps),
                                                     .end = end_delete};
+
+/* --- start-up --------------------------------------------------------------------------------------- */
+
+struct uploads {
+    const char **wanted;
+    size_t n, cap;
+    struct sv_arena *a;
+};
+
+static void add_wanted(void *arg, const struct sv_template *t)
+{
+    struct uploads *u = arg;
+
+    if (t->state != SV_TEMPLATE_IMPORTING || !t->source[0])
+        return;
+    if (u->n == u->cap) {
+        u->cap = u->cap ? u->cap * 2 : 16;
+        u->wanted = sv_realloc(u->wanted, u->cap * sizeof(*u->wanted));
+    }
+    u->wanted[u->n++] = sv_arena_strdup(u->a, t->source);
+}
+
+static enum sv_err read_wanted(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    const struct sv_template_filter any = {.name = NULL};
+    const struct sv_page all = {0};
+    uint64_t total;
+
+    return sv_template_list(tx, sv_scope_system(), &any, &all, add_wanted, arg, &total, err);
+}
+
+/* By file name: the data directory may be spelt another way this time. */
+static bool is_wanted(const struct uploads *u, const char *name)
+{
+    for (size_t i = 0; i < u->n; i++) {
+        const char *slash = strrchr(u->wanted[i], '/');
+
+        if (strcmp(slash ? slash + 1 : u->wanted[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void remove_unwanted(const struct uploads *u, const char *dir)
+{
+    DIR *d = opendir(dir);
+    const struct dirent *e;
+
+    while (d && (e = readdir(d))) {
+        SV_AUTOFREE char *path = sv_asprintf("%s/%s", dir, e->d_name);
+
+        if (e->d_name[0] != '.' && !is_wanted(u, e->d_name))
+            unlink(path);
+    }
+    if (d)
+        closedir(d);
+}
+
+enum sv_err sv_template_recover(struct sv_cloud *c, struct sv_error *err)
+{
+    SV_AUTOFREE char *dir = sv_asprintf("%s/upload", c->data_dir);
+    SV_CLEANUP(sv_arena_freep) struct sv_arena *a = sv_arena_new();
+    struct uploads u = {.a = a};
+    enum sv_err rc = sv_db_read(c->db, read_wanted, &u, err);
+
+    if (!rc)
+        remove_unwanted(&u, dir);
+    free(u.wanted);
+    return rc;
+}
