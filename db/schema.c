@@ -31,12 +31,15 @@ static const char version_1[] =
     " vcpus INTEGER NOT NULL DEFAULT 0, memory INTEGER NOT NULL DEFAULT 0, used_vcpus INTEGER NOT NULL DEFAULT 0,"
     " used_memory INTEGER NOT NULL DEFAULT 0, cpu_vendor TEXT NOT NULL DEFAULT '', os_version TEXT NOT NULL DEFAULT '',"
     " virt_version TEXT NOT NULL DEFAULT '', created INTEGER NOT NULL, UNIQUE(uri, idx)) STRICT;"
+    /* where the next VM goes is the first row of it, nearly always */
+    "CREATE INDEX host_free ON host(memory - used_memory DESC, id) WHERE connected = 1 AND maintenance = 0;"
     "CREATE INDEX host_down ON host(id) WHERE connected = 0;"
 
     "CREATE TABLE storage(id TEXT PRIMARY KEY, host_id TEXT NOT NULL REFERENCES host(id), name TEXT NOT NULL, descr "
     "TEXT NOT NULL,"
     " type TEXT NOT NULL, location TEXT NOT NULL, size INTEGER NOT NULL DEFAULT 0, used INTEGER NOT NULL DEFAULT 0,"
     " created INTEGER NOT NULL, UNIQUE(host_id, location)) STRICT;"
+    "CREATE INDEX storage_order ON storage(host_id, created, id);"
 
     "CREATE TABLE template(id TEXT PRIMARY KEY, tenant_id TEXT REFERENCES tenant(id), name TEXT NOT NULL, descr TEXT "
     "NOT NULL,"
@@ -111,8 +114,8 @@ static const char version_1[] =
     "CREATE INDEX job_tenant ON job(tenant_id);"
     "CREATE INDEX job_object ON job(object_id);"
     "CREATE INDEX job_open ON job(seq, tenant_id, result) WHERE result IN (2, 3);"
-    "CREATE INDEX job_result ON job(result) WHERE ended > 0;"
-    "CREATE INDEX job_tenant_result ON job(tenant_id, result) WHERE ended > 0;"
+    "CREATE INDEX job_result ON job(result) WHERE result NOT IN (2, 3);"
+    "CREATE INDEX job_tenant_result ON job(tenant_id, result) WHERE result NOT IN (2, 3);"
     "CREATE INDEX job_ended ON job(ended) WHERE ended > 0;"
     "CREATE TABLE job_count(tenant_id TEXT PRIMARY KEY, jobs INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
 

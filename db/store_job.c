@@ -10,8 +10,8 @@
     " undo_result, cancel, created, started, ended, deadline, error, error_args"
 #define PAGE  " LIMIT ?4 OFFSET ?5"
 #define OPEN  "result IN (2, 3)"
-#define ENDED "ended > 0"
-_Static_assert(SV_JOB_RUNNING == 2 && SV_JOB_QUEUED == 3, "OPEN names the results by number");
+#define ENDED "result NOT IN (2, 3)"
+_Static_assert(SV_JOB_RUNNING == 2 && SV_JOB_QUEUED == 3, "OPEN and ENDED name the results by number");
 /* Of tenant ?1 (empty: all), with result ?2 (-1: any), on object ?3. Each has the form that its index needs, and
  * names it where the planner, which keeps no statistics, would go by the tenant and look at all of its jobs. */
 #define OF_ALL       " FROM job WHERE ?1 = '' AND ?2 < 0"
@@ -21,7 +21,7 @@ _Static_assert(SV_JOB_RUNNING == 2 && SV_JOB_QUEUED == 3, "OPEN names the result
 #define ENDED_ALL    " FROM job INDEXED BY job_result WHERE ?1 = '' AND result = ?2 AND " ENDED
 #define ENDED_TENANT " FROM job INDEXED BY job_tenant_result WHERE tenant_id = ?1 AND result = ?2 AND " ENDED
 #define OF_OBJECT    " FROM job WHERE object_id = ?3 AND (?1 = '' OR tenant_id = ?1) AND (?2 < 0 OR result = ?2)"
-#define OLD          "(SELECT seq FROM job WHERE " ENDED " AND ended < ?1 ORDER BY ended, seq LIMIT ?2)"
+#define OLD          "(SELECT seq FROM job WHERE ended > 0 AND ended < ?1 ORDER BY ended, seq LIMIT ?2)"
 
 /* Which jobs a list is about; each has a page forwards, a page backwards, and a count. */
 enum set { SET_ALL, SET_TENANT, SET_OPEN, SET_OPEN_TENANT, SET_ENDED, SET_ENDED_TENANT, SET_OBJECT, SET_COUNT };

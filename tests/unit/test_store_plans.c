@@ -1,0 +1,200 @@
+/* How SQLite would run each statement of the stores: no statement looks at a whole table, or sorts, unless the row
+ * below says why it may. A statement that becomes slow without anybody's noticing is what this is about. */
+#include "db/engine.h"
+#include "db_fixture.h"
+
+struct allowed {
+    const char *store;
+    const char *sql;  /* a part of the statement that says which */
+    const char *plan; /* the step, whole */
+    const char *why;
+    bool used;
+};
+
+#define PAGE   "the order of the whole list: ends with the page"
+#define SEARCH "a search has to look at every name"
+#define HOSTS  "a few hundred hosts at most"
+#define OPEN   "an index of just the open jobs"
+
+static struct allowed allowed[] = {
+    {"engine", "FROM sqlite_schema", "SCAN sqlite_schema", "its first row"},
+    {"engine", "SELECT created, id FROM vm ORDER", "SCAN vm USING COVERING INDEX vm_order", "builds rank marks, once"},
+    {"tenant", "LIMIT ?1 OFFSET ?2", "SCAN tenant USING INDEX tenant_order", PAGE},
+    {"tenant", "SELECT count(*) FROM tenant", "SCAN tenant USING COVERING INDEX sqlite_autoindex_tenant_2",
+     "10 ns a tenant, for admins"},
+    {"tenant", "SELECT id, name FROM tenant", "SCAN tenant USING COVERING INDEX tenant_order", SEARCH},
+    {"token", "WHERE ?1 = '' ORDER BY created, id LIMIT", "SCAN token USING INDEX token_order", PAGE},
+    {"token", "SELECT count(*) FROM token WHERE ?1 = ''", "SCAN token USING COVERING INDEX token_order",
+     "10 ns a token, for admins"},
+    {"vm", "WHERE ?1 = '' ORDER BY v.created, v.id LIMIT", "SCAN v USING INDEX vm_order", PAGE},
+    {"vm", "SELECT v.id, v.name FROM vm v WHERE ?1 = ''", "SCAN v USING COVERING INDEX vm_order", SEARCH},
+    {"vm", "SELECT v.id, v.name, v.state, v.host_id FROM vm v WHERE ?1 = ''", "SCAN v USING INDEX vm_order", SEARCH},
+    {"vm", "FROM host WHERE connected = 0", "SCAN host USING INDEX host_down", "an index of just those"},
+    {"disk", "ORDER BY boot DESC, target", "USE TEMP B-TREE FOR ORDER BY", "the disks of one VM"},
+    {"model", "FROM model_type ORDER BY seq", "SCAN model_type", "the whole catalogue is asked for"},
+    {"template", "SELECT id, name FROM template WHERE ?1 = ''", "SCAN template USING COVERING INDEX template_order",
+     SEARCH},
+    {"host", "FROM host ORDER BY created, id", "SCAN host", HOSTS},
+    {"host", "FROM host ORDER BY created, id", "USE TEMP B-TREE FOR ORDER BY", HOSTS},
+    {"host", "RETURNING id", "SCAN host USING INDEX host_free", "ends with the first that fits"},
+    {"host", "sum(vcpus)", "SCAN host", HOSTS},
+    {"host", "sum(vcpus)", "SCAN storage", HOSTS},
+    {"job", "FROM job WHERE ?1 = '' AND ?2 < 0 ORDER BY seq", "SCAN job", PAGE},
+    {"job", "FROM job_count WHERE ?1 = ''", "SCAN job_count", "a row a tenant, for admins"},
+    {"job", "INDEXED BY job_open", "SCAN job USING INDEX job_open", OPEN},
+    {"job", "INDEXED BY job_open", "SCAN job USING COVERING INDEX job_open", OPEN},
+    {"job", "WHERE result IN (2, 3) ORDER BY seq", "SCAN job USING INDEX job_open", OPEN},
+    {"job", "INSERT INTO job_count(tenant_id, jobs) SELECT", "USE TEMP B-TREE FOR GROUP BY", "a bounded number"},
+    {"job", "DELETE FROM job_count", "SCAN job_count", "a row a tenant, when jobs expire"},
+    {"event", "DELETE FROM event", "SCAN event", "a bounded number from the beginning"},
+};
+
+static struct allowed *find_allowed(const char *store, const char *sql, const char *plan)
+{
+    for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++) {
+        struct allowed *a = &allowed[i];
+        if (strcmp(a->store, store) == 0 && strstr(sql, a->sql) && strcmp(plan, a->plan) == 0)
+            return a;
+    }
+    return NULL;
+}
+
+static bool costly(const char *plan)
+{
+    /* "SCAN CONSTANT ROW" and a scan of what a subquery made are no tables. */
+    if (strncmp(plan, "SCAN ", 5) == 0 && strncmp(plan, "SCAN CONSTANT", 13) != 0 && plan[5] != '(')
+        return true;
+    return strstr(plan, "TEMP B-TREE") != NULL || strstr(plan, "AUTOMATIC") != NULL;
+}
+
+static unsigned check_statement(sqlite3 *db, const char *store, const char *sql)
+{
+    SV_AUTOFREE char *explain = sv_asprintf("EXPLAIN QUERY PLAN %s", sql);
+    sqlite3_stmt *st = NULL;
+    unsigned refused = 0;
+    if (sqlite3_prepare_v2(db, explain, -1, &st, NULL) != SQLITE_OK)
+        check_failed(__FILE__, __LINE__, "%s: %s", sql, sqlite3_errmsg(db));
+    while (sqlite3_step(st) == SQLITE_ROW) {
+        const char *plan = (const char *)sqlite3_column_text(st, 3);
+        if (!costly(plan))
+            continue;
+        struct allowed *a = find_allowed(store, sql, plan);
+        if (a)
+            a->used = true;
+        else
+            fprintf(stderr, "%s: %s\n    %s\n", store, plan, sql);
+        refused += !a;
+    }
+    sqlite3_finalize(st);
+    return refused;
+}
+
+static enum sv_err check_all(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    unsigned *refused = arg;
+    (void)err;
+    for (struct sv_sql_table *const *t = sv_sql_tables; *t; t++)
+        for (unsigned i = 0; *t != &sv_sql_fsck && i < (*t)->count; i++)
+            *refused += check_statement(tx->conn->db, (*t)->name, (*t)->sql[i]);
+    return SV_OK;
+}
+
+static void no_statement_walks_a_table(void)
+{
+    struct fixture f = fixture_new();
+    unsigned refused = 0;
+    CHECK_INT(sv_db_read(f.db, check_all, &refused, NULL), SV_OK);
+    CHECK_INT(refused, 0);
+    for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++)
+        if (!allowed[i].used)
+            check_failed(__FILE__, __LINE__, "no longer so, take it out: %s: %s", allowed[i].sql, allowed[i].plan);
+    fixture_remove(&f);
+}
+
+/* --- the paths that everything takes, step by step ------------------------------------------------------------- */
+
+struct path {
+    const char *store, *sql, *plan;
+};
+
+static const struct path paths[] = {
+    {"token", "WHERE hash = ?1", "SEARCH token USING INDEX sqlite_autoindex_token_2 (hash=?)"},
+    {"vm", "FROM vm v WHERE v.id = ?1", "SEARCH v USING INDEX sqlite_autoindex_vm_1 (id=?)"},
+    {"vm", "WHERE v.tenant_id = ?1 ORDER BY v.created, v.id LIMIT ?2", "SEARCH v USING INDEX vm_tenant (tenant_id=?)"},
+    {"vm", "WHERE v.tenant_id = ?1 AND (v.created, v.id) > (?4, ?5)",
+     "SEARCH v USING INDEX vm_tenant (tenant_id=? AND (created,id)>(?,?))"},
+    {"vm", "WHERE ?1 = '' AND (v.created, v.id) > (?4, ?5)", "SEARCH v USING INDEX vm_order ((created,id)>(?,?))"},
+    {"vm", "SELECT v.id, v.name FROM vm v WHERE v.tenant_id", "SEARCH v USING COVERING INDEX vm_tenant (tenant_id=?)"},
+    {"vm", "SELECT v.id, v.name, v.state, v.host_id FROM nic n",
+     "SEARCH n USING INDEX sqlite_autoindex_nic_3 (vpc_id=? AND ip=?)"},
+    {"range", "ORDER BY last LIMIT 1", "SEARCH free_range USING PRIMARY KEY (space=? AND last>?)"},
+    {"nic", "WHERE n.vm_id = ?1", "SEARCH n USING INDEX nic_vm (vm_id=?)"},
+    {"nic", "WHERE n.vpc_id = ?1", "SEARCH n USING INDEX sqlite_autoindex_nic_3 (vpc_id=?)"},
+    {"disk", "WHERE vm_id = ?1", "SEARCH disk USING INDEX disk_vm (vm_id=?)"},
+    {"vpc", "FROM vpc WHERE tenant_id = ?1 AND deleting = 0 ORDER BY",
+     "SEARCH vpc USING INDEX vpc_tenant (tenant_id=? AND deleting=?)"},
+    {"vpc", "SELECT count(*) FROM vpc WHERE tenant_id = ?1",
+     "SEARCH vpc USING COVERING INDEX vpc_tenant (tenant_id=? AND deleting=?)"},
+    {"vpc", "SELECT count(*) FROM nic", "SEARCH nic USING COVERING INDEX sqlite_autoindex_nic_3 (vpc_id=?)"},
+    {"storage", "ORDER BY created, id LIMIT 1", "SEARCH storage USING COVERING INDEX storage_order (host_id=?)"},
+    {"template", "UNION ALL", "SEARCH template USING COVERING INDEX template_tenant (tenant_id=?)"},
+    {"job", "FROM job WHERE id = ?1 AND (?2", "SEARCH job USING INDEX sqlite_autoindex_job_1 (id=?)"},
+    {"job", "FROM job WHERE tenant_id = ?1 AND ?2 < 0", "SEARCH job USING INDEX job_tenant (tenant_id=?)"},
+    {"job", "FROM job WHERE object_id = ?3", "SEARCH job USING INDEX job_object (object_id=?)"},
+    {"job", "count(*) FROM job INDEXED BY job_tenant_result WHERE tenant_id = ?1 AND result = ?2",
+     "SEARCH job USING COVERING INDEX job_tenant_result (tenant_id=? AND result=?)"},
+    {"job", "count(*) FROM job INDEXED BY job_result WHERE ?1 = '' AND result = ?2",
+     "SEARCH job USING COVERING INDEX job_result (result=?)"},
+    {"job", "DELETE FROM job WHERE", "SEARCH job USING COVERING INDEX job_ended (ended>? AND ended<?)"},
+    {"joblog", "serial > ?2", "SEARCH joblog USING PRIMARY KEY (job_id=? AND serial>?)"},
+    {"joblog", "INSERT INTO joblog", "SEARCH joblog USING PRIMARY KEY (job_id=?)"},
+    {"lock", "SELECT job_id", "SEARCH lock USING PRIMARY KEY (object_id=?)"},
+    {"event", "WHERE seq > ?1 AND ?3 = ''", "SEARCH event USING INTEGER PRIMARY KEY (rowid>?)"},
+    {"event", "WHERE tenant_id = ?3 AND seq > ?1", "SEARCH event USING INDEX event_tenant (tenant_id=? AND rowid>?)"},
+    {"idem", "SELECT hash", "SEARCH idem USING PRIMARY KEY (tenant_id=? AND key=?)"},
+    {"host", "SELECT id FROM host WHERE uri = ?1", "SEARCH host USING INDEX sqlite_autoindex_host_2 (uri=? AND idx=?)"},
+};
+
+static const char *statement(const struct path *p)
+{
+    for (struct sv_sql_table *const *t = sv_sql_tables; *t; t++)
+        for (unsigned i = 0; strcmp((*t)->name, p->store) == 0 && i < (*t)->count; i++)
+            if (strstr((*t)->sql[i], p->sql))
+                return (*t)->sql[i];
+    check_failed(__FILE__, __LINE__, "no statement of %s has %s", p->store, p->sql);
+}
+
+static enum sv_err check_paths(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    unsigned *wrong = arg;
+    (void)err;
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        SV_AUTOFREE char *explain = sv_asprintf("EXPLAIN QUERY PLAN %s", statement(&paths[i]));
+        struct sv_buf seen = {0};
+        sqlite3_stmt *st = NULL;
+        bool found = false;
+        CHECK_INT(sqlite3_prepare_v2(tx->conn->db, explain, -1, &st, NULL), SQLITE_OK);
+        while (sqlite3_step(st) == SQLITE_ROW) {
+            const char *plan = (const char *)sqlite3_column_text(st, 3);
+            found = found || strcmp(plan, paths[i].plan) == 0;
+            sv_buf_printf(&seen, "    %s\n", plan);
+        }
+        if (!found)
+            fprintf(stderr, "%s: %s is run by\n%s", paths[i].store, paths[i].sql, seen.p);
+        *wrong += !found;
+        sqlite3_finalize(st);
+        sv_buf_free(&seen);
+    }
+    return SV_OK;
+}
+
+static void hot_statements_take_their_index(void)
+{
+    struct fixture f = fixture_new();
+    unsigned wrong = 0;
+    CHECK_INT(sv_db_read(f.db, check_paths, &wrong, NULL), SV_OK);
+    CHECK_INT(wrong, 0);
+    fixture_remove(&f);
+}
+
+CHECK_MAIN(T(no_statement_walks_a_table), T(hot_statements_take_their_index))
