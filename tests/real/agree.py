@@ -178,6 +178,6 @@ def virtual_size_inside(sandbox, path):
     return virtual_size(f"/proc/{sandbox.pid}/root{path}")
 
 
-def host_agrees(server, sandbox, foreign=(), pending=()):
-    wrong = Agreement(server, sandbox, foreign, pending).whole()
-    assert not wrong, "the machine and the API disagree:\n" + "\n".join(wrong)
+def disagreements(server, sandbox, foreign=(), pending=()):
+    """What differs, as texts. `foreign`: domains of somebody else; `pending`: jobs that are meant to be open."""
+    return Agreement(server, sandbox, foreign, pending).whole()

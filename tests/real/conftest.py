@@ -12,11 +12,12 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "api")]
 sys.dont_write_bytecode = True
 import sandbox as sandboxes  # noqa: E402
-from agree import host_agrees  # noqa: E402
+from agree import disagreements  # noqa: E402
 from sandbox import SLOW, Guest, Sandbox, until  # noqa: E402
 from starvirt import DAEMON, ROOT, Server, unique  # noqa: E402
 
 MEMORY = 128  # [MB] of a guest
+MOMENT = 30  # [s] for the API to hear of what has happened
 QUOTA = {"cpu": 32, "memory": 16384, "storage": 400, "portgroup": 20, "outerip": 0}
 
 
@@ -63,7 +64,7 @@ class RealServer(Server):
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         super().__init__(data, connect="qemu:///system", network="linux", prefix=box.enter,
                          listen_fd=self.listener.fileno(),
-                         options=["--hv.domain_type", "qemu", "--log.level", "debug", *options], **how)
+                         options=["--hv.domain_type", "qemu", "--log.level", "debug", *options], hosts=0, **how)
 
     def crashed(self, timeout=SLOW):
         """As Server.crashed; what was killed inside is told by the exit code."""
@@ -77,11 +78,10 @@ class RealServer(Server):
         process.stdout.close()
         assert code == 128 + signal.SIGKILL, f"ended with {code}\n" + self.log()[-4000:]
 
-    def connected(self):
-        return self.metrics().get('starvirt_hosts{connected="true"}', 0) > 0
-
     def wait_connected(self):
-        until(self.connected, "the host is connected", tick=0.05)
+        """start() does not wait: some tests start it without a hypervisor."""
+        until(lambda: self._query("SELECT count(*) FROM host WHERE connected", [(0,)]) == [(1,)],
+              "the host is connected", tick=0.05)
         return self
 
 
@@ -130,7 +130,18 @@ class Cloud:
 
     # --- the end ---
     def agrees(self):
-        host_agrees(self.server, self.sandbox, self.foreign, self.pending)
+        """Once the host is connected. What is told by an event may take its moment: asked again before it counts."""
+        self.server.wait_connected()
+        wrong = []
+
+        def right():
+            wrong[:] = disagreements(self.server, self.sandbox, self.foreign, self.pending)
+            return not wrong
+
+        try:
+            until(right, "the machine is as the API says", MOMENT)
+        except TimeoutError:
+            raise AssertionError("the machine is not as the API says:\n" + "\n".join(wrong)) from None
 
     def empty(self):
         """Everything goes through the API, and nothing is left."""
@@ -152,6 +163,7 @@ class Cloud:
         """After a test failed: whatever there is goes, with no questions asked."""
         if self.server.running:
             self.server.kill()
+        self.sandbox.mend()
         self.sandbox.clear()
 
 
@@ -161,10 +173,14 @@ class Clouds:
     def __init__(self, factory, sandbox, image):
         self.factory, self.sandbox, self.image = factory, sandbox, image
         self.cloud = None
+        self.prepare = None  # called with each new data directory, before the server starts
 
     def get(self):
         if self.cloud is None:
-            self.cloud = Cloud(self.factory.mktemp("real"), self.sandbox, self.image)
+            folder = self.factory.mktemp("real")
+            if self.prepare:
+                self.prepare(str(folder / "data"))
+            self.cloud = Cloud(folder, self.sandbox, self.image)
         elif not self.cloud.server.running:
             self.cloud.server.crash_point = None
             self.cloud.server.start().wait_connected()
@@ -179,12 +195,15 @@ class Clouds:
         cloud = self.cloud
         if cloud is None:
             return
+        self.get()
         try:
             cloud.empty()
             complaints = cloud.server.finish()
             assert not complaints, "\n".join(complaints)
+            self.cloud = None
             cloud.server.erase()
         except BaseException:
+            self.cloud = cloud
             self.drop()
             raise
 

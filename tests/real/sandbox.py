@@ -115,6 +115,13 @@ class Sandbox:
         os.kill(pid, signal.SIGKILL)
         until(lambda: not self.processes("libvirtd"), "libvirtd is gone")
 
+    def mend(self):
+        """After a failed test: libvirtd runs and is not stopped."""
+        if self.processes("libvirtd"):
+            os.kill(self.libvirtd(), signal.SIGCONT)
+        else:
+            self.start_libvirtd()
+
     def start_libvirtd(self):
         self.run("libvirtd", "-d")
         until(lambda: self.try_run("virsh", "-q", "-c", "qemu:///system", "list").returncode == 0,

@@ -1,0 +1,248 @@
+"""kill -9 of the server at every boundary of every step, on real guests: each accepted job comes to its end
+after the restart, and then the machine is as the API says."""
+import os
+
+import pytest
+from conftest import MEMORY
+from sandbox import SLOW, until
+
+STEPS = {"vm.create": ("disks", "network", "define", "start"), "vm.start": ("network", "start"),
+         "vm.destroy": ("destroy",), "vm.vcpus": ("define", "live"), "vm.memory": ("define", "live"),
+         "vm.delete": ("undefine", "network", "disks"), "template.import": ("check", "import")}
+HOOK = """#!/bin/sh
+# What libvirt asks before it starts a guest.
+[ "$2" != prepare ] || [ ! -e /run/refuse-start ]
+"""
+
+
+def points(kind, *last):
+    when = ("before", "after", "recorded")
+    return [f"{kind}:{step}:{at}" for step in STEPS[kind] for at in when] + [f"{kind}:end:before", *last]
+
+
+class Armed:
+    """The server runs into its crash point, once, and is started again."""
+
+    def __init__(self, cloud, point):
+        self.cloud, self.point = cloud, point
+
+    def __enter__(self):
+        server = self.cloud.server
+        server.stop()
+        server.crash_point = self.point
+        server.start().wait_connected()
+
+    def __exit__(self, failed, *_):
+        server = self.cloud.server
+        if failed:
+            return
+        server.crashed()
+        server.crash_point = None
+        server.start()
+
+
+@pytest.fixture
+def vpc(cloud):
+    if not hasattr(cloud, "vpc"):
+        cloud.vpc = cloud.tenant.vpc()
+        cloud.spare = []
+    return cloud.vpc
+
+
+@pytest.fixture
+def guest(cloud, vpc):
+    """One guest for all tests that leave it there; not waited for."""
+    if not hasattr(cloud, "lone"):
+        (cloud.lone,) = cloud.guests(vpc, wait=False)
+    return cloud.lone
+
+
+def create(cloud, vpc, **more):
+    """Accepted: (id, startid)."""
+    made = cloud.tenant.create(**{"vnic.portgroupid": vpc, "vm.tenant.model": cloud.model, "vm.memory.mem": MEMORY,
+                                  "vm.vncpasswd": "geheim12", **more}).data[0]
+    return made["vm.id"], made["jobstartid"]
+
+
+def wait_shown(cloud, vm, state):
+    """A job that had nothing left to do may end before the host is connected."""
+    until(lambda: cloud.tenant.show(vm)["vm.state"] == state, f"{vm} is shown with state {state}", tick=0.02)
+
+
+def asked(cloud, verb, guest, **more):
+    return cloud.tenant.ok(f"PUT cloudvm/{verb}", {"vm.id": guest.id, **more}).startid
+
+
+def test_points_are_those_of_the_program(cloud):
+    """Each step is named here: a step added to the program is not forgotten."""
+    for kind, source in (("vm.create", "vm_create.c"), ("vm.delete", "vm_change.c"), ("vm.start", "vm_power.c")):
+        path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "core", source)
+        with open(path) as f:
+            text = f.read()
+        table = {"vm.create": "create_steps", "vm.delete": "delete_steps", "vm.start": "start_steps"}[kind]
+        rows = text.split(f"{table}[] = {{", 1)[1].split("};", 1)[0]
+        names = [part.split('"')[1] for part in rows.split(".name =")[1:]]
+        assert tuple(names) == STEPS[kind]
+
+
+@pytest.mark.parametrize("point", points("vm.create"))
+def test_create(cloud, vpc, point):
+    with Armed(cloud, point):
+        vm, startid = create(cloud, vpc, **{"vm.vdisk.num": 1, "vm.vdisk.size": 1})
+    job = cloud.tenant.done(startid, SLOW)
+    assert job["job.percent"] == "100"
+    assert cloud.sandbox.domains()[vm] == "running"
+    wait_shown(cloud, vm, "1")
+    cloud.spare.append(vm)
+
+
+@pytest.mark.parametrize("point", points("vm.delete"))
+def test_delete(cloud, vpc, point):
+    if not cloud.spare:
+        vm, startid = create(cloud, vpc)
+        cloud.tenant.done(startid, SLOW)
+        cloud.spare.append(vm)
+    vm = cloud.spare.pop()
+    with Armed(cloud, point):
+        startid = cloud.tenant.ok("DELETE cloudvm/{vmId}", {"vmId": vm}).startid
+    cloud.tenant.done(startid, SLOW)
+    cloud.tenant.refused("GET cloudvm/{vmId}", {"vmId": vm}, "VM_NOT_FOUND")
+    assert vm not in cloud.sandbox.domains()
+
+
+@pytest.mark.parametrize("point", points("vm.start"))
+def test_start(cloud, guest, point):
+    cloud.act("destroy", guest)
+    with Armed(cloud, point):
+        startid = asked(cloud, "start", guest)
+    cloud.tenant.done(startid, SLOW)
+    wait_shown(cloud, guest.id, "1")
+    assert cloud.sandbox.domains()[guest.id] == "running"
+
+
+@pytest.mark.parametrize("point", points("vm.destroy"))
+def test_destroy(cloud, guest, point):
+    cloud.act("start", guest)
+    with Armed(cloud, point):
+        startid = asked(cloud, "destroy", guest)
+    cloud.tenant.done(startid, SLOW)
+    wait_shown(cloud, guest.id, "0")
+    assert cloud.sandbox.domains()[guest.id] == "shut off"
+
+
+@pytest.mark.parametrize("point", points("vm.vcpus"))
+def test_vcpus(cloud, guest, point):
+    """Up and, the other time, down: the definition holds what the API shows, and the quota is of that."""
+    cloud.act("start", guest)
+    before = int(cloud.tenant.show(guest.id)["vm.vcpu.num"])
+    after = 2 if before == 1 else 1
+    with Armed(cloud, point):
+        startid = asked(cloud, "cpu/modify", guest, **{"vm.vcpu.num": after})
+    cloud.tenant.done(startid, SLOW)
+    assert cloud.tenant.show(guest.id)["vm.vcpu.num"] == str(after)
+    live = int(cloud.sandbox.virsh("vcpucount", guest.id, "--live", "--current"))
+    assert live >= after
+
+
+@pytest.mark.parametrize("point", points("vm.memory"))
+def test_memory(cloud, guest, point):
+    """Grown live once and not twice, whatever was done before the crash."""
+    cloud.act("destroy", guest)
+    cloud.act("mem/modify", guest, **{"vm.memory.mem": MEMORY})
+    cloud.act("start", guest)
+    with Armed(cloud, point):
+        startid = asked(cloud, "mem/modify", guest, **{"vm.memory.mem": MEMORY + 128})
+    cloud.tenant.done(startid, SLOW)
+    assert cloud.tenant.show(guest.id)["vm.memory.mem"] == str(MEMORY + 128)
+    live = cloud.sandbox.definition(guest.id)
+    assert int(live.findtext("memory")) // 1024 == MEMORY + 128
+
+
+@pytest.mark.parametrize("point", points("template.import"))
+def test_import(cloud, point):
+    with Armed(cloud, point):
+        made = cloud.admin.ok("POST cloudtemplate/import", {"template.name": "again", "template.path": cloud.image})
+    cloud.admin.done(made.startid, SLOW)
+    cloud.agrees()
+    cloud.admin.run("DELETE cloudtemplate/{templateId}", {"templateId": made.data["template.id"]}, SLOW)
+
+
+# --------------------------------------------------------------------------------------------- on the way back
+@pytest.fixture
+def refusing(cloud):
+    """Guests do not start: libvirt's hook says no."""
+    box = cloud.sandbox
+    if box.try_run("test", "-e", "/etc/libvirt/hooks/qemu").returncode:
+        box.run("sh", "-c", "mkdir -p /etc/libvirt/hooks && cat >/etc/libvirt/hooks/qemu <<'END'\n" + HOOK + "END\n"
+                            "chmod 755 /etc/libvirt/hooks/qemu")
+        box.stop_libvirtd()  # it looks for hooks when it starts
+        box.start_libvirtd()
+        until(lambda: cloud.server.metrics()['starvirt_hosts{connected="true"}'] == 1, "the host is connected")
+    cloud.server.wait_connected()
+    box.run("touch", "/run/refuse-start")
+    yield
+    box.run("rm", "-f", "/run/refuse-start")
+
+
+def failed(cloud, vm, startid):
+    job = cloud.tenant.follow(startid, SLOW)
+    assert job.result == "1", job
+    assert "hypervisor error" in job.info.lower() or "hook" in job.info.lower(), job.info
+    assert cloud.tenant.show(vm)["vm.state"] == "-2"
+    cloud.agrees()
+    cloud.tenant.run("DELETE cloudvm/{vmId}", {"vmId": vm}, SLOW)
+    return job
+
+
+def test_create_that_fails_at_the_end_leaves_nothing(cloud, vpc, refusing):
+    vm, startid = create(cloud, vpc)
+    job = failed(cloud, vm, startid)
+    told = "\n".join(job.lines)
+    for step in ("start the VM", "define the VM", "prepare network", "prepare disks"):
+        assert f"undoing: {step}" in told, told
+
+
+@pytest.mark.parametrize("point", [f"vm.create:{step}:{at}" for step in reversed(STEPS["vm.create"])
+                                   for at in ("undo-before", "undo-after")])
+def test_undo_of_create(cloud, vpc, refusing, point):
+    with Armed(cloud, point):
+        vm, startid = create(cloud, vpc)
+    failed(cloud, vm, startid)
+
+
+def test_start_that_fails_leaves_the_guest_stopped(cloud, guest, refusing):
+    cloud.act("destroy", guest)
+    startid = asked(cloud, "start", guest)
+    job = cloud.tenant.follow(startid, SLOW)
+    assert job.result == "1" and cloud.state(guest) == "0", job
+    cloud.sandbox.run("rm", "-f", "/run/refuse-start")
+    cloud.act("start", guest)
+
+
+def test_several_at_a_time(cloud, vpc):
+    """A crash in the midst of a batch: all of it comes to its end."""
+    with Armed(cloud, "vm.create:define:before"):
+        made = cloud.tenant.create(**{"vnic.portgroupid": vpc, "vm.tenant.model": cloud.model, "vm.num": 5,
+                                      "vm.memory.mem": MEMORY}).data
+    for row in made:
+        cloud.tenant.done(row["jobstartid"], SLOW)
+    cloud.agrees()
+    with Armed(cloud, "vm.delete:network:before"):
+        startids = []
+        for row in made:
+            reply = try_delete(cloud, row["vm.id"])
+            if reply is not None:
+                startids.append(reply)
+    for startid in startids:
+        cloud.tenant.done(startid, SLOW)
+    left = {row["vm.id"] for row in cloud.tenant.ok("POST cloudvm/search").data} & {row["vm.id"] for row in made}
+    assert len(left) <= len(made) - len(startids)
+
+
+def try_delete(cloud, vm):
+    """The startid, if the server lived long enough to tell it."""
+    try:
+        return cloud.tenant.ok("DELETE cloudvm/{vmId}", {"vmId": vm}).startid
+    except (OSError, AssertionError) as e:
+        assert not isinstance(e, AssertionError), e
+        return None

@@ -1,0 +1,126 @@
+"""The image directory is full: what cannot be made is refused by name and leaves nothing, what runs waits."""
+import os
+
+import pytest
+from sandbox import SLOW, until
+
+SIZE_MIB = 300
+
+
+class Directory:
+    """The image directory on a small file system of its own, inside the sandbox."""
+
+    def __init__(self, sandbox, path):
+        self.sandbox, self.path = sandbox, path
+        self.filler = path + "/../filler"  # not among the images: a second mount of the same file system
+
+    def mount(self):
+        os.makedirs(self.path, mode=0o711)
+        os.makedirs(self.filler)
+        self.sandbox.run("mount", "-t", "tmpfs", "-o", f"size={SIZE_MIB}m", "tmpfs", self.filler)
+        self.sandbox.run("mkdir", "-m", "711", self.filler + "/images")
+        self.sandbox.run("mount", "--bind", self.filler + "/images", self.path)
+
+    def unmount(self):
+        for path in (self.path, self.filler):
+            self.sandbox.try_run("umount", path)
+
+    def fill(self, leave_kib):
+        """All but this much is taken."""
+        self.free()
+        free = int(self.sandbox.run("df", "--output=avail", "-k", self.filler).split()[-1])
+        self.sandbox.run("fallocate", "-l", f"{free - leave_kib}KiB", self.filler + "/fill")
+
+    def free(self):
+        self.sandbox.run("rm", "-f", self.filler + "/fill")
+
+
+@pytest.fixture(scope="module")
+def small(clouds, sandbox):
+    """A cloud whose images have little room."""
+    made = []
+
+    def prepare(data):
+        folder = Directory(sandbox, os.path.join(data, "images"))
+        folder.mount()
+        made.append(folder)
+
+    clouds.prepare = prepare
+    yield made
+    for folder in made:
+        folder.free()
+    clouds.close()
+    for folder in made:
+        folder.unmount()
+
+
+@pytest.fixture
+def full(small, cloud):
+    """Full while the test runs, but for a few KiB."""
+    small[-1].fill(64)
+    yield small[-1]
+    small[-1].free()
+
+
+def everything(cloud):
+    return sorted(cloud.sandbox.run("ls", "-A", cloud.server.data + "/images").split())
+
+
+def full_storage(job):
+    assert job.result == "1" and "the storage is full" in job.info, job
+    return True
+
+
+def test_import(cloud, full):
+    before = everything(cloud)
+    made = cloud.admin.ok("POST cloudtemplate/import", {"template.name": "more", "template.path": cloud.image})
+    assert full_storage(cloud.admin.follow(made.startid, SLOW))
+    assert everything(cloud) == before
+    cloud.admin.run("DELETE cloudtemplate/{templateId}", {"templateId": made.data["template.id"]}, SLOW)
+
+
+@pytest.mark.parametrize("disks", [0, 3])
+def test_create(cloud, full, disks):
+    before, vpc = everything(cloud), cloud.tenant.vpc()
+    params = {"vnic.portgroupid": vpc, "vm.tenant.model": cloud.model, "vm.memory.mem": 128}
+    if disks:
+        full.fill(450)  # room for some of them
+        params.update({"vm.vdisk.num": disks, "vm.vdisk.size": 1})
+    made = cloud.tenant.create(**params).data[0]
+    assert full_storage(cloud.tenant.follow(made["jobstartid"], SLOW))
+    assert cloud.tenant.show(made["vm.id"])["vm.state"] == "-2"
+    assert everything(cloud) == before
+    cloud.agrees()
+    full.free()
+    cloud.tenant.run("DELETE cloudvm/{vmId}", {"vmId": made["vm.id"]}, SLOW)
+    (guest,) = cloud.guests(vpc, wait=False)
+    cloud.delete(guest)
+    cloud.tenant.ok("POST cloudnetwork/vpc/delete", {"vpc.id": vpc})
+
+
+def test_running_guest_waits_and_goes_on(cloud, small):
+    """A write that has no room stops the guest and not its data; the API shows it suspended."""
+    folder = small[-1]
+    guest = cloud.guest()
+    boot = guest.boot_id()
+    folder.fill(1024)
+    guest.agent("guest-exec", path="/bin/sh", arg=["-c", "dd if=/dev/urandom of=/data/big bs=64k count=200; sync"])
+    cloud.wait_state(guest, "2")
+    assert cloud.sandbox.domains()[guest.id] == "paused"
+    folder.free()
+    cloud.act("resume", guest)
+    assert cloud.state(guest) == "1"
+    assert guest.wait_agent().boot_id() == boot
+    until(lambda: guest.exec("pidof dd sync")[0] != 0, "the guest has written all of it")
+    assert guest.sh("wc -c </data/big") == str(200 * 65536)
+    cloud.delete(guest)
+
+
+def test_delete_and_stop_need_no_room(cloud, small):
+    guests = cloud.guests(cloud.tenant.vpc(), 2, wait=False)
+    small[-1].fill(0)
+    cloud.act("destroy", guests[0])
+    cloud.act("start", guests[0])
+    for guest in guests:
+        cloud.delete(guest)
+    small[-1].free()
