@@ -12,17 +12,18 @@
 /* --- statement tables: each store file has one, its enum gives the index ----------------------------- */
 
 struct sv_sql_table {
-    const char *name;        /* of the store */
-    const char *const *sql;  /* indexed by the store's enum */
+    const char *name;       /* of the store */
+    const char *const *sql; /* indexed by the store's enum */
     unsigned count;
-    unsigned first;          /* index of its first statement among all; set by sv_stmt_tables_init() */
+    unsigned first; /* index of its first statement among all; set by sv_stmt_tables_init() */
 };
-#define SV_SQL_TABLE(var, label, array) struct sv_sql_table var = {.name = (label), .sql = (array), .count = sizeof(array) / sizeof((array)[0])}
+#define SV_SQL_TABLE(var, label, array)                                                                                \
+    struct sv_sql_table var = {.name = (label), .sql = (array), .count = sizeof(array) / sizeof((array)[0])}
 
 /* Every store's table, NULL-terminated (db/stmt.c holds the list). */
-extern struct sv_sql_table sv_sql_tenant, sv_sql_token, sv_sql_idem, sv_sql_vm, sv_sql_disk, sv_sql_nic, sv_sql_vpc, sv_sql_model,
-    sv_sql_template, sv_sql_host, sv_sql_storage, sv_sql_job, sv_sql_joblog, sv_sql_lock, sv_sql_event, sv_sql_leftover, sv_sql_range, sv_sql_fsck,
-    sv_sql_engine;
+extern struct sv_sql_table sv_sql_tenant, sv_sql_token, sv_sql_idem, sv_sql_vm, sv_sql_disk, sv_sql_nic, sv_sql_vpc,
+    sv_sql_model, sv_sql_template, sv_sql_host, sv_sql_storage, sv_sql_job, sv_sql_joblog, sv_sql_lock, sv_sql_event,
+    sv_sql_leftover, sv_sql_range, sv_sql_fsck, sv_sql_engine;
 extern struct sv_sql_table *const sv_sql_tables[];
 void sv_stmt_tables_init(void); /* once */
 
@@ -32,7 +33,7 @@ struct sv_conn {
     sqlite3 *db;
     sqlite3_stmt **stmt; /* one slot a statement of all tables */
     bool read_only;
-    int last; /* extended result code of the last step */
+    int last;      /* extended result code of the last step */
     int wal_pages; /* length of the write-ahead log after the last commit here */
 };
 enum sv_err sv_conn_open(const char *path, bool read_only, struct sv_conn *ret, struct sv_error *err);
@@ -46,10 +47,10 @@ struct sv_tx {
     struct sv_conn *conn;
     struct sv_db *db;
     struct sv_arena *arena;
-    int64_t now;   /* [ms UTC] */
-    bool writable; /* stores assert it before changing anything */
-    struct sv_effects *effects;   /* of the batch; NULL when reading */
-    uint64_t marks_version; /* when reading: the marks that belong to the snapshot */
+    int64_t now;                /* [ms UTC] */
+    bool writable;              /* stores assert it before changing anything */
+    struct sv_effects *effects; /* of the batch; NULL when reading */
+    uint64_t marks_version;     /* when reading: the marks that belong to the snapshot */
 };
 
 /* --- using a statement -------------------------------------------------------------------------------- */
@@ -60,8 +61,9 @@ sqlite3_stmt *sv_stmt(struct sv_tx *tx, const struct sv_sql_table *table, unsign
 void sv_stmt_done(sqlite3_stmt **st);
 #define SV_STMT SV_CLEANUP(sv_stmt_done) sqlite3_stmt *
 
-/* Binds from ?1 on by a format: t text (NULL -> ""), T text (NULL -> NULL), i int64, I int, d struct sv_id * ("" -> ""),
- * D struct sv_id * ("" -> NULL), b blob (pointer, int length), n (no argument) NULL. Texts must live until the step. */
+/* Binds from ?1 on by a format: t text (NULL -> ""), T text (NULL -> NULL), i int64, I int, d struct sv_id * ("" ->
+ * ""), D struct sv_id * ("" -> NULL), b blob (pointer, int length), n (no argument) NULL. Texts must live until the
+ * step. */
 void sv_bind(sqlite3_stmt *st, const char *fmt, ...);
 
 /* One step. Row: true in *ret_row. */
@@ -86,8 +88,8 @@ void sv_marks_inserted(struct sv_tx *tx, const struct sv_id *tenant, int64_t cre
 void sv_marks_deleted(struct sv_tx *tx, const struct sv_id *tenant, int64_t created, const struct sv_id *id);
 /* Where to begin for row `offset` of a tenant (empty = all): go on from (created, id) exclusive and skip
  * `*ret_skip` rows. False: begin at the start and skip `offset`. Builds the marks when they are not there. */
-bool sv_marks_seek(struct sv_tx *tx, const struct sv_id *tenant, uint64_t offset, int64_t *ret_created, struct sv_id *ret_id,
-                   uint64_t *ret_skip);
+bool sv_marks_seek(struct sv_tx *tx, const struct sv_id *tenant, uint64_t offset, int64_t *ret_created,
+                   struct sv_id *ret_id, uint64_t *ret_skip);
 
 /* --- changes (store_job.c and store_event.c tell, db/writer.c collects and calls sv_db_on_change) ------ */
 void sv_tx_job_changed(struct sv_tx *tx, const struct sv_id *job);
@@ -111,7 +113,8 @@ enum sv_err sv_range_find(struct sv_tx *tx, const struct sv_id *space, int64_t f
 enum sv_err sv_range_take(struct sv_tx *tx, const struct sv_id *space, int64_t base, int64_t last, bool *ret_taken,
                           struct sv_error *err);
 /* Makes [base, last], of which nothing is free yet, free. */
-enum sv_err sv_range_give(struct sv_tx *tx, const struct sv_id *space, int64_t base, int64_t last, struct sv_error *err);
+enum sv_err sv_range_give(struct sv_tx *tx, const struct sv_id *space, int64_t base, int64_t last,
+                          struct sv_error *err);
 enum sv_err sv_range_drop(struct sv_tx *tx, const struct sv_id *space, struct sv_error *err); /* all of a space */
 
 /* Inside a write closure, for work that would hold up all others in one go: once this much of it is committed,

@@ -54,8 +54,8 @@ int64_t sv_tx_now(const struct sv_tx *tx);
 
 /* Figures for metrics. */
 struct sv_db_stats {
-    uint64_t writes, commits;   /* closures run, batches committed */
-    uint64_t queue;             /* closures waiting now */
+    uint64_t writes, commits; /* closures run, batches committed */
+    uint64_t queue;           /* closures waiting now */
     int64_t commit_us_last;
 };
 void sv_db_stats(struct sv_db *db, struct sv_db_stats *ret);

@@ -15,9 +15,12 @@ struct sv_model {
     struct sv_id template_id; /* may be empty: an empty system disk */
     int64_t sysdisk;          /* [bytes], 0 = the default */
 };
-enum sv_err sv_model_type_insert(struct sv_tx *tx, const struct sv_model_type *t, struct sv_error *err); /* MODEL_EXISTS */
-enum sv_err sv_model_insert(struct sv_tx *tx, const struct sv_model *m, struct sv_error *err); /* also MODEL_TYPE_NOT_FOUND */
-enum sv_err sv_model_get(struct sv_tx *tx, const char *value, struct sv_arena *a, struct sv_model *ret, struct sv_error *err);
+enum sv_err sv_model_type_insert(struct sv_tx *tx, const struct sv_model_type *t,
+                                 struct sv_error *err); /* MODEL_EXISTS */
+enum sv_err sv_model_insert(struct sv_tx *tx, const struct sv_model *m,
+                            struct sv_error *err); /* also MODEL_TYPE_NOT_FOUND */
+enum sv_err sv_model_get(struct sv_tx *tx, const char *value, struct sv_arena *a, struct sv_model *ret,
+                         struct sv_error *err);
 enum sv_err sv_model_bind(struct sv_tx *tx, const char *value, const struct sv_id *template_id, int64_t sysdisk,
                           struct sv_error *err);
 /* Types in order of creation, each followed by its models (m NULL once for the type itself). */
@@ -31,7 +34,7 @@ enum sv_template_state { SV_TEMPLATE_IMPORTING, SV_TEMPLATE_READY, SV_TEMPLATE_F
 struct sv_template {
     struct sv_id id, tenant /* empty = offered to all tenants */;
     const char *name, *descr, *os, *format /* as imported */;
-    const char *source;   /* file to import from, "" afterwards; never shown to tenants */
+    const char *source; /* file to import from, "" afterwards; never shown to tenants */
     const char *md5, *sha256;
     int64_t size, virtual_size; /* [bytes] */
     enum sv_template_state state;
@@ -49,7 +52,8 @@ struct sv_template_filter {
 enum sv_err sv_template_list(struct sv_tx *tx, struct sv_scope scope, const struct sv_template_filter *f,
                              const struct sv_page *p, void (*row)(void *arg, const struct sv_template *t), void *arg,
                              uint64_t *ret_total, struct sv_error *err);
-enum sv_err sv_template_set_state(struct sv_tx *tx, const struct sv_id *id, enum sv_template_state to, struct sv_error *err);
+enum sv_err sv_template_set_state(struct sv_tx *tx, const struct sv_id *id, enum sv_template_state to,
+                                  struct sv_error *err);
 /* What the import found out; also sets READY and clears source. */
 enum sv_err sv_template_ready(struct sv_tx *tx, const struct sv_id *id, int64_t size, int64_t virtual_size,
                               const char *md5, const char *sha256, struct sv_error *err);
@@ -62,23 +66,27 @@ struct sv_host {
     int index;          /* which host behind the URI */
     bool connected;
     bool maintenance;
-    int64_t vcpus, memory;            /* what it has (after overcommit: what may be placed) */
-    int64_t used_vcpus, used_memory;  /* placed, kept */
+    int64_t vcpus, memory;           /* what it has (after overcommit: what may be placed) */
+    int64_t used_vcpus, used_memory; /* placed, kept */
     const char *cpu_vendor, *os_version, *virt_version;
     int64_t created;
 };
 /* By (uri, index): inserts or returns the row that is there. */
 enum sv_err sv_host_ensure(struct sv_tx *tx, const struct sv_host *h, struct sv_id *ret_id, struct sv_error *err);
-enum sv_err sv_host_get(struct sv_tx *tx, const struct sv_id *id, struct sv_arena *a, struct sv_host *ret, struct sv_error *err);
-enum sv_err sv_host_list(struct sv_tx *tx, void (*row)(void *arg, const struct sv_host *h), void *arg, struct sv_error *err);
+enum sv_err sv_host_get(struct sv_tx *tx, const struct sv_id *id, struct sv_arena *a, struct sv_host *ret,
+                        struct sv_error *err);
+enum sv_err sv_host_list(struct sv_tx *tx, void (*row)(void *arg, const struct sv_host *h), void *arg,
+                         struct sv_error *err);
 enum sv_err sv_host_set_connected(struct sv_tx *tx, const struct sv_id *id, bool connected, struct sv_error *err);
 enum sv_err sv_host_set_capacity(struct sv_tx *tx, const struct sv_id *id, int64_t vcpus, int64_t memory,
                                  const char *cpu_vendor, const char *os_version, const char *virt_version,
                                  struct sv_error *err);
 /* The connected host with the most free memory that holds both; reserves there. NO_CAPACITY. */
-enum sv_err sv_host_place(struct sv_tx *tx, int64_t vcpus, int64_t memory, struct sv_id *ret_host, struct sv_error *err);
+enum sv_err sv_host_place(struct sv_tx *tx, int64_t vcpus, int64_t memory, struct sv_id *ret_host,
+                          struct sv_error *err);
 /* Any sign; NO_CAPACITY when a positive delta does not fit. */
-enum sv_err sv_host_reserve(struct sv_tx *tx, const struct sv_id *id, int64_t vcpus, int64_t memory, struct sv_error *err);
+enum sv_err sv_host_reserve(struct sv_tx *tx, const struct sv_id *id, int64_t vcpus, int64_t memory,
+                            struct sv_error *err);
 /* Sums over all hosts; storage over all storages (resourcequota/search). */
 enum sv_err sv_host_totals(struct sv_tx *tx, int64_t *ret_vcpus, int64_t *ret_memory, int64_t *ret_storage,
                            int64_t *ret_ips, struct sv_error *err);
@@ -89,10 +97,13 @@ struct sv_storage {
     int64_t size, used; /* [bytes] as last seen */
     int64_t created;
 };
-enum sv_err sv_storage_ensure(struct sv_tx *tx, const struct sv_storage *s, struct sv_id *ret_id, struct sv_error *err); /* by (host, location) */
-enum sv_err sv_storage_get(struct sv_tx *tx, const struct sv_id *id, struct sv_arena *a, struct sv_storage *ret, struct sv_error *err);
+enum sv_err sv_storage_ensure(struct sv_tx *tx, const struct sv_storage *s, struct sv_id *ret_id,
+                              struct sv_error *err); /* by (host, location) */
+enum sv_err sv_storage_get(struct sv_tx *tx, const struct sv_id *id, struct sv_arena *a, struct sv_storage *ret,
+                           struct sv_error *err);
 /* The storage new disks of a host go to. */
 enum sv_err sv_storage_of_host(struct sv_tx *tx, const struct sv_id *host, struct sv_id *ret, struct sv_error *err);
-enum sv_err sv_storage_set_usage(struct sv_tx *tx, const struct sv_id *id, int64_t size, int64_t used, struct sv_error *err);
+enum sv_err sv_storage_set_usage(struct sv_tx *tx, const struct sv_id *id, int64_t size, int64_t used,
+                                 struct sv_error *err);
 
 #endif

@@ -31,10 +31,10 @@ struct sv_job {
     const char *sarg;
     enum sv_job_result result;
     unsigned percent;
-    unsigned step;      /* first step not recorded as done */
-    bool undoing;       /* failed or cancelled: steps before `step` are being undone */
-    enum sv_job_result undo_result; /* what it ends as after undoing */
-    bool cancel;        /* asked for */
+    unsigned step;                             /* first step not recorded as done */
+    bool undoing;                              /* failed or cancelled: steps before `step` are being undone */
+    enum sv_job_result undo_result;            /* what it ends as after undoing */
+    bool cancel;                               /* asked for */
     int64_t created, started, ended, deadline; /* deadline 0 = none until started */
     bool undo_failed; /* only towards kind->end(): an undo gave up, the host may hold leftovers */
     const char *error_symbol, *error_args[SV_ERR_ARGS]; /* "" unless failed */
@@ -48,11 +48,15 @@ struct sv_job_filter {
     enum sv_job_result result;
 };
 enum sv_err sv_job_list(struct sv_tx *tx, struct sv_scope scope, const struct sv_job_filter *f, const struct sv_page *p,
-                        void (*row)(void *arg, const struct sv_job *j), void *arg, uint64_t *ret_total, struct sv_error *err);
+                        void (*row)(void *arg, const struct sv_job *j), void *arg, uint64_t *ret_total,
+                        struct sv_error *err);
 /* Queued and running ones in order of creation (start-up). Costs them, not the table. */
-enum sv_err sv_job_list_open(struct sv_tx *tx, void (*row)(void *arg, const struct sv_job *j), void *arg, struct sv_error *err);
-enum sv_err sv_job_start(struct sv_tx *tx, const struct sv_id *id, int64_t deadline, struct sv_error *err); /* QUEUED -> RUNNING */
-enum sv_err sv_job_step(struct sv_tx *tx, const struct sv_id *id, unsigned step, unsigned percent, struct sv_error *err);
+enum sv_err sv_job_list_open(struct sv_tx *tx, void (*row)(void *arg, const struct sv_job *j), void *arg,
+                             struct sv_error *err);
+enum sv_err sv_job_start(struct sv_tx *tx, const struct sv_id *id, int64_t deadline,
+                         struct sv_error *err); /* QUEUED -> RUNNING */
+enum sv_err sv_job_step(struct sv_tx *tx, const struct sv_id *id, unsigned step, unsigned percent,
+                        struct sv_error *err);
 enum sv_err sv_job_percent(struct sv_tx *tx, const struct sv_id *id, unsigned percent, struct sv_error *err);
 enum sv_err sv_job_undo(struct sv_tx *tx, const struct sv_id *id, unsigned step, enum sv_job_result ends_as,
                         const struct sv_error *why, struct sv_error *err);
@@ -82,8 +86,10 @@ struct sv_lock {
 /* False (and *ret_held) when another job holds it. */
 enum sv_err sv_lock_take(struct sv_tx *tx, const struct sv_id *object, const struct sv_id *job, int code,
                          bool *ret_taken, struct sv_lock *ret_held, struct sv_error *err);
-enum sv_err sv_lock_get(struct sv_tx *tx, const struct sv_id *object, struct sv_lock *ret, bool *ret_held, struct sv_error *err);
-enum sv_err sv_lock_release(struct sv_tx *tx, const struct sv_id *object, const struct sv_id *job, struct sv_error *err);
+enum sv_err sv_lock_get(struct sv_tx *tx, const struct sv_id *object, struct sv_lock *ret, bool *ret_held,
+                        struct sv_error *err);
+enum sv_err sv_lock_release(struct sv_tx *tx, const struct sv_id *object, const struct sv_id *job,
+                            struct sv_error *err);
 
 /* Every state change, numbered, replayable across restarts. */
 struct sv_event {
@@ -93,7 +99,8 @@ struct sv_event {
     struct sv_id object, tenant; /* tenant empty: admins only */
     const char *content;         /* short: new value */
 };
-enum sv_err sv_event_add(struct sv_tx *tx, const struct sv_event *e, struct sv_error *err); /* seq and time are set here */
+enum sv_err sv_event_add(struct sv_tx *tx, const struct sv_event *e,
+                         struct sv_error *err); /* seq and time are set here */
 enum sv_err sv_event_list(struct sv_tx *tx, struct sv_scope scope, int64_t after_seq, unsigned limit,
                           void (*row)(void *arg, const struct sv_event *e), void *arg, struct sv_error *err);
 enum sv_err sv_event_last(struct sv_tx *tx, int64_t *ret_seq, struct sv_error *err);

@@ -50,12 +50,14 @@ struct sv_token {
     const char *descr;
     int64_t created, expires /* 0 = never */, last_used;
 };
-enum sv_err sv_token_insert(struct sv_tx *tx, const struct sv_token *t, const unsigned char hash[32], struct sv_error *err);
+enum sv_err sv_token_insert(struct sv_tx *tx, const struct sv_token *t, const unsigned char hash[32],
+                            struct sv_error *err);
 /* By SHA-256 of the token text: TOKEN_INVALID or TOKEN_EXPIRED (against sv_tx_now). */
 enum sv_err sv_token_find(struct sv_tx *tx, const unsigned char hash[32], struct sv_token *ret, struct sv_error *err);
-enum sv_err sv_token_list(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *tenant /* empty = all in scope */,
-                          const struct sv_page *p, void (*row)(void *arg, const struct sv_token *t), void *arg,
-                          uint64_t *ret_total, struct sv_error *err);
+enum sv_err sv_token_list(struct sv_tx *tx, struct sv_scope scope,
+                          const struct sv_id *tenant /* empty = all in scope */, const struct sv_page *p,
+                          void (*row)(void *arg, const struct sv_token *t), void *arg, uint64_t *ret_total,
+                          struct sv_error *err);
 enum sv_err sv_token_delete(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *id, struct sv_error *err);
 enum sv_err sv_token_touch(struct sv_tx *tx, const struct sv_id *id, int64_t when, struct sv_error *err);
 

@@ -50,15 +50,17 @@ enum sv_err sv_vm_rename(struct sv_tx *tx, struct sv_scope scope, const struct s
 enum sv_err sv_vm_set_state(struct sv_tx *tx, const struct sv_id *id, unsigned from_mask, enum sv_vm_state to,
                             struct sv_error *err);
 #define SV_VM_ANY 0xffU
-enum sv_err sv_vm_set_size(struct sv_tx *tx, const struct sv_id *id, int64_t vcpus, int64_t memory, struct sv_error *err);
-enum sv_err sv_vm_set_live(struct sv_tx *tx, const struct sv_id *id, int64_t vcpus, int64_t memory, struct sv_error *err);
+enum sv_err sv_vm_set_size(struct sv_tx *tx, const struct sv_id *id, int64_t vcpus, int64_t memory,
+                           struct sv_error *err);
+enum sv_err sv_vm_set_live(struct sv_tx *tx, const struct sv_id *id, int64_t vcpus, int64_t memory,
+                           struct sv_error *err);
 enum sv_err sv_vm_set_agent(struct sv_tx *tx, const struct sv_id *id, bool up, struct sv_error *err);
 enum sv_err sv_vm_set_host(struct sv_tx *tx, const struct sv_id *id, const struct sv_id *host, struct sv_error *err);
 /* The VM, its disks and NICs must be gone already for the latter two (asserted by foreign keys). */
 enum sv_err sv_vm_delete(struct sv_tx *tx, const struct sv_id *id, struct sv_error *err);
 /* VMs of a host that should exist there (not BUILDING/CLONING/FAILED), for reconciliation. */
-enum sv_err sv_vm_list_host(struct sv_tx *tx, const struct sv_id *host,
-                            void (*row)(void *arg, const struct sv_vm *vm), void *arg, struct sv_error *err);
+enum sv_err sv_vm_list_host(struct sv_tx *tx, const struct sv_id *host, void (*row)(void *arg, const struct sv_vm *vm),
+                            void *arg, struct sv_error *err);
 
 struct sv_disk {
     struct sv_id id, tenant, vm /* may be empty */, storage, template_id /* backing, may be empty */;
@@ -91,7 +93,8 @@ enum sv_err sv_nic_list_vm(struct sv_tx *tx, struct sv_scope scope, const struct
                            void (*row)(void *arg, const struct sv_nic *n), void *arg, struct sv_error *err);
 enum sv_err sv_nic_list_vpc(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *vpc,
                             void (*row)(void *arg, const struct sv_nic *n), void *arg, struct sv_error *err);
-enum sv_err sv_nic_delete_vm(struct sv_tx *tx, const struct sv_id *vm, struct sv_error *err); /* all; gives addresses back */
+enum sv_err sv_nic_delete_vm(struct sv_tx *tx, const struct sv_id *vm,
+                             struct sv_error *err); /* all; gives addresses back */
 
 struct sv_vpc {
     struct sv_id id, tenant;
@@ -117,7 +120,8 @@ enum sv_err sv_vpc_update(struct sv_tx *tx, struct sv_scope scope, const struct 
                           const char *descr, struct sv_error *err);
 /* VPC_IN_USE with the number of NICs, else marks it. */
 enum sv_err sv_vpc_begin_delete(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *id, struct sv_error *err);
-enum sv_err sv_vpc_delete(struct sv_tx *tx, const struct sv_id *id, struct sv_error *err); /* also gives the subnet quota back */
+enum sv_err sv_vpc_delete(struct sv_tx *tx, const struct sv_id *id,
+                          struct sv_error *err); /* also gives the subnet quota back */
 /* Lowest free host address (.2 up to the last but broadcast; .1 is the gateway). VPC_FULL. */
 enum sv_err sv_vpc_next_ip(struct sv_tx *tx, const struct sv_vpc *v, uint32_t *ret, struct sv_error *err);
 
