@@ -94,8 +94,8 @@ struct sv_route {
     size_t param_count;
     size_t in_size; /* of the input struct, which starts zeroed */
     enum sv_data data;
-    /* Reply fields of data, NULL-terminated. Strings, but "name[]" is a list and "name#" a number, and "name+" is ours: the mark
-     * is for the descriptions and no part of the name. */
+    /* Reply fields of data, NULL-terminated. Strings, but "name[]" is a list and "name#" a number, and "name+" is ours:
+     * the mark is for the descriptions and no part of the name. */
     const char *const *fields;
     sv_handler handler; /* NULL: not yet, answers NOT_IMPLEMENTED */
     bool extension;     /* ours, not the document's */

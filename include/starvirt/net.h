@@ -37,11 +37,13 @@ struct sv_net_ops {
     enum sv_err (*vpc_apply)(struct sv_net *net, const struct sv_net_vpc *vpc, const struct sv_net_nic *nics, size_t n,
                              const struct sv_deadline *d, struct sv_error *err);
     /* All of it goes; absent: success. */
-    enum sv_err (*vpc_remove)(struct sv_net *net, const struct sv_id *vpc, const struct sv_deadline *d, struct sv_error *err);
+    enum sv_err (*vpc_remove)(struct sv_net *net, const struct sv_id *vpc, const struct sv_deadline *d,
+                              struct sv_error *err);
     /* How a NIC is plugged by the hypervisor: fills kind, bridge and tap. Pure. */
     void (*attach)(struct sv_net *net, const struct sv_id *vpc, const struct sv_id *nic, struct sv_hv_nic *ret);
     /* VPCs that the machine holds something of (start-up: those unknown to the database are removed). */
-    enum sv_err (*list)(struct sv_net *net, void (*row)(void *arg, const struct sv_id *vpc), void *arg, struct sv_error *err);
+    enum sv_err (*list)(struct sv_net *net, void (*row)(void *arg, const struct sv_id *vpc), void *arg,
+                        struct sv_error *err);
 };
 
 struct sv_net {
