@@ -13,8 +13,8 @@ static const char *const sql[] = {
     [LIST_ALL] = "SELECT " COLS " FROM event WHERE seq > ?1 AND ?3 = '' ORDER BY seq LIMIT ?2",
     [LIST_TENANT] = "SELECT " COLS " FROM event WHERE tenant_id = ?3 AND seq > ?1 ORDER BY seq LIMIT ?2",
     [LAST] = "SELECT coalesce(max(seq), 0) FROM event",
-    [EXPIRE] = "DELETE FROM event WHERE seq IN (SELECT seq FROM (SELECT seq, time FROM event ORDER BY seq LIMIT ?2)"
-               " WHERE time < ?1) AND seq < (SELECT max(seq) FROM event)",
+    [EXPIRE] = ("DELETE FROM event WHERE seq IN (SELECT seq FROM (SELECT seq, time FROM event ORDER BY seq LIMIT ?2)"
+                " WHERE time < ?1) AND seq < (SELECT max(seq) FROM event)"),
 };
 SV_SQL_TABLE(sv_sql_event, "event", sql);
 

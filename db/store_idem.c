@@ -12,8 +12,8 @@ static const char *const sql[] = {
     [FIND] = "SELECT hash, reply FROM idem WHERE tenant_id = ?1 AND key = ?2 AND created > ?3",
     /* an expired key may be used anew */
     [INSERT] = "INSERT OR REPLACE INTO idem(tenant_id, key, hash, reply, created) VALUES(?1, ?2, ?3, ?4, ?5)",
-    [EXPIRE] = "DELETE FROM idem WHERE (tenant_id, key) IN (SELECT tenant_id, key FROM idem WHERE created < ?1"
-               " ORDER BY created LIMIT ?2)",
+    [EXPIRE] = ("DELETE FROM idem WHERE (tenant_id, key) IN (SELECT tenant_id, key FROM idem WHERE created < ?1"
+                " ORDER BY created LIMIT ?2)"),
 };
 SV_SQL_TABLE(sv_sql_idem, "idem", sql);
 

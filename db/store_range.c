@@ -10,8 +10,8 @@ enum { FIND, AT_OR_BEHIND, ADD, REMOVE, SET_BASE, DROP };
 
 static const char *const sql[] = {
     /* the lowest aligned place for ?4 numbers within [?2, ?3] */
-    [FIND] = "SELECT (max(base, ?2) + ?4 - 1) / ?4 * ?4 FROM free_range WHERE space = ?1 AND last >= ?2 + ?4 - 1"
-             " AND (max(base, ?2) + ?4 - 1) / ?4 * ?4 + ?4 - 1 <= min(last, ?3) ORDER BY last LIMIT 1",
+    [FIND] = ("SELECT (max(base, ?2) + ?4 - 1) / ?4 * ?4 FROM free_range WHERE space = ?1 AND last >= ?2 + ?4 - 1"
+              " AND (max(base, ?2) + ?4 - 1) / ?4 * ?4 + ?4 - 1 <= min(last, ?3) ORDER BY last LIMIT 1"),
     [AT_OR_BEHIND] = "SELECT base, last FROM free_range WHERE space = ?1 AND last >= ?2 ORDER BY last LIMIT 1",
     [ADD] = "INSERT INTO free_range(space, base, last) VALUES(?1, ?2, ?3)",
     [REMOVE] = "DELETE FROM free_range WHERE space = ?1 AND last = ?2",

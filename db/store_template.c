@@ -17,8 +17,8 @@ static const char *const sql[] = {
     /* a tenant sees its own and those offered to all */
     [GET] = "SELECT " COLS " FROM template t WHERE t.id = ?1 AND (?2 = '' OR t.tenant_id = ?2 OR t.tenant_id IS NULL)",
     [SCAN_ALL] = "SELECT id, name FROM template WHERE ?1 = '' ORDER BY created, id",
-    [SCAN_TENANT] = "SELECT id, name, created FROM template WHERE tenant_id = ?1"
-                    " UNION ALL SELECT id, name, created FROM template WHERE tenant_id IS NULL ORDER BY created, id",
+    [SCAN_TENANT] = ("SELECT id, name, created FROM template WHERE tenant_id = ?1"
+                     " UNION ALL SELECT id, name, created FROM template WHERE tenant_id IS NULL ORDER BY created, id"),
     [SET_STATE] = "UPDATE template SET state = ?2 WHERE id = ?1",
     [READY] =
         "UPDATE template SET state = 1, source = '', size = ?2, virtual_size = ?3, md5 = ?4, sha256 = ?5 WHERE id = ?1",
