@@ -285,7 +285,7 @@ static enum sv_err list_one(struct sv_tx *tx, const struct query *q, const struc
 {
     const struct sv_scope scope = {.tenant = *q->tenant};
     struct sv_error none;
-    struct sv_job j;
+    struct sv_job j = {.result = SV_JOB_LOST};
     enum sv_err rc = sv_job_get(tx, scope, id, tx->arena, &j, &none);
 
     if (rc && rc != SV_E_JOB_NOT_FOUND) {

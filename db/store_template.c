@@ -101,7 +101,7 @@ static enum sv_err list_one(struct sv_tx *tx, struct sv_scope scope, const struc
                             const struct sv_page *p, row_fn row, void *arg, uint64_t *total, struct sv_error *err)
 {
     const struct sv_match name = sv_match_of(tx, f->name);
-    struct sv_template t;
+    struct sv_template t = {.name = ""};
     struct sv_error why;
     enum sv_err rc = sv_template_get(tx, scope, &f->id, tx->arena, &t, &why);
 

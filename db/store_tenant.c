@@ -108,7 +108,7 @@ static enum sv_err list_one(struct sv_tx *tx, struct sv_scope scope, const struc
                             const struct sv_match *name, const struct sv_page *p, row_fn row, void *arg,
                             uint64_t *ret_total, struct sv_error *err)
 {
-    struct sv_tenant t;
+    struct sv_tenant t = {.name = ""};
     struct sv_error why;
     enum sv_err rc = sv_tenant_get(tx, scope, id, tx->arena, &t, &why);
 
@@ -307,7 +307,7 @@ static enum sv_err delete_from(struct sv_tx *tx, unsigned which, const struct sv
 
 enum sv_err sv_tenant_delete(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *id, struct sv_error *err)
 {
-    struct sv_tenant t;
+    struct sv_tenant t = {.is_admin = false};
     enum sv_err rc = sv_tenant_get(tx, scope, id, tx->arena, &t, err);
 
     assert(tx->writable);

@@ -197,7 +197,7 @@ enum sv_err sv_vm_get(struct sv_tx *tx, struct sv_scope scope, const struct sv_i
                       struct sv_vm *ret, struct sv_error *err)
 {
     SV_STMT st = sv_stmt(tx, &sv_sql_vm, GET);
-    struct down down;
+    struct down down = {.n = 0};
     struct sv_vm v;
     enum sv_err rc = read_down(tx, &down, err);
 
@@ -221,7 +221,7 @@ typedef void (*row_fn)(void *arg, const struct sv_vm *vm);
 
 static enum sv_err each(struct sv_tx *tx, sqlite3_stmt *st, row_fn row, void *arg, struct sv_error *err)
 {
-    struct down down;
+    struct down down = {.n = 0};
     bool more;
     enum sv_err rc = read_down(tx, &down, err);
 
