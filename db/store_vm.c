@@ -198,7 +198,7 @@ enum sv_err sv_vm_get(struct sv_tx *tx, struct sv_scope scope, const struct sv_i
 {
     SV_STMT st = sv_stmt(tx, &sv_sql_vm, GET);
     struct down down = {.n = 0};
-    struct sv_vm v;
+    struct sv_vm v = {.name = ""};
     enum sv_err rc = read_down(tx, &down, err);
 
     if (!rc)
