@@ -12,6 +12,7 @@
 #include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -24,6 +25,7 @@ struct sv_http {
     struct MHD_Daemon *daemon;
     struct sv_server *server;
     bool quiesced;
+    int listen_fd; /* after quiescing: a number that stands for nothing any more; -1 = none */
     char *cert, *key;
 };
 
@@ -324,6 +326,7 @@ enum sv_err sv_http_start(struct sv_server *s, const struct sv_http_options *opt
 {
     struct sv_http *h = sv_alloc(sizeof(*h));
     h->server = s;
+    h->listen_fd = -1;
     enum sv_err e = SV_OK;
     if (opt->tls_cert) {
         e = read_pem(opt->tls_cert, &h->cert, err);
@@ -343,6 +346,18 @@ enum sv_err sv_http_start(struct sv_server *s, const struct sv_http_options *opt
     return SV_OK;
 }
 
+/* The library's threads may still take the number out of their epoll sets, and abort when it is not open: the
+ * socket goes, so that clients are refused at once, its number stays until the threads are gone. */
+static void give_up_socket(struct sv_http *h, int fd)
+{
+    int nothing = eventfd(0, EFD_CLOEXEC);
+    if (nothing >= 0) {
+        dup3(nothing, fd, O_CLOEXEC);
+        close(nothing);
+    }
+    h->listen_fd = fd;
+}
+
 void sv_http_quiesce(struct sv_http *h)
 {
     if (h->quiesced)
@@ -350,7 +365,7 @@ void sv_http_quiesce(struct sv_http *h)
     h->quiesced = true;
     MHD_socket fd = MHD_quiesce_daemon(h->daemon);
     if (fd != MHD_INVALID_SOCKET)
-        close(fd);
+        give_up_socket(h, fd);
 }
 
 void sv_http_stop(struct sv_http *h)
@@ -359,6 +374,8 @@ void sv_http_stop(struct sv_http *h)
         return;
     if (h->daemon)
         MHD_stop_daemon(h->daemon);
+    if (h->listen_fd >= 0)
+        close(h->listen_fd);
     if (h->key)
         explicit_bzero(h->key, strlen(h->key));
     free(h->cert);
