@@ -70,7 +70,7 @@ static enum sv_err grow_live(struct sv_run *r, struct sv_error *err)
     const struct size_rule *rule = rule_of(job);
     const int64_t to = job->iarg[AFTER];
     struct sv_hv_host *h;
-    struct sv_hv_state s;
+    struct sv_hv_state s = {0};
     enum sv_err rc = sv_run_host(r, &h, err);
 
     if (!rc)

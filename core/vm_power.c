@@ -166,7 +166,7 @@ static enum sv_err start(struct sv_run *r, struct sv_error *err)
 {
     const struct sv_id *vm = &sv_run_job(r)->object;
     struct sv_hv_host *h;
-    struct sv_hv_state s;
+    struct sv_hv_state s = {0};
     enum sv_err rc = power_of(r, &h, &s, err);
 
     if (rc)
@@ -185,7 +185,7 @@ static enum sv_err start(struct sv_run *r, struct sv_error *err)
 static enum sv_err destroy(struct sv_run *r, struct sv_error *err)
 {
     struct sv_hv_host *h;
-    struct sv_hv_state s;
+    struct sv_hv_state s = {0};
     enum sv_err rc = power_of(r, &h, &s, err);
 
     if (rc)
@@ -205,7 +205,7 @@ static void note_asked(struct sv_run *r, bool by_agent, const char *what)
 static enum sv_err ask_shutdown(struct sv_run *r, struct sv_error *err)
 {
     struct sv_hv_host *h;
-    struct sv_hv_state s;
+    struct sv_hv_state s = {0};
     bool by_agent = false;
     enum sv_err rc = power_of(r, &h, &s, err);
 
@@ -225,7 +225,7 @@ static enum sv_err ask_shutdown(struct sv_run *r, struct sv_error *err)
 static enum sv_err wait_off(struct sv_run *r, struct sv_error *err)
 {
     struct sv_hv_host *h;
-    struct sv_hv_state s;
+    struct sv_hv_state s = {0};
     enum sv_err rc = power_of(r, &h, &s, err);
 
     if (rc || s.power == SV_HV_OFF || s.power == SV_HV_ABSENT)

@@ -443,9 +443,10 @@ static void *apply_and_remove(void *arg)
 {
     const struct sv_net_vpc *vpc = arg;
     struct sv_error e = {0};
-    bool ok = net->ops->vpc_apply(net, vpc, NULL, 0, NULL, &e) == SV_OK &&
-              net->ops->vpc_apply(net, vpc, NULL, 0, NULL, &e) == SV_OK &&
-              net->ops->vpc_remove(net, &vpc->id, NULL, &e) == SV_OK;
+    bool ok = true;
+    for (int i = 0; ok && i < 2; i++)
+        ok = net->ops->vpc_apply(net, vpc, NULL, 0, NULL, &e) == SV_OK;
+    ok = ok && net->ops->vpc_remove(net, &vpc->id, NULL, &e) == SV_OK;
     return ok ? NULL : sv_strdup(e.arg[0]);
 }
 
