@@ -144,7 +144,7 @@ bool sv_reconcile_vm(struct sv_cloud *c, struct sv_cloud_host *h, const struct s
 
 struct held {
     struct sv_id vm; /* empty: somebody else's domain */
-    struct sv_hv_state state = {0};
+    struct sv_hv_state state;
     char name[64];
     bool seen;
 };
@@ -175,7 +175,7 @@ static int by_id(const void *a, const void *b)
 
 struct pending {
     struct sv_id vm;
-    struct sv_hv_state state = {0};
+    struct sv_hv_state state;
 };
 
 struct comparison {
