@@ -1,0 +1,388 @@
+"""kill -9 at every boundary of every step of every kind of job: what was accepted ends, whole or undone, at
+the next start; no lock, no reservation, no domain and no volume is left over (design section 4)."""
+import contextlib
+import glob
+import http.client
+import os
+import random
+import re
+import shutil
+import threading
+
+import pytest
+from starvirt import ROOT, Client, Refused, Server
+
+MIB = 1 << 20
+ENDED = {"0", "1", "4", "5", "6", "7"}
+
+
+# -------------------------------------------------------------------------------------------- a world to copy
+class World:
+    """A data directory with a VM in each state, copied back before each test."""
+
+    def __init__(self, folder):
+        self.path, self.kept = str(folder / "data"), str(folder / "kept")
+        self.image = str(folder / "image")
+        with open(self.image, "wb") as f:
+            f.write(bytes(MIB))
+        server = Server(self.path, connect="sim://?control=1").start()
+        admin = server.admin
+        tenant = admin.tenant(cpu=50, memory=50000, storage=500, portgroup=2)
+        self.token, self.tenant = tenant.token, tenant.id
+        self.vpc = tenant.vpc()
+        self.template, self.spare = admin.template(self.image), admin.template(self.image)
+        self.model = admin.model(size=1)
+        order = {"vnic.portgroupid": self.vpc, "vm.vdisk.num": 1, "vm.vdisk.size": 2, "vm.vcpu.num": 2,
+                 "vm.memory.mem": 64}
+        self.order = {**order, "vm.tenant.model": self.model}
+        self.clone = {**order, "vm.template.id": self.template}
+        self.running, self.stopped, self.paused = (tenant.vm(**self.order) for _ in range(3))
+        tenant.run("PUT cloudvm/destroy", {"vm.id": self.stopped})
+        tenant.run("PUT cloudvm/suspend", {"vm.id": self.paused})
+        assert server.finish() == []
+        shutil.copytree(self.path, self.kept)
+
+    def server(self):
+        server = Server(self.path, connect="sim://?control=1")
+        server.erase()
+        shutil.copytree(self.kept, self.path)
+        return server
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return World(tmp_path_factory.mktemp("crash"))
+
+
+@pytest.fixture
+def cloud(world):
+    """A copy of the world on a server that is not started yet."""
+    server = world.server()
+    yield server
+    complaints = server.finish()
+    assert not complaints, "\n".join(complaints)
+    server.erase()
+
+
+# ------------------------------------------------------------------------------------------------ the stories
+def state_is(wanted):
+    return lambda tenant, world, vm: tenant.show(vm)["vm.state"] == wanted
+
+
+def size_is(key, wanted):
+    return lambda tenant, world, vm: tenant.show(vm)[key] == wanted
+
+
+def gone(tenant, world, vm):
+    return tenant.call("GET cloudvm/{vmId}", {"vmId": vm}).code == "VM_NOT_FOUND"
+
+
+def template_is(wanted):
+    def check(tenant, world, template):
+        rows = tenant.ok("POST cloudtemplate/search", {"template.id": template}).data
+        return [row["template.state"] for row in rows] == wanted
+    return check
+
+
+class Story:
+    """One operation: whose object, as whom it is asked for, what holds when it is done."""
+
+    def __init__(self, kind, steps, op, params, holds, undo=(), fail=None, admin=False, undone=None,
+                 name=""):
+        self.name = name
+        self.kind, self.steps, self.op, self.params, self.holds = kind, steps, op, params, holds
+        self.undo, self.fail, self.admin, self.undone = undo, fail, admin, undone
+
+    def points(self):
+        for step in self.steps:
+            for when in ("before", "after", "recorded"):
+                yield f"{self.kind}:{step}:{when}", None
+        yield f"{self.kind}:end:before", None
+        yield f"{self.kind}:end:after", None
+        for step in self.undo:
+            for when in ("undo-before", "undo-after"):
+                yield f"{self.kind}:{step}:{when}", self.fail
+
+
+def of(name, **more):
+    return lambda world: {"vm.id": getattr(world, name), **{k.replace("_", "."): v for k, v in more.items()}}
+
+
+CREATING = ["disks", "network", "define", "start"]
+STORIES = [
+    Story("vm.install", CREATING, "POST cloudvm/create", lambda w: w.order, state_is("1"), CREATING, "start:1",
+          undone=state_is("-2")),
+    Story("vm.create", CREATING, "POST cloudvm/create", lambda w: w.clone, state_is("1"), CREATING, "start:1",
+          undone=state_is("-2")),
+    Story("vm.start", ["network", "start"], "PUT cloudvm/start", of("stopped"), state_is("1")),
+    Story("vm.destroy", ["destroy"], "PUT cloudvm/destroy", of("running"), state_is("0")),
+    Story("vm.shutdown", ["ask", "wait"], "PUT cloudvm/shutdown", of("running"), state_is("0")),
+    Story("vm.restart", ["reboot"], "PUT cloudvm/restart", of("running"), state_is("1")),
+    Story("vm.suspend", ["suspend"], "PUT cloudvm/suspend", of("running"), state_is("2")),
+    Story("vm.resume", ["resume"], "PUT cloudvm/resume", of("paused"), state_is("1")),
+    Story("vm.vcpus", ["define", "live"], "PUT cloudvm/cpu/modify", of("running", vm_vcpu_num=4),
+          size_is("vm.vcpu.num", "4"), ["define"], "define:1", undone=size_is("vm.vcpu.num", "2")),
+    Story("vm.vcpus", ["define", "live"], "PUT cloudvm/cpu/modify", of("running", vm_vcpu_num=1), size_is("vm.vcpu.num", "1"),
+          name="-down"),
+    Story("vm.memory", ["define", "live"], "PUT cloudvm/mem/modify", of("running", vm_memory_mem=128),
+          size_is("vm.memory.mem", "128"), ["define"], "define:1", undone=size_is("vm.memory.mem", "64")),
+    Story("vm.memory", ["define", "live"], "PUT cloudvm/mem/modify", of("stopped", vm_memory_mem=32), size_is("vm.memory.mem", "32"),
+          name="-down"),
+    Story("vm.delete", ["undefine", "network", "disks"], "DELETE cloudvm/{vmId}", lambda w: {"vmId": w.running}, gone),
+    Story("template.import", ["check", "import"], "POST cloudtemplate/import",
+          lambda w: {"template.name": "new", "template.path": w.image}, template_is(["ready"]), ["import"], "template_put:1",
+          admin=True, undone=template_is(["failed"])),
+    Story("template.delete", ["delete"], "DELETE cloudtemplate/{templateId}", lambda w: {"templateId": w.spare},
+          template_is([]), admin=True),
+]
+
+
+def cases():
+    for story in STORIES:
+        for point, fail in story.points():
+            yield pytest.param(story, point, fail, id=point + story.name)
+
+
+def client(server, world):
+    found = Client(server, world.token)
+    found.id = world.tenant
+    return found
+
+
+def asks(server, world, story):
+    """Asks, and hears the answer or not: the server may be dead before it is out."""
+    who = server.admin if story.admin else client(server, world)
+    try:
+        reply = who.ok(story.op, story.params(world))
+    except (http.client.HTTPException, OSError):
+        return None
+    return reply.body.get("startid") or reply.data[0]["jobstartid"]
+
+
+def heal(server, startid, fault):
+    """An undo that is to succeed needs the host to work again; the server may be dead before it hears of it."""
+    with contextlib.suppress(http.client.HTTPException, OSError):
+        server.admin.wait_line(startid, "undoing")
+        server.control("fail=" + fault.split(":")[0] + ":0")
+
+
+def newest_job(server):
+    return server.admin.ok("POST joblog/search").data[-1]["startid"]
+
+
+@pytest.mark.parametrize("story,point,fail", cases())
+def test_a_crash_there(world, cloud, story, point, fail):
+    cloud.crash_point = point
+    cloud.start()
+    if fail:
+        cloud.control("fail=" + fail)
+    told = asks(cloud, world, story)
+    if point.endswith("undo-after"):
+        heal(cloud, told, fail)
+    cloud.crashed()
+    cloud.crash_point = None
+    cloud.start()
+    startid = newest_job(cloud)
+    assert told in (None, startid)
+    job = cloud.admin.follow(startid)
+    assert job.result == ("1" if fail else "0"), job.info + "\n" + "\n".join(job.lines)
+    tenant = client(cloud, world)
+    assert (story.undone if fail else story.holds)(tenant, world, job["job.objid"])
+    assert [line["log.serial"] for line in job["job.logs"]] == [str(i + 1) for i in range(len(job.lines))]
+    if job["job.objid"] == world.running and not gone(tenant, world, world.running):
+        tenant.run("PUT cloudvm/destroy", {"vm.id": world.running})  # the lock is free
+
+
+def test_every_step_of_every_kind_is_in_the_stories():
+    """The rows as the sources have them."""
+    found = {}
+    for path in glob.glob(os.path.join(ROOT, "core", "*.c")):
+        with open(path, encoding="utf-8") as f:
+            text = f.read()
+        arrays = {name: re.findall(r'\{\s*\.name = "(\w+)"', body)
+                  for name, body in re.findall(r"struct sv_step (\w+)\[\] = \{(.*?)\n\};", text, re.S)}
+        shared = dict(re.findall(r"#define (\w+_ROW)[^\n]*\n?.*?\.steps = (\w+)", text, re.S))
+        for body in re.findall(r"const struct sv_job_kind \w+ = \{(.*?)\};", text, re.S):
+            kind = re.search(r'\.name = "([\w.]+)"', body).group(1)
+            steps = re.search(r"STEPS\((\w+)\)", body)
+            steps = steps.group(1) if steps else next(s for macro, s in shared.items() if macro in body)
+            found[kind] = arrays[steps]
+    assert found and found == {story.kind: story.steps for story in STORIES}
+
+
+# ---------------------------------------------------------------------------------- without taking jobs up again
+@pytest.mark.parametrize("story", [STORIES[0], STORIES[2], STORIES[8], STORIES[13]], ids=lambda s: s.kind)
+def test_running_jobs_are_undone_where_that_is_asked_for(world, cloud, story):
+    cloud.options = ["--jobs.requeue=false"]
+    cloud.crash_point = f"{story.kind}:{story.steps[0]}:recorded"
+    cloud.start()
+    asks(cloud, world, story)
+    cloud.crashed()
+    cloud.crash_point = None
+    cloud.start()
+    job = cloud.admin.follow(newest_job(cloud))
+    assert job.result == "6" and "restart" in job.info
+    if story.undone:
+        assert story.undone(client(cloud, world), world, job["job.objid"])
+    assert any("aborted" in line for line in job.lines)
+
+
+def test_waiting_jobs_are_lost_where_that_is_asked_for(world, cloud):
+    cloud.options = ["--jobs.requeue=false", "--jobs.slots_per_host", "1"]
+    cloud.start()
+    cloud.control("hang=1")
+    tenant = client(cloud, world)
+    made = tenant.ok("POST cloudvm/create", {**world.order, "vm.num": 4, "vm.vcpu.num": 1, "vm.memory.mem": 64}).data
+    tenant.wait_line(made[0]["jobstartid"], "prepare disks")
+    cloud.kill()
+    cloud.start()
+    jobs = [tenant.follow(row["jobstartid"]) for row in made]
+    assert [job.result for job in jobs] == ["6", "4", "4", "4"]
+    assert "lost" in jobs[1].info and [tenant.show(row["vm.id"])["vm.state"] for row in made] == ["-2"] * 4
+    for row in made:
+        tenant.run("DELETE cloudvm/{vmId}", {"vmId": row["vm.id"]})
+
+
+def test_waiting_jobs_run_after_a_crash_in_their_order(world, cloud):
+    cloud.options = ["--jobs.slots_per_host", "1"]
+    cloud.start()
+    cloud.control("hang=1")
+    tenant = client(cloud, world)
+    made = tenant.ok("POST cloudvm/create", {**world.order, "vm.num": 4, "vm.vcpu.num": 1, "vm.memory.mem": 64}).data
+    tenant.wait_line(made[0]["jobstartid"], "prepare disks")
+    cloud.kill()
+    cloud.start()
+    jobs = [tenant.done(row["jobstartid"]) for row in made]
+    assert any("resumed at step" in line for line in jobs[0].lines)
+    assert [job["job.starttime"] for job in jobs] == sorted(job["job.starttime"] for job in jobs)
+
+
+def test_a_crash_in_a_crashs_recovery(world, cloud):
+    """Three times in a row, each a step further."""
+    cloud.crash_point = "vm.install:disks:after"
+    cloud.start()
+    asks(cloud, world, STORIES[0])
+    cloud.crashed()
+    for point in ("vm.install:disks:before", "vm.install:network:recorded", "vm.install:start:after"):
+        cloud.crash_point = point
+        cloud.hosts = 0  # it may be gone before its host is known
+        try:
+            cloud.start()
+        except (RuntimeError, OSError, http.client.HTTPException):
+            pass
+        if cloud.process:
+            cloud.crashed()
+    cloud.crash_point = None
+    cloud.hosts = 1
+    cloud.start()
+    assert cloud.admin.follow(newest_job(cloud)).result == "0"
+
+
+# ------------------------------------------------------------------------------------------- at random, under load
+class Load:
+    """Clients that do anything, and remember what they were told."""
+
+    def __init__(self, server, world, seed):
+        self.server, self.world = server, world
+        self.random = random.Random(seed)
+        self.lock = threading.Lock()
+        self.startids, self.vms, self.acks = [], set(), 0
+        self.enough = threading.Event()
+
+    def act(self, who, rng):
+        with self.lock:
+            vms = sorted(self.vms)
+        vm = rng.choice(vms) if vms else None
+        what = rng.choice(["create", "create", "delete", "start", "destroy", "suspend", "resume", "cpu", "mem", "cancel"])
+        if what == "create" or not vm:
+            order = rng.choice([self.world.order, self.world.clone])
+            for row in who.ok("POST cloudvm/create", {**order, "vm.vcpu.num": 1, "vm.memory.mem": 64, "vm.num": rng.randint(1, 3)}).data:
+                with self.lock:
+                    self.vms.add(row["vm.id"])
+                    self.startids.append(row["jobstartid"])
+            return
+        if what == "cancel":
+            with self.lock:
+                startid = rng.choice(self.startids)
+            who.ok("PUT joblog/cancel", {"startid": startid})
+            return
+        if what == "delete":
+            reply = who.ok("DELETE cloudvm/{vmId}", {"vmId": vm})
+            with self.lock:
+                self.vms.discard(vm)
+        elif what in ("cpu", "mem"):
+            size = {"vm.vcpu.num": rng.randint(1, 3)} if what == "cpu" else {"vm.memory.mem": rng.randint(32, 128)}
+            reply = who.ok(f"PUT cloudvm/{what}/modify", {"vm.id": vm, **size})
+        else:
+            reply = who.ok(f"PUT cloudvm/{what}", {"vm.id": vm})
+        with self.lock:
+            self.startids.append(reply.startid)
+
+    def work(self, seed, until):
+        rng = random.Random(seed)
+        who = client(self.server, self.world)
+        while not self.enough.is_set():
+            try:
+                self.act(who, rng)
+            except Refused as refusal:
+                assert refusal.reply.code in ("VM_STATE", "VM_LOCKED", "VM_NOT_FOUND", "QUOTA_VCPUS", "QUOTA_MEMORY", "QUOTA_STORAGE",
+                                              "JOB_TOO_LATE"), refusal
+            except (http.client.HTTPException, OSError):
+                return
+            with self.lock:
+                self.acks += 1
+                if self.acks >= until:
+                    self.enough.set()
+
+    def run(self, until):
+        """Eight at a time, until so many answers; the caller's next act is theirs to suffer."""
+        self.enough.clear()
+        self.acks = 0
+        workers = [threading.Thread(target=self.work, args=(self.random.random(), until)) for _ in range(8)]
+        for worker in workers:
+            worker.start()
+        self.enough.wait(120)
+        return workers
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_kills_at_random_under_load(world, cloud, seed):
+    cloud.start()
+    load = Load(cloud, world, seed)
+    for turn in range(4):
+        workers = load.run(load.random.randint(20, 120))
+        cloud.kill()
+        for worker in workers:
+            worker.join()
+        assert cloud.fsck(hosts=False) == "", f"turn {turn}"
+        cloud.start()
+    for worker in load.run(60):
+        worker.join()
+    tenant = client(cloud, world)
+    for startid in load.startids:
+        assert tenant.follow(startid).result in ENDED - {"4", "6"}
+    shown = tenant.ok("POST cloudvm/search").data
+    assert load.vms <= {row["vm.id"] for row in shown}, "what was acknowledged is there"
+    cloud.restart()
+    assert tenant.ok("POST cloudvm/search").data == shown, "the rows say what the host does"
+
+
+def test_faults_at_random_under_load(world, cloud):
+    """The same with a hypervisor that fails at times, to the end of all jobs."""
+    cloud.start()
+    for fault in ("start:0.1", "define:0.05", "volume_create:0.05", "destroy:0.05", "set_vcpus:0.3"):
+        cloud.control("fail=" + fault)
+    load = Load(cloud, world, 3)
+    for worker in load.run(250):
+        worker.join()
+    for fault in ("start:0", "define:0", "volume_create:0", "destroy:0", "set_vcpus:0"):
+        cloud.control("fail=" + fault)
+    tenant = client(cloud, world)
+    results = {tenant.follow(startid, 120).result for startid in load.startids}
+    assert results >= {"0", "1"} and results <= {"0", "1", "7"}
+    cloud.expect("event=job.undo")
+    since = cloud.admin.last_event()
+    shown = tenant.ok("POST cloudvm/search").data
+    cloud.restart()
+    changed = [e for e in tenant.events(since) if e["event.objtype"] == "vm"]
+    assert (changed, tenant.ok("POST cloudvm/search").data) == ([], shown), "the rows say what the host does"
