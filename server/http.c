@@ -25,7 +25,7 @@ struct sv_http {
     struct MHD_Daemon *daemon;
     struct sv_server *server;
     bool quiesced;
-    int listen_fd; /* after quiescing: a number that stands for nothing any more; -1 = none */
+    int listen_fd; /* the library's */
     char *cert, *key;
 };
 
@@ -326,7 +326,7 @@ enum sv_err sv_http_start(struct sv_server *s, const struct sv_http_options *opt
 {
     struct sv_http *h = sv_alloc(sizeof(*h));
     h->server = s;
-    h->listen_fd = -1;
+    h->listen_fd = opt->fd;
     enum sv_err e = SV_OK;
     if (opt->tls_cert) {
         e = read_pem(opt->tls_cert, &h->cert, err);
@@ -346,26 +346,19 @@ enum sv_err sv_http_start(struct sv_server *s, const struct sv_http_options *opt
     return SV_OK;
 }
 
-/* The library's threads may still take the number out of their epoll sets, and abort when it is not open: the
- * socket goes, so that clients are refused at once, its number stays until the threads are gone. */
-static void give_up_socket(struct sv_http *h, int fd)
-{
-    int nothing = eventfd(0, EFD_CLOEXEC);
-    if (nothing >= 0) {
-        dup3(nothing, fd, O_CLOEXEC);
-        close(nothing);
-    }
-    h->listen_fd = fd;
-}
-
+/* Not MHD_quiesce_daemon(): with epoll, it and its threads race for taking the socket out of the set, and who
+ * comes second aborts the process. Instead the number comes to stand for something that is never ready; the
+ * socket itself goes, so that clients are refused at once. The library closes the number at the end. */
 void sv_http_quiesce(struct sv_http *h)
 {
     if (h->quiesced)
         return;
     h->quiesced = true;
-    MHD_socket fd = MHD_quiesce_daemon(h->daemon);
-    if (fd != MHD_INVALID_SOCKET)
-        give_up_socket(h, fd);
+    int nothing = eventfd(0, EFD_CLOEXEC);
+    if (nothing < 0)
+        return; /* new requests are told that the server stops */
+    dup3(nothing, h->listen_fd, O_CLOEXEC);
+    close(nothing);
 }
 
 void sv_http_stop(struct sv_http *h)
@@ -374,8 +367,6 @@ void sv_http_stop(struct sv_http *h)
         return;
     if (h->daemon)
         MHD_stop_daemon(h->daemon);
-    if (h->listen_fd >= 0)
-        close(h->listen_fd);
     if (h->key)
         explicit_bzero(h->key, strlen(h->key));
     free(h->cert);
