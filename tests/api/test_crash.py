@@ -307,9 +307,9 @@ class Load:
             who.ok("PUT joblog/cancel", {"startid": startid})
             return
         if what == "delete":
-            reply = who.ok("DELETE cloudvm/{vmId}", {"vmId": vm})
             with self.lock:
-                self.vms.discard(vm)
+                self.vms.discard(vm)  # its answer may be lost
+            reply = who.ok("DELETE cloudvm/{vmId}", {"vmId": vm})
         elif what in ("cpu", "mem"):
             size = {"vm.vcpu.num": rng.randint(1, 3)} if what == "cpu" else {"vm.memory.mem": rng.randint(32, 128)}
             reply = who.ok(f"PUT cloudvm/{what}/modify", {"vm.id": vm, **size})
