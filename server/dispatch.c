@@ -130,7 +130,8 @@ static enum sv_err run_handler(struct sv_request *r, struct sv_tx *tx, bool *wai
             r->waiter.deadline = sv_mono_ms() + ms;
             r->waited = true;
         }
-        SV_COPY(r->waiter.key, c.wait_key);
+        if (!r->waiting) /* once registered, the park reads it; the second look asks for the same */
+            SV_COPY(r->waiter.key, c.wait_key);
         return SV_OK;
     }
     r->reply.n = 0;
