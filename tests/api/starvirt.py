@@ -16,6 +16,7 @@ import shutil
 import signal
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
 import threading
@@ -176,7 +177,7 @@ class Client:
         address = self.server.address
         if getattr(self._local, "address", None) != address:
             self.close()
-            self._local.connection = http.client.HTTPConnection(*address, timeout=TIMEOUT + 30)
+            self._local.connection = self.server.connection(TIMEOUT + 30)
             self._local.address = address
         return self._local.connection
 
@@ -385,8 +386,8 @@ class Server:
     """One daemon. Every start of it uses the same data directory and, unless told otherwise, a free port."""
 
     def __init__(self, data, connect="sim://", network="none", options=(), prefix=(), listen="127.0.0.1:0",
-                 listen_fd=None, env=None, crash_point=None, hosts=None):
-        """`hosts`: how many hypervisor hosts start() waits for; all that answer, unless told."""
+                 listen_fd=None, env=None, crash_point=None, hosts=None, tls=None):
+        """`hosts`: how many hypervisor hosts start() waits for; all that answer, unless told. `tls`: whom to trust."""
         self.data = str(data)
         self.connect = [connect] if isinstance(connect, str) else list(connect)
         self.network = network
@@ -397,6 +398,7 @@ class Server:
         self.env = dict(env or {})
         self.crash_point = crash_point
         self.hosts = sum(map(hosts_of, self.connect)) if hosts is None else hosts
+        self.tls = ssl.create_default_context(cafile=tls) if tls else None
         self.address = None
         self.process = None
         self.expected = []
@@ -544,7 +546,12 @@ class Server:
         os.rename(os.path.join(folder, "." + name), os.path.join(folder, name))
         wait_until(lambda: not os.path.exists(os.path.join(folder, name)) or not self.running, f"the simulator took {command}")
 
-    # --- raw bytes ---
+    # --- raw bytes, and HTTP ---
+    def connection(self, timeout):
+        if self.tls:
+            return http.client.HTTPSConnection(*self.address, timeout=timeout, context=self.tls)
+        return http.client.HTTPConnection(*self.address, timeout=timeout)
+
     def socket(self, timeout=TIMEOUT):
         return socket.create_connection(self.address, timeout)
 
