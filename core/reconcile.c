@@ -405,17 +405,20 @@ static void log_failure(const char *what, const struct sv_cloud_host *h, const s
     sv_log(SV_LOG_WARN, what, "host", sv_hv_host_name(h->hv), "error", text, NULL);
 }
 
-void sv_reconcile_host(struct sv_cloud *c, struct sv_cloud_host *h)
+bool sv_reconcile_host(struct sv_cloud *c, struct sv_cloud_host *h)
 {
     struct inventory inv = {0};
     struct comparison cmp = {.host = h, .inv = &inv};
     struct sv_error e;
+    enum sv_err rc;
 
     /* A leftover that does not go yet is tried again at the next connect; the host is of use all the same. */
     if (remove_leftovers(c, h, &e))
         log_failure("host.leftover", h, &e);
-    if (reconcile(c, h, &inv, &cmp, &e))
+    rc = reconcile(c, h, &inv, &cmp, &e);
+    if (rc)
         log_failure("host.reconcile", h, &e);
     free(inv.v);
     free(cmp.todo);
+    return rc == SV_OK;
 }

@@ -4,9 +4,9 @@
 
 #include "core/internal.h"
 
-/* Asks the host what it has and holds, writes what differs, then marks it connected. Blocks. Failures
- * are logged: the host stays as it was and is asked again at its next connect. */
-void sv_reconcile_host(struct sv_cloud *c, struct sv_cloud_host *h);
+/* Asks the host what it has and holds, writes what differs, then marks it connected. Blocks. False after
+ * a failure, which is logged: the host stays as it was. */
+bool sv_reconcile_host(struct sv_cloud *c, struct sv_cloud_host *h);
 
 /* Does the row say otherwise? Not while a job holds the VM (*ret_locked). VM_NOT_FOUND for a VM that is not
  * ours. Must not run inside a transaction. */

@@ -39,7 +39,7 @@ struct host_work {
 struct sv_sync {
     pthread_t thread;
     pthread_mutex_t mutex;
-    pthread_cond_t more, idle;
+    pthread_cond_t more, idle, again;
     struct item *head, **tail;
     bool started, stop;
     unsigned askers; /* host threads alive */
@@ -153,20 +153,42 @@ static bool next_work(struct sv_sync *s, struct host_work *w, bool *ret_all, str
     return more;
 }
 
+/* [ms] between attempts to ask a host that is connected and did not answer */
+enum { PAUSE_FIRST_MS = 1000, PAUSE_MAX_MS = 30 * 1000 };
+
+/* Nobody else would ask it again; sooner when there is news of it. */
+static void pause_asking(struct sv_sync *s, struct host_work *w, int64_t ms)
+{
+    const int64_t until = sv_mono_ms() + ms;
+    const struct timespec at = {.tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000};
+
+    pthread_mutex_lock(&s->mutex);
+    while (!s->stop && !w->all && pthread_cond_timedwait(&s->again, &s->mutex, &at) == 0)
+        continue;
+    w->all = true;
+    pthread_mutex_unlock(&s->mutex);
+}
+
 static void *ask_host(void *arg)
 {
     SV_AUTOFREE struct asker *a = arg;
+    struct sv_cloud_host *h = a->work->host;
+    int64_t pause = PAUSE_FIRST_MS;
     struct told_list vms;
     bool all;
 
     while (next_work(a->c->sync, a->work, &all, &vms)) {
-        if (all)
-            sv_reconcile_host(a->c, a->work->host);
+        const bool answered = !all || sv_reconcile_host(a->c, h);
+
         for (size_t i = 0; i < vms.n; i++) {
-            if (!sv_reconcile_vm(a->c, a->work->host, &vms.v[i].vm, vms.v[i].power))
-                sv_sync_power(a->c, a->work->host, &vms.v[i].vm, vms.v[i].power);
+            if (!sv_reconcile_vm(a->c, h, &vms.v[i].vm, vms.v[i].power))
+                sv_sync_power(a->c, h, &vms.v[i].vm, vms.v[i].power);
         }
         free(vms.v);
+        if (answered || !sv_hv_connected(h->hv))
+            continue;
+        pause_asking(a->c->sync, a->work, pause);
+        pause = pause * 2 < PAUSE_MAX_MS ? pause * 2 : PAUSE_MAX_MS;
     }
     return NULL;
 }
@@ -194,6 +216,7 @@ static void begin_asking(struct sv_cloud *c, struct sv_cloud_host *h, const stru
         add_told(&w->vms, vm);
     else
         w->all = true;
+    pthread_cond_broadcast(&s->again);
     if (!w->running && !s->stop) {
         struct asker *a = sv_alloc(sizeof(*a));
 
@@ -391,11 +414,16 @@ static void *sync_main(void *arg)
 enum sv_err sv_sync_start(struct sv_cloud *c, struct sv_error *err)
 {
     struct sv_sync *s = sv_alloc(sizeof(*s));
+    pthread_condattr_t mono;
 
     s->tail = &s->head;
     pthread_mutex_init(&s->mutex, NULL);
     pthread_cond_init(&s->more, NULL);
     pthread_cond_init(&s->idle, NULL);
+    pthread_condattr_init(&mono);
+    pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->again, &mono);
+    pthread_condattr_destroy(&mono);
     c->sync = s;
     if (pthread_create(&s->thread, NULL, sync_main, c) != 0)
         return sv_fail(err, SV_E_SYSTEM, SV_F_NONE, "no thread");
@@ -413,6 +441,7 @@ void sv_sync_stop(struct sv_cloud *c)
     pthread_mutex_lock(&s->mutex);
     s->stop = true;
     pthread_cond_broadcast(&s->more);
+    pthread_cond_broadcast(&s->again);
     while (s->askers)
         pthread_cond_wait(&s->idle, &s->mutex);
     pthread_mutex_unlock(&s->mutex);
@@ -431,6 +460,7 @@ void sv_sync_free(struct sv_cloud *c)
     pthread_mutex_destroy(&s->mutex);
     pthread_cond_destroy(&s->more);
     pthread_cond_destroy(&s->idle);
+    pthread_cond_destroy(&s->again);
     for (unsigned i = 0; i < s->work_count; i++)
         free(s->work[i].vms.v);
     free(s->aside.v);
