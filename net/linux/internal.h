@@ -33,6 +33,7 @@ struct names {
 };
 void names_of(const struct linux_net *net, const struct sv_id *vpc, struct names *ret);
 void names_free(struct names *n);
+void tap_name(const struct sv_id *nic, char buf[16]);
 
 /* A VPC during one call. */
 struct vpc {
@@ -76,7 +77,8 @@ int netns_open(const char *path);
 bool sysctl_set(const char *family, const char *device, const char *key, const char *value);
 
 /* --- link.c: bridge, namespace, veth, gateway address --- */
-enum sv_err link_ensure(const struct vpc *v, struct sv_error *err);
+/* NICs of running guests are plugged into a bridge that had to be made again. */
+enum sv_err link_ensure(const struct vpc *v, const struct sv_net_nic *nics, size_t n, struct sv_error *err);
 enum sv_err link_remove(const struct vpc *v, struct sv_error *err);
 
 /* --- dhcp.c: dnsmasq and its leases --- */

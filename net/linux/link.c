@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -127,6 +128,34 @@ static void silence_netns(void *arg)
     *ok = sysctl_set("ipv6", "all", "disable_ipv6", "1") && sysctl_set("ipv6", "default", "disable_ipv6", "1");
 }
 
+/* A tap that is gone by now belongs to a guest that has stopped; one with a master is somebody's decision. */
+static enum sv_err plug_tap(const struct vpc *v, int fd, const struct sv_net_nic *nic, struct sv_error *err)
+{
+    char tap[16];
+    struct device d = {0};
+    struct ifreq r = {.ifr_name = ""};
+    tap_name(&nic->id, tap);
+    enum sv_err rc = device_look(tap, &d, err);
+    if (rc != SV_OK || !d.index || d.master || strcmp(d.kind, "tun") != 0)
+        return rc;
+    SV_COPY(r.ifr_name, v->names.bridge);
+    r.ifr_ifindex = d.index;
+    if (ioctl(fd, SIOCBRADDIF, &r) != 0 && errno != EINVAL && errno != ENODEV && errno != EBUSY)
+        return net_errno(err, "plug in", tap);
+    return SV_OK;
+}
+
+static enum sv_err plug_taps(const struct vpc *v, const struct sv_net_nic *nics, size_t n, struct sv_error *err)
+{
+    enum sv_err rc = SV_OK;
+    SV_AUTOFD int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return net_errno(err, "plug into", v->names.bridge);
+    for (size_t i = 0; rc == SV_OK && i < n; i++)
+        rc = plug_tap(v, fd, &nics[i], err);
+    return rc;
+}
+
 static enum sv_err bring_up(const struct vpc *v, struct sv_error *err)
 {
     char gateway[SV_IP4_LEN];
@@ -144,7 +173,8 @@ static enum sv_err bring_up(const struct vpc *v, struct sv_error *err)
     return rc;
 }
 
-static enum sv_err mend(const struct vpc *v, struct state *s, struct sv_error *err)
+static enum sv_err mend(const struct vpc *v, struct state *s, const struct sv_net_nic *nics, size_t n,
+                        struct sv_error *err)
 {
     bool silent = false;
     enum sv_err rc = create_missing(v, s, err);
@@ -158,10 +188,12 @@ static enum sv_err mend(const struct vpc *v, struct state *s, struct sv_error *e
         rc = netns_call(s->netns_fd, silence_netns, &silent, err);
     if (rc == SV_OK && !silent)
         rc = sv_fail(err, SV_E_NETWORK, SV_F_NONE, "IPv6 cannot be switched off in the namespace");
+    if (rc == SV_OK)
+        rc = plug_taps(v, nics, n, err);
     return rc == SV_OK ? bring_up(v, err) : rc;
 }
 
-enum sv_err link_ensure(const struct vpc *v, struct sv_error *err)
+enum sv_err link_ensure(const struct vpc *v, const struct sv_net_nic *nics, size_t n, struct sv_error *err)
 {
     SV_CLEANUP(state_free) struct state s = {.netns_fd = -1};
     enum sv_err rc = look(v, &s, err);
@@ -169,7 +201,7 @@ enum sv_err link_ensure(const struct vpc *v, struct sv_error *err)
         rc = check_owner(v, &s, err);
     if (rc != SV_OK || is_whole(v, &s))
         return rc;
-    return mend(v, &s, err);
+    return mend(v, &s, nics, n, err);
 }
 
 enum sv_err link_remove(const struct vpc *v, struct sv_error *err)

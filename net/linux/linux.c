@@ -34,6 +34,11 @@ void names_of(const struct linux_net *net, const struct sv_id *vpc, struct names
     ret->dir = sv_asprintf("%s/%s", net->dir, vpc->s);
 }
 
+void tap_name(const struct sv_id *nic, char buf[16])
+{
+    name_of("svt", nic, buf, 16);
+}
+
 void names_free(struct names *n)
 {
     free(n->dir);
@@ -145,7 +150,7 @@ static enum sv_err linux_apply(struct sv_net *net, const struct sv_net_vpc *vpc,
     /* First of all and last to go: what exists of a VPC is found again by its directory. */
     if (mkdir(v.names.dir, 0700) != 0 && errno != EEXIST)
         return net_errno(err, "create", v.names.dir);
-    rc = link_ensure(&v, err);
+    rc = link_ensure(&v, nics, n, err);
     return rc == SV_OK ? dhcp_ensure(&v, nics, n, err) : rc;
 }
 
@@ -171,7 +176,7 @@ static void linux_attach(struct sv_net *net, const struct sv_id *vpc, const stru
     (void)net;
     ret->kind = SV_HV_NIC_BRIDGE;
     name_of("svb", vpc, ret->bridge, sizeof(ret->bridge));
-    name_of("svt", nic, ret->tap, sizeof(ret->tap));
+    tap_name(nic, ret->tap);
 }
 
 static enum sv_err linux_list(struct sv_net *base, void (*row)(void *arg, const struct sv_id *vpc), void *arg,

@@ -90,3 +90,32 @@ def test_networks_lost_with_the_machine_are_mended(cloud, guests):
     until(lambda: guest.http() is not None, "the guest is reached again")
     guest.sh(f"ping -c 2 -W 5 {guest.ip.rsplit('.', 1)[0]}.1")
     cloud.wait_state(guest, "1")
+
+
+def test_bridge_lost_under_a_running_guest(cloud, guests):
+    """The guest is plugged in again, where it is."""
+    box, guest = cloud.sandbox, guests[0]
+    boot = guest.boot_id()
+    box.run("ip", "link", "del", "svb" + guest.vpc[-12:])
+    assert guest.http(limit=1) is None
+    cloud.server.restart().wait_connected()
+    until(lambda: guest.http() is not None, "the guest is reached again")
+    assert guest.boot_id() == boot
+    cloud.wait_state(guest, "1")
+
+
+def test_domain_type_is_found_out(cloud, guests):
+    """By default a guest's program is really run before KVM is trusted; nothing of it stays."""
+    server = cloud.server
+    server.stop()
+    told, server.options = server.options, [o for o in server.options if o not in ("--hv.domain_type", "qemu")]
+    server.start().wait_connected()
+    lines = [line for line in server.log().splitlines() if "hv.domain_type" in line]
+    assert 'type="kvm"' in lines[-1] or 'type="qemu"' in lines[-1], lines
+    (new,) = cloud.guests(guests[0].vpc)
+    assert new.http() == f"vm-{new.id[-8:]}"
+    cloud.delete(new)
+    assert not [name for name in os.listdir(server.data + "/images") if "proof" in name]
+    server.stop()
+    server.options = told
+    server.start().wait_connected()
