@@ -56,6 +56,16 @@ static enum sv_err check_free(struct sv_tx *tx, const struct sv_vm *vm, struct s
     return rc ? rc : held ? sv_fail(err, SV_E_VM_LOCKED, SV_F_VM, lock.job.s) : SV_OK;
 }
 
+enum sv_err sv_vm_claim(struct sv_tx *tx, const struct sv_actor *who, const char *id, struct sv_vm *ret,
+                        struct sv_error *err)
+{
+    enum sv_err rc = sv_vm_find(tx, who, id, sv_tx_arena(tx), ret, err);
+
+    if (!rc)
+        rc = check_free(tx, ret, err);
+    return rc ? rc : check_state(tx, ret, SETTLED, err);
+}
+
 static enum sv_err accept_job(struct sv_cloud *c, struct sv_tx *tx, const struct sv_vm *vm,
                               const struct sv_job_kind *kind, int64_t before, int64_t after, struct sv_id *ret,
                               struct sv_error *err)
@@ -111,14 +121,10 @@ enum sv_err sv_vm_resize(struct sv_cloud *c, struct sv_tx *tx, const struct sv_a
                          int64_t vcpus, int64_t memory, struct sv_id *ret_startid, struct sv_error *err)
 {
     struct sv_vm vm;
-    enum sv_err rc = sv_vm_find(tx, who, id, sv_tx_arena(tx), &vm, err);
+    enum sv_err rc = sv_vm_claim(tx, who, id, &vm, err);
 
     if (!rc && vcpus > SV_MAX_VCPUS)
         rc = sv_fail(err, SV_E_PARAM_RANGE, SV_F_VCPUS, "1-255");
-    if (!rc)
-        rc = check_free(tx, &vm, err);
-    if (!rc)
-        rc = check_state(tx, &vm, SETTLED, err);
     if (!rc)
         rc = grow_row(tx, &vm, vcpus ? vcpus : vm.vcpus, memory ? memory : vm.memory, err);
     if (rc)

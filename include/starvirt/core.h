@@ -18,12 +18,12 @@ struct sv_cloud;
 
 struct sv_cloud_options {
     const char *data_dir;
-    struct sv_db *db;         /* open; stays the caller's */
+    struct sv_db *db;           /* open; stays the caller's */
     const char *const *connect; /* hypervisor URIs; the cloud opens and closes them */
     unsigned connect_count;
     struct sv_hv_options hv;
-    struct sv_net *net;       /* open; stays the caller's */
-    uint32_t supernet; /* VPCs are cut from it */
+    struct sv_net *net; /* open; stays the caller's */
+    uint32_t supernet;  /* VPCs are cut from it */
     unsigned supernet_prefix, vpc_prefix;
     const char *import_dirs; /* comma list; templates by path come from below these; NULL = anywhere (admin) */
     double vcpu_overcommit;  /* vCPUs placed per physical one; 0 = 8 */
@@ -45,10 +45,12 @@ unsigned sv_cloud_hosts_connected(struct sv_cloud *c, unsigned *ret_total);
 /* --- who asks ------------------------------------------------------------------------------------- */
 
 /* TOKEN_MISSING (NULL or ""), TOKEN_INVALID, TOKEN_EXPIRED. */
-enum sv_err sv_auth(struct sv_cloud *c, struct sv_tx *tx, const char *token, struct sv_actor *ret, struct sv_error *err);
+enum sv_err sv_auth(struct sv_cloud *c, struct sv_tx *tx, const char *token, struct sv_actor *ret,
+                    struct sv_error *err);
 /* Whose objects a request is about: `tenant` (text, may be NULL = the actor's own). A tenant may name
  * only itself; anything else is TENANT_NOT_FOUND. */
-enum sv_err sv_owner(struct sv_tx *tx, const struct sv_actor *who, const char *tenant, struct sv_id *ret, struct sv_error *err);
+enum sv_err sv_owner(struct sv_tx *tx, const struct sv_actor *who, const char *tenant, struct sv_id *ret,
+                     struct sv_error *err);
 
 /* --- tenants, tokens, quota (design section 3) ------------------------------------------------------ */
 
@@ -57,21 +59,27 @@ struct sv_tenant_new {
     struct sv_amounts quota; /* -1 = unlimited */
 };
 #define SV_TOKEN_TEXT 65 /* 64 hex digits and NUL */
-enum sv_err sv_tenant_create(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const struct sv_tenant_new *in,
-                             struct sv_id *ret, char token[SV_TOKEN_TEXT], struct sv_error *err);
-enum sv_err sv_tenant_rename(struct sv_tx *tx, const struct sv_actor *who, const char *id, const char *name, const char *descr, struct sv_error *err);
+enum sv_err sv_tenant_create(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who,
+                             const struct sv_tenant_new *in, struct sv_id *ret, char token[SV_TOKEN_TEXT],
+                             struct sv_error *err);
+enum sv_err sv_tenant_rename(struct sv_tx *tx, const struct sv_actor *who, const char *id, const char *name,
+                             const char *descr, struct sv_error *err);
 enum sv_err sv_tenant_remove(struct sv_tx *tx, const struct sv_actor *who, const char *id, struct sv_error *err);
-enum sv_err sv_tenant_find(struct sv_tx *tx, const struct sv_actor *who, const char *id, struct sv_arena *a, struct sv_tenant *ret, struct sv_error *err);
-enum sv_err sv_tenant_quota(struct sv_tx *tx, const struct sv_actor *who, const char *id, const struct sv_amounts *quota, struct sv_error *err);
-enum sv_err sv_token_issue(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *tenant, enum sv_role role, int64_t expires,
-                           const char *descr, struct sv_id *ret, char token[SV_TOKEN_TEXT], struct sv_error *err);
+enum sv_err sv_tenant_find(struct sv_tx *tx, const struct sv_actor *who, const char *id, struct sv_arena *a,
+                           struct sv_tenant *ret, struct sv_error *err);
+enum sv_err sv_tenant_quota(struct sv_tx *tx, const struct sv_actor *who, const char *id,
+                            const struct sv_amounts *quota, struct sv_error *err);
+enum sv_err sv_token_issue(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *tenant,
+                           enum sv_role role, int64_t expires, const char *descr, struct sv_id *ret,
+                           char token[SV_TOKEN_TEXT], struct sv_error *err);
 enum sv_err sv_token_revoke(struct sv_tx *tx, const struct sv_actor *who, const char *id, struct sv_error *err);
 
 /* --- VPCs ----------------------------------------------------------------------------------------- */
 
-enum sv_err sv_vpc_create(struct sv_cloud *c, struct sv_tx *tx, const struct sv_id *owner, const char *name, const char *descr,
-                          struct sv_arena *a, struct sv_vpc *ret, struct sv_error *err);
-enum sv_err sv_vpc_rename(struct sv_tx *tx, const struct sv_actor *who, const char *id, const char *name, const char *descr, struct sv_error *err);
+enum sv_err sv_vpc_create(struct sv_cloud *c, struct sv_tx *tx, const struct sv_id *owner, const char *name,
+                          const char *descr, struct sv_arena *a, struct sv_vpc *ret, struct sv_error *err);
+enum sv_err sv_vpc_rename(struct sv_tx *tx, const struct sv_actor *who, const char *id, const char *name,
+                          const char *descr, struct sv_error *err);
 /* Blocks: takes the data plane down, then the row. Opens its own transactions. */
 enum sv_err sv_vpc_remove(struct sv_cloud *c, const struct sv_actor *who, const char *id, struct sv_error *err);
 
@@ -95,37 +103,84 @@ struct sv_vm_made {
 /* All or nothing: rows, reservations and jobs of `count` VMs in one transaction. ret has room for count. */
 enum sv_err sv_vm_create(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const struct sv_vm_new *in,
                          struct sv_vm_made *ret, struct sv_error *err);
-enum sv_vm_action { SV_VM_START, SV_VM_DESTROY, SV_VM_SHUTDOWN, SV_VM_RESTART, SV_VM_SUSPEND, SV_VM_RESUME, SV_VM_DELETE };
-enum sv_err sv_vm_act(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *id, enum sv_vm_action what,
-                      struct sv_id *ret_startid, struct sv_error *err);
-enum sv_err sv_vm_resize(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *id, int64_t vcpus /* 0 = as is */,
-                         int64_t memory /* 0 = as is */, struct sv_id *ret_startid, struct sv_error *err);
-enum sv_err sv_vm_find(struct sv_tx *tx, const struct sv_actor *who, const char *id, struct sv_arena *a, struct sv_vm *ret, struct sv_error *err);
-enum sv_err sv_vm_modify(struct sv_tx *tx, const struct sv_actor *who, const char *id, const char *name, const char *descr, struct sv_error *err);
+enum sv_vm_action {
+    SV_VM_START,
+    SV_VM_DESTROY,
+    SV_VM_SHUTDOWN,
+    SV_VM_RESTART,
+    SV_VM_SUSPEND,
+    SV_VM_RESUME,
+    SV_VM_DELETE
+};
+enum sv_err sv_vm_act(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *id,
+                      enum sv_vm_action what, struct sv_id *ret_startid, struct sv_error *err);
+enum sv_err sv_vm_resize(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *id,
+                         int64_t vcpus /* 0 = as is */, int64_t memory /* 0 = as is */, struct sv_id *ret_startid,
+                         struct sv_error *err);
+enum sv_err sv_vm_find(struct sv_tx *tx, const struct sv_actor *who, const char *id, struct sv_arena *a,
+                       struct sv_vm *ret, struct sv_error *err);
+enum sv_err sv_vm_modify(struct sv_tx *tx, const struct sv_actor *who, const char *id, const char *name,
+                         const char *descr, struct sv_error *err);
 /* May it be asked to reboot or shut down right now? (running with agent or ACPI) */
 bool sv_vm_can_ask(const struct sv_vm *vm);
 
+/* --- disks and NICs of a VM (StarVCenter 2.4, 2.5) ---------------------------------------------------- */
+
+struct sv_disk_made {
+    struct sv_id disk, startid;
+    char target[8];
+};
+enum sv_err sv_vm_disk_add(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *vm,
+                           int64_t size /* [bytes] */, const char *descr, struct sv_disk_made *ret,
+                           struct sv_error *err);
+/* Not the boot disk. */
+enum sv_err sv_vm_disk_remove(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *disk,
+                              struct sv_id *ret_startid, struct sv_error *err);
+/* Only grows. */
+enum sv_err sv_vm_disk_extend(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *disk,
+                              int64_t size, struct sv_id *ret_startid, struct sv_error *err);
+/* Both block until it is done: each is a job that is waited for, so a crash in the middle is finished or undone. */
+enum sv_err sv_vm_nic_add(struct sv_cloud *c, const struct sv_actor *who, const char *vm, const char *vpc,
+                          struct sv_arena *a, struct sv_id *ret_nic, struct sv_error *err);
+enum sv_err sv_vm_nic_remove(struct sv_cloud *c, const struct sv_actor *who, const char *nic, struct sv_arena *a,
+                             struct sv_error *err);
+
+/* --- inside the guest (StarVCenter 2.2.10 - 2.2.13) ---------------------------------------------------- */
+
+enum sv_err sv_vm_set_password(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *vm,
+                               const char *user /* NULL = root */, const char *password, struct sv_id *ret_startid,
+                               struct sv_error *err);
+enum sv_err sv_vm_agent_resume(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *vm,
+                               struct sv_id *ret_startid, struct sv_error *err);
+/* Blocks. `password` NULL: a random one, written to made[]. */
+enum sv_err sv_vm_set_vnc_password(struct sv_cloud *c, const struct sv_actor *who, const char *vm, const char *password,
+                                   char made[SV_MAX_VNC_PASSWORD + 1], struct sv_arena *a, struct sv_error *err);
+
 /* --- models and templates --------------------------------------------------------------------------- */
 
-enum sv_err sv_model_add(struct sv_tx *tx, const char *type, const char *label, const char *value, const char *descr, struct sv_id *ret,
-                         struct sv_error *err); /* type "tenant_type" adds a type */
+enum sv_err sv_model_add(struct sv_tx *tx, const char *type, const char *label, const char *value, const char *descr,
+                         struct sv_id *ret, struct sv_error *err); /* type "tenant_type" adds a type */
 enum sv_err sv_model_remove(struct sv_tx *tx, const char *id, struct sv_error *err);
-enum sv_err sv_model_set(struct sv_tx *tx, const struct sv_actor *who, const char *model, const char *template_id, int64_t sysdisk, struct sv_error *err);
+enum sv_err sv_model_set(struct sv_tx *tx, const struct sv_actor *who, const char *model, const char *template_id,
+                         int64_t sysdisk, struct sv_error *err);
 
 struct sv_template_new {
     const char *name, *descr, *os, *format, *md5;
-    const char *path;    /* a file on the server (admin), or: */
-    const char *upload;  /* a private file the job may consume */
+    const char *path;   /* a file on the server (admin), or: */
+    const char *upload; /* a private file the job may consume */
 };
-enum sv_err sv_template_import(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const struct sv_template_new *in,
-                               struct sv_id *ret, struct sv_id *ret_startid, struct sv_error *err);
-enum sv_err sv_template_remove(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *id, struct sv_id *ret_startid,
+enum sv_err sv_template_import(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who,
+                               const struct sv_template_new *in, struct sv_id *ret, struct sv_id *ret_startid,
                                struct sv_error *err);
+enum sv_err sv_template_remove(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *id,
+                               struct sv_id *ret_startid, struct sv_error *err);
 
 /* --- jobs ----------------------------------------------------------------------------------------- */
 
-enum sv_err sv_job_find(struct sv_tx *tx, const struct sv_actor *who, const char *startid, struct sv_arena *a, struct sv_job *ret, struct sv_error *err);
-enum sv_err sv_job_cancel(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *startid, enum sv_job_result *ret, struct sv_error *err);
+enum sv_err sv_job_find(struct sv_tx *tx, const struct sv_actor *who, const char *startid, struct sv_arena *a,
+                        struct sv_job *ret, struct sv_error *err);
+enum sv_err sv_job_cancel(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *startid,
+                          enum sv_job_result *ret, struct sv_error *err);
 /* What a client reads as job.resultinfo: the failure's text, "" while it goes well. */
 void sv_job_info(const struct sv_job *job, enum sv_lang lang, char *buf, size_t size);
 
@@ -135,6 +190,7 @@ void sv_job_info(const struct sv_job *job, enum sv_lang lang, char *buf, size_t 
  * both ways; calls breach per difference. Opens its own connections; blocks. For a stopped server
  * (starvirt fsck --connect). */
 enum sv_err sv_audit_hosts(struct sv_db *db, const char *const *connect, unsigned n, const struct sv_hv_options *hv,
-                           void (*breach)(void *arg, const char *line), void *arg, unsigned *ret_n, struct sv_error *err);
+                           void (*breach)(void *arg, const char *line), void *arg, unsigned *ret_n,
+                           struct sv_error *err);
 
 #endif

@@ -58,7 +58,7 @@ void sv_hv_set_user(struct sv_hv_host *h, void *user);
 void *sv_hv_user(const struct sv_hv_host *h);
 
 struct sv_hv_info {
-    int64_t vcpus, memory; /* physical; memory [bytes] */
+    int64_t vcpus, memory;              /* physical; memory [bytes] */
     int64_t storage_size, storage_used; /* of the image directory [bytes] */
     char cpu_vendor[64], os_version[128], virt_version[64], domain_type[16];
 };
@@ -67,8 +67,8 @@ enum { SV_HV_MAX_DISKS = SV_MAX_DATA_DISKS + 1, SV_HV_MAX_NICS = 8 };
 
 struct sv_hv_disk {
     struct sv_id id;
-    char target[8]; /* "vda" */
-    int64_t size;   /* [bytes] */
+    char target[8];           /* "vda" */
+    int64_t size;             /* [bytes] */
     struct sv_id template_id; /* qcow2 overlay of it; empty = blank */
 };
 
@@ -88,8 +88,8 @@ struct sv_hv_domain {
     struct sv_id id;
     char name[SV_MAX_NAME + 1]; /* title for people; the domain itself is named by its id */
     int64_t vcpus, vcpus_max;
-    int64_t memory, memory_max; /* [bytes]; memory_max > memory leaves room for live growth */
-    bool nested;                /* show nested virtualisation to the guest */
+    int64_t memory, memory_max;                 /* [bytes]; memory_max > memory leaves room for live growth */
+    bool nested;                                /* show nested virtualisation to the guest */
     char vnc_password[SV_MAX_VNC_PASSWORD + 1]; /* "" = nobody can open the console by password */
     unsigned disk_count, nic_count;
     struct sv_hv_disk disks[SV_HV_MAX_DISKS]; /* boot disk first */
@@ -111,46 +111,91 @@ struct sv_hv_ops {
     enum sv_err (*open)(const char *uri, const struct sv_hv_options *opt, const struct sv_hv_events *ev,
                         struct sv_hv **ret, struct sv_error *err);
     void (*close)(struct sv_hv *hv);
-    enum sv_err (*info)(struct sv_hv_host *h, struct sv_hv_info *ret, const struct sv_deadline *d, struct sv_error *err);
+    enum sv_err (*info)(struct sv_hv_host *h, struct sv_hv_info *ret, const struct sv_deadline *d,
+                        struct sv_error *err);
     /* Creates the volume of a disk; there already with the same id: success. */
-    enum sv_err (*volume_create)(struct sv_hv_host *h, const struct sv_hv_disk *disk, const struct sv_deadline *d, struct sv_error *err);
+    enum sv_err (*volume_create)(struct sv_hv_host *h, const struct sv_hv_disk *disk, const struct sv_deadline *d,
+                                 struct sv_error *err);
     /* Absent: success. */
-    enum sv_err (*volume_delete)(struct sv_hv_host *h, const struct sv_id *disk, const struct sv_deadline *d, struct sv_error *err);
+    enum sv_err (*volume_delete)(struct sv_hv_host *h, const struct sv_id *disk, const struct sv_deadline *d,
+                                 struct sv_error *err);
     /* Through the image gate (threats 1-7): `path` is a local file of named or, when NULL, detected format;
      * ends as a standalone qcow2 of the host. Absent source with the template there: success. */
     enum sv_err (*template_put)(struct sv_hv_host *h, const struct sv_id *tmpl, const char *path, const char *format,
                                 int64_t *ret_size, int64_t *ret_virtual, sv_hv_progress progress, void *arg,
                                 const struct sv_deadline *d, struct sv_error *err);
-    enum sv_err (*template_delete)(struct sv_hv_host *h, const struct sv_id *tmpl, const struct sv_deadline *d, struct sv_error *err);
+    enum sv_err (*template_delete)(struct sv_hv_host *h, const struct sv_id *tmpl, const struct sv_deadline *d,
+                                   struct sv_error *err);
     /* Persistent definition := this. Creates or replaces; a running guest goes on as it is. An empty
      * vnc_password keeps the one that is there. */
-    enum sv_err (*define)(struct sv_hv_host *h, const struct sv_hv_domain *dom, const struct sv_deadline *d, struct sv_error *err);
+    enum sv_err (*define)(struct sv_hv_host *h, const struct sv_hv_domain *dom, const struct sv_deadline *d,
+                          struct sv_error *err);
     /* Must be off. Absent: success. */
-    enum sv_err (*undefine)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d, struct sv_error *err);
+    enum sv_err (*undefine)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d,
+                            struct sv_error *err);
     /* Running already: success. Returns when it runs. */
-    enum sv_err (*start)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d, struct sv_error *err);
+    enum sv_err (*start)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d,
+                         struct sv_error *err);
     /* Power off at once; off or absent: success. */
-    enum sv_err (*destroy)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d, struct sv_error *err);
+    enum sv_err (*destroy)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d,
+                           struct sv_error *err);
     /* Ask the guest (agent if up, else ACPI: *ret_by_agent says which) and return without waiting. */
-    enum sv_err (*shutdown)(struct sv_hv_host *h, const struct sv_id *vm, bool *ret_by_agent, const struct sv_deadline *d, struct sv_error *err);
-    enum sv_err (*reboot)(struct sv_hv_host *h, const struct sv_id *vm, bool *ret_by_agent, const struct sv_deadline *d, struct sv_error *err);
-    enum sv_err (*reset)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d, struct sv_error *err);
+    enum sv_err (*shutdown)(struct sv_hv_host *h, const struct sv_id *vm, bool *ret_by_agent,
+                            const struct sv_deadline *d, struct sv_error *err);
+    enum sv_err (*reboot)(struct sv_hv_host *h, const struct sv_id *vm, bool *ret_by_agent, const struct sv_deadline *d,
+                          struct sv_error *err);
+    enum sv_err (*reset)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d,
+                         struct sv_error *err);
     /* Waits (by events, no polling loop of calls) until power == want; JOB_DEADLINE / JOB_CANCELLED. */
-    enum sv_err (*wait_power)(struct sv_hv_host *h, const struct sv_id *vm, enum sv_hv_power want, const struct sv_deadline *d, struct sv_error *err);
+    enum sv_err (*wait_power)(struct sv_hv_host *h, const struct sv_id *vm, enum sv_hv_power want,
+                              const struct sv_deadline *d, struct sv_error *err);
     /* Waits until the guest rebooted after the call of reboot() (event); JOB_DEADLINE if it did not. */
-    enum sv_err (*wait_reboot)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d, struct sv_error *err);
-    enum sv_err (*suspend)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d, struct sv_error *err);
-    enum sv_err (*resume)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d, struct sv_error *err);
+    enum sv_err (*wait_reboot)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d,
+                               struct sv_error *err);
+    enum sv_err (*suspend)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d,
+                           struct sv_error *err);
+    enum sv_err (*resume)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d,
+                          struct sv_error *err);
     /* Live growth of a running guest to an absolute value; UNSUPPORTED when it cannot be done live. */
-    enum sv_err (*set_vcpus)(struct sv_hv_host *h, const struct sv_id *vm, int64_t vcpus, const struct sv_deadline *d, struct sv_error *err);
-    enum sv_err (*set_memory)(struct sv_hv_host *h, const struct sv_id *vm, int64_t bytes, const struct sv_deadline *d, struct sv_error *err);
+    enum sv_err (*set_vcpus)(struct sv_hv_host *h, const struct sv_id *vm, int64_t vcpus, const struct sv_deadline *d,
+                             struct sv_error *err);
+    enum sv_err (*set_memory)(struct sv_hv_host *h, const struct sv_id *vm, int64_t bytes, const struct sv_deadline *d,
+                              struct sv_error *err);
+    /* --- parts of a VM that come and go while it exists. The persistent definition is define()'s; these
+     * change the running guest only, and do nothing (success) when it is off or absent. --- */
+    /* There already: success. */
+    enum sv_err (*disk_attach)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_hv_disk *disk,
+                               const struct sv_deadline *d, struct sv_error *err);
+    /* Returns when the guest has let go of it; JOB_DEADLINE when it does not. Gone already: success. */
+    enum sv_err (*disk_detach)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_id *disk,
+                               const struct sv_deadline *d, struct sv_error *err);
+    /* Grows the volume to `bytes`, off or running (the guest sees it at once). That size already: success;
+     * never shrinks (UNSUPPORTED). */
+    enum sv_err (*volume_resize)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_id *disk, int64_t bytes,
+                                 const struct sv_deadline *d, struct sv_error *err);
+    enum sv_err (*nic_attach)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_hv_nic *nic,
+                              const struct sv_deadline *d, struct sv_error *err);
+    enum sv_err (*nic_detach)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_hv_nic *nic,
+                              const struct sv_deadline *d, struct sv_error *err);
+    /* Through the guest agent: VM_NO_AGENT when it is not there, VM_STATE when the guest does not run. */
+    enum sv_err (*set_password)(struct sv_hv_host *h, const struct sv_id *vm, const char *user, const char *password,
+                                const struct sv_deadline *d, struct sv_error *err);
+    /* Brings the agent's channel back: asks it to synchronise, re-plugs the channel if it does not answer. */
+    enum sv_err (*agent_sync)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d,
+                              struct sv_error *err);
+    /* Live and persistent. */
+    enum sv_err (*set_vnc_password)(struct sv_hv_host *h, const struct sv_id *vm, const char *password,
+                                    const struct sv_deadline *d, struct sv_error *err);
     /* ABSENT is an answer, not an error. */
-    enum sv_err (*state)(struct sv_hv_host *h, const struct sv_id *vm, struct sv_hv_state *ret, const struct sv_deadline *d, struct sv_error *err);
+    enum sv_err (*state)(struct sv_hv_host *h, const struct sv_id *vm, struct sv_hv_state *ret,
+                         const struct sv_deadline *d, struct sv_error *err);
     /* All domains, in one call where the driver can; id empty for a domain that is not ours (name set). */
-    enum sv_err (*list)(struct sv_hv_host *h, void (*row)(void *arg, const struct sv_id *vm, const char *name, const struct sv_hv_state *s),
+    enum sv_err (*list)(struct sv_hv_host *h,
+                        void (*row)(void *arg, const struct sv_id *vm, const char *name, const struct sv_hv_state *s),
                         void *arg, const struct sv_deadline *d, struct sv_error *err);
     /* All volumes and templates of the image directory by id (for fsck and tests). */
-    enum sv_err (*list_volumes)(struct sv_hv_host *h, void (*row)(void *arg, const struct sv_id *volume, bool is_template, int64_t bytes),
+    enum sv_err (*list_volumes)(struct sv_hv_host *h,
+                                void (*row)(void *arg, const struct sv_id *volume, bool is_template, int64_t bytes),
                                 void *arg, const struct sv_deadline *d, struct sv_error *err);
     /* The program's admin switches (simulator: "fail=start:1", "hang=1", "hang=0", "crash=<vm id>");
      * UNSUPPORTED for real hypervisors. May be NULL. */
@@ -178,7 +223,8 @@ extern const struct sv_hv_ops sv_hv_sim_ops, sv_hv_libvirt_ops;
 
 /* Entry points: HOST_DOWN when not connected, UNSUPPORTED when the driver has no such function, else the
  * driver's function. One line each in hv/hv.c. */
-#define SV_HV_CALL(h, fn, ...) (sv_hv_ready((h), (h)->ops->fn != NULL, err) ? err->code : (h)->ops->fn((h), ##__VA_ARGS__, err))
+#define SV_HV_CALL(h, fn, ...)                                                                                         \
+    (sv_hv_ready((h), (h)->ops->fn != NULL, err) ? err->code : (h)->ops->fn((h), ##__VA_ARGS__, err))
 enum sv_err sv_hv_ready(struct sv_hv_host *h, bool has_function, struct sv_error *err);
 
 /* --- the image gate (hv/image.c), shared by drivers --- */
