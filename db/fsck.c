@@ -50,6 +50,22 @@ static const char *const sql[] = {
     "SELECT printf('vpc %s: free_count is %d, should be %d', v.id, v.free_count, v.should) FROM (SELECT id, free_count,"
     " (1 << (32 - prefix)) - 3 - (SELECT count(*) FROM nic WHERE vpc_id = vpc.id) AS should FROM vpc) v"
     " WHERE v.free_count <> v.should",
+    "SELECT printf('vpc %s: %d addresses are free, free_count is %d', v.id, v.free, v.free_count) FROM (SELECT id,"
+    " free_count, (SELECT coalesce(sum(last - base + 1), 0) FROM free_range WHERE space = vpc.id) AS free FROM vpc) v"
+    " WHERE v.free <> v.free_count",
+    "SELECT printf('vpc %s: address %d of nic %s is free', n.vpc_id, n.ip, n.id) FROM nic n JOIN free_range r ON "
+    "r.space ="
+    " n.vpc_id WHERE n.ip BETWEEN r.base AND r.last",
+    "SELECT printf('free addresses of %s: there is no such VPC', space) FROM free_range WHERE space <> '' AND space "
+    "NOT IN"
+    " (SELECT id FROM vpc) GROUP BY space",
+    "SELECT printf('subnets: %d addresses are taken or free, of 4294967296', n) FROM (SELECT (SELECT coalesce(sum(1 << "
+    "(32"
+    " - prefix)), 0) FROM vpc) + (SELECT coalesce(sum(last - base + 1), 0) FROM free_range WHERE space = '') AS n)"
+    " WHERE n <> 4294967296",
+    "SELECT printf('vpc %s: its subnet is free', v.id) FROM vpc v JOIN free_range r ON r.space = '' WHERE v.base <= "
+    "r.last"
+    " AND r.base < v.base + (1 << (32 - v.prefix))",
     "SELECT printf('nic %s: address %d is not a host address of vpc %s', n.id, n.ip, v.id) FROM nic n JOIN vpc v"
     " ON v.id = n.vpc_id WHERE n.ip NOT BETWEEN v.base + 2 AND v.base + (1 << (32 - v.prefix)) - 2",
     "SELECT printf('vm %s: ip is %d, its first NIC has %d', v.id, v.ip, v.first) FROM (SELECT id, ip, coalesce((SELECT "

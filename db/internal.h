@@ -21,7 +21,7 @@ struct sv_sql_table {
 
 /* Every store's table, NULL-terminated (db/stmt.c holds the list). */
 extern struct sv_sql_table sv_sql_tenant, sv_sql_token, sv_sql_idem, sv_sql_vm, sv_sql_disk, sv_sql_nic, sv_sql_vpc, sv_sql_model,
-    sv_sql_template, sv_sql_host, sv_sql_storage, sv_sql_job, sv_sql_joblog, sv_sql_lock, sv_sql_event, sv_sql_leftover, sv_sql_fsck,
+    sv_sql_template, sv_sql_host, sv_sql_storage, sv_sql_job, sv_sql_joblog, sv_sql_lock, sv_sql_event, sv_sql_leftover, sv_sql_range, sv_sql_fsck,
     sv_sql_engine;
 extern struct sv_sql_table *const sv_sql_tables[];
 void sv_stmt_tables_init(void); /* once */
@@ -92,6 +92,17 @@ bool sv_marks_seek(struct sv_tx *tx, const struct sv_id *tenant, uint64_t offset
 /* --- changes (store_job.c and store_event.c tell, db/writer.c collects and calls sv_db_on_change) ------ */
 void sv_tx_job_changed(struct sv_tx *tx, const struct sv_id *job);
 void sv_tx_events_added(struct sv_tx *tx);
+
+/* --- free ranges (db/store_range.c): subnets of the address space, addresses of a VPC ------------------- */
+/* The lowest multiple of `size` with `size` free numbers from there on, all within [from, to]. */
+enum sv_err sv_range_find(struct sv_tx *tx, const struct sv_id *space, int64_t from, int64_t to, int64_t size,
+                          int64_t *ret, bool *ret_found, struct sv_error *err);
+/* Exactly [base, last]; *ret_taken false, and nothing changed, unless all of it is free. */
+enum sv_err sv_range_take(struct sv_tx *tx, const struct sv_id *space, int64_t base, int64_t last, bool *ret_taken,
+                          struct sv_error *err);
+/* Makes [base, last], of which nothing is free yet, free. */
+enum sv_err sv_range_give(struct sv_tx *tx, const struct sv_id *space, int64_t base, int64_t last, struct sv_error *err);
+enum sv_err sv_range_drop(struct sv_tx *tx, const struct sv_id *space, struct sv_error *err); /* all of a space */
 
 /* --- arguments of notes and errors in one column (db/store_joblog.c) ---------------------------------- */
 const char *sv_args_join(struct sv_tx *tx, const char *const args[SV_ERR_ARGS]);

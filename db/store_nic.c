@@ -9,7 +9,7 @@
     "SELECT n.id, n.tenant_id, n.vm_id, n.vpc_id, n.name, v.name, p.name, n.mac, n.ip, n.created FROM nic n"           \
     " JOIN vm v ON v.id = n.vm_id JOIN vpc p ON p.id = n.vpc_id "
 
-enum { INSERT, TAKE, GIVE_BACK, LIST_VM, LIST_VPC, GET, GIVE_ONE, DELETE, REFRESH_IP, DELETE_VM };
+enum { INSERT, TAKE, GIVE_BACK, HELD, LIST_VM, LIST_VPC, GET, GIVE_ONE, DELETE, REFRESH_IP, DELETE_VM };
 
 static const char *const sql[] = {
     [INSERT] =
@@ -18,11 +18,12 @@ static const char *const sql[] = {
     [GIVE_BACK] =
         "UPDATE vpc SET free_count = free_count + (SELECT count(*) FROM nic WHERE vm_id = ?1 AND vpc_id = vpc.id)"
         " WHERE id IN (SELECT vpc_id FROM nic WHERE vm_id = ?1)",
+    [HELD] = "SELECT vpc_id, ip FROM nic WHERE vm_id = ?1",
     [LIST_VM] = SELECT "WHERE n.vm_id = ?1 AND (?2 = '' OR n.tenant_id = ?2) ORDER BY n.created, n.id",
     [LIST_VPC] = SELECT "WHERE n.vpc_id = ?1 AND (?2 = '' OR n.tenant_id = ?2) ORDER BY n.ip",
     [GET] = SELECT "WHERE n.id = ?1 AND (?2 = '' OR n.tenant_id = ?2)",
     [GIVE_ONE] = "UPDATE vpc SET free_count = free_count + 1 WHERE id = (SELECT vpc_id FROM nic WHERE id = ?1)",
-    [DELETE] = "DELETE FROM nic WHERE id = ?1 RETURNING vm_id",
+    [DELETE] = "DELETE FROM nic WHERE id = ?1 RETURNING vm_id, vpc_id, ip",
     [REFRESH_IP] = "UPDATE vm SET ip = coalesce((SELECT ip FROM nic WHERE vm_id = ?1 ORDER BY created, id LIMIT 1), 0) "
                    "WHERE id = ?1",
     [DELETE_VM] = "DELETE FROM nic WHERE vm_id = ?1",
@@ -49,6 +50,7 @@ enum sv_err sv_nic_insert(struct sv_tx *tx, const struct sv_nic *n, struct sv_er
     SV_STMT st = sv_stmt(tx, &sv_sql_nic, INSERT);
     char mac[SV_MAC_LEN];
     int changes;
+    bool taken;
     enum sv_err rc;
 
     assert(tx->writable);
@@ -58,7 +60,10 @@ enum sv_err sv_nic_insert(struct sv_tx *tx, const struct sv_nic *n, struct sv_er
         return rc ? rc : sv_fail(err, SV_E_VPC_FULL, SV_F_VPC, "1");
     sv_mac_format(n->mac, mac);
     sv_bind(st, "ddddttii", &n->id, &n->tenant, &n->vm, &n->vpc, n->name, mac, (int64_t)n->ip, n->created);
-    return sv_exec(tx, st, NULL, err);
+    rc = sv_exec(tx, st, NULL, err);
+    if (!rc)
+        rc = sv_range_take(tx, &n->vpc, n->ip, n->ip, &taken, err);
+    return rc || taken ? rc : sv_fail(err, SV_E_DB, SV_F_NONE, "the address is not one that its VPC hands out");
 }
 
 static enum sv_err list(struct sv_tx *tx, unsigned which, struct sv_scope scope, const struct sv_id *id,
@@ -121,7 +126,8 @@ enum sv_err sv_nic_delete(struct sv_tx *tx, const struct sv_id *id, struct sv_er
 {
     SV_STMT give = sv_stmt(tx, &sv_sql_nic, GIVE_ONE);
     SV_STMT st = sv_stmt(tx, &sv_sql_nic, DELETE);
-    struct sv_id vm;
+    struct sv_id vm, vpc;
+    int64_t ip;
     bool row;
     enum sv_err rc;
 
@@ -134,8 +140,30 @@ enum sv_err sv_nic_delete(struct sv_tx *tx, const struct sv_id *id, struct sv_er
     if (rc || !row)
         return rc;
     vm = sv_col_id(st, 0);
+    vpc = sv_col_id(st, 1);
+    ip = sv_col_int(st, 2);
     rc = sv_step(tx, st, &row, err); /* RETURNING: the statement ends with the next step */
+    if (!rc)
+        rc = sv_range_give(tx, &vpc, ip, ip, err);
     return rc ? rc : sv_nic_refresh_ip(tx, &vm, err);
+}
+
+static enum sv_err give_addresses(struct sv_tx *tx, const struct sv_id *vm, struct sv_error *err)
+{
+    SV_STMT held = sv_stmt(tx, &sv_sql_nic, HELD);
+    bool more;
+    enum sv_err rc;
+
+    sv_bind(held, "d", vm);
+    while (!(rc = sv_step(tx, held, &more, err)) && more) {
+        const struct sv_id vpc = sv_col_id(held, 0);
+        const int64_t ip = sv_col_int(held, 1);
+
+        rc = sv_range_give(tx, &vpc, ip, ip, err);
+        if (rc)
+            return rc;
+    }
+    return rc;
 }
 
 enum sv_err sv_nic_delete_vm(struct sv_tx *tx, const struct sv_id *vm, struct sv_error *err)
@@ -147,6 +175,8 @@ enum sv_err sv_nic_delete_vm(struct sv_tx *tx, const struct sv_id *vm, struct sv
     assert(tx->writable);
     sv_bind(give, "d", vm);
     rc = sv_exec(tx, give, NULL, err);
+    if (!rc)
+        rc = give_addresses(tx, vm, err);
     sv_bind(st, "d", vm);
     return rc ? rc : sv_exec(tx, st, NULL, err);
 }

@@ -11,8 +11,6 @@
 
 enum {
     INSERT,
-    FREE_FIRST,
-    FREE_AFTER,
     GET,
     LIST_ALL,
     LIST_TENANT,
@@ -24,42 +22,24 @@ enum {
     BEGIN_DELETE,
     DELETE,
     RETURN_QUOTA,
-    IP_USED,
-    IP_AFTER,
-    HINT,
-    SET_HINT,
-    LOWER_HINT,
 };
 
 static const char *const sql[] = {
-    [INSERT] = "INSERT INTO vpc(id, tenant_id, name, descr, base, prefix, last, free_count, created)"
-               " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-    /* does anything overlap [?1, ?2]? subnets never overlap, so the last that begins at or before ?2 tells */
-    [FREE_FIRST] = "SELECT last FROM vpc WHERE base <= ?2 ORDER BY base DESC LIMIT 1",
-    /* ends of subnets behind which a new one of ?3 addresses may fit: the first with room up to its neighbour */
-    [FREE_AFTER] = "SELECT last + 1 FROM vpc v WHERE last + 1 >= ?1 AND last < ?2 AND NOT EXISTS"
-                   " (SELECT 1 FROM vpc n WHERE n.base > v.last AND n.base <= ((v.last + ?3) / ?3) * ?3 + ?3 - 1) "
-                   "ORDER BY base LIMIT 1",
+    [INSERT] = "INSERT INTO vpc(id, tenant_id, name, descr, base, prefix, free_count, created)"
+               " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [GET] = "SELECT " COLS " FROM vpc WHERE id = ?1 AND " SCOPED,
     [LIST_ALL] = "SELECT " COLS " FROM vpc WHERE ?1 = '' AND deleting = 0 ORDER BY created, id LIMIT ?2 OFFSET ?3",
     [LIST_TENANT] =
         "SELECT " COLS " FROM vpc WHERE tenant_id = ?1 AND deleting = 0 ORDER BY created, id LIMIT ?2 OFFSET ?3",
     [COUNT_ALL] = "SELECT count(*) FROM vpc WHERE ?1 = '' AND deleting = 0",
     [COUNT_TENANT] = "SELECT count(*) FROM vpc WHERE tenant_id = ?1 AND deleting = 0",
-    [LIST_DELETING] = "SELECT " COLS " FROM vpc WHERE deleting = 1",
+    [LIST_DELETING] = "SELECT " COLS " FROM vpc WHERE deleting = 1 ORDER BY created, id",
     [UPDATE] = "UPDATE vpc SET name = coalesce(?3, name), descr = coalesce(?4, descr) WHERE id = ?1 AND deleting = 0 "
                "AND " SCOPED,
     [NICS] = "SELECT count(*) FROM nic WHERE vpc_id = ?1",
     [BEGIN_DELETE] = "UPDATE vpc SET deleting = 1 WHERE id = ?1",
-    [DELETE] = "DELETE FROM vpc WHERE id = ?1 RETURNING tenant_id, base",
+    [DELETE] = "DELETE FROM vpc WHERE id = ?1 RETURNING tenant_id, base, prefix",
     [RETURN_QUOTA] = "UPDATE tenant SET used_subnets = used_subnets - 1 WHERE id = ?1",
-    [IP_USED] = "SELECT 1 FROM nic WHERE vpc_id = ?1 AND ip = ?2",
-    /* the first address behind a used one that is not used itself */
-    [IP_AFTER] = "SELECT ip + 1 FROM nic a WHERE vpc_id = ?1 AND ip >= ?2 AND NOT EXISTS"
-                 " (SELECT 1 FROM nic b WHERE b.vpc_id = a.vpc_id AND b.ip = a.ip + 1) ORDER BY ip LIMIT 1",
-    [HINT] = "SELECT value FROM counter WHERE name = 'subnet_hint'",
-    [SET_HINT] = "UPDATE counter SET value = ?1 WHERE name = 'subnet_hint'",
-    [LOWER_HINT] = "UPDATE counter SET value = min(value, ?1) WHERE name = 'subnet_hint'",
 };
 SV_SQL_TABLE(sv_sql_vpc, "vpc", sql);
 
@@ -93,81 +73,71 @@ static enum sv_err each(struct sv_tx *tx, sqlite3_stmt *st, void (*row)(void *ar
 
 /* --- allocation of subnets -------------------------------------------------------------------------- */
 
-static enum sv_err free_base(struct sv_tx *tx, int64_t first, int64_t end, int64_t size, int64_t *ret, bool *ret_found,
-                             struct sv_error *err)
-{
-    SV_STMT lowest = sv_stmt(tx, &sv_sql_vpc, FREE_FIRST);
-    SV_STMT after = sv_stmt(tx, &sv_sql_vpc, FREE_AFTER);
-    bool row;
-    enum sv_err rc;
+static const struct sv_id all_addresses = {.s = ""};
 
-    sv_bind(lowest, "ii", first, first + size - 1);
-    rc = sv_step(tx, lowest, &row, err);
-    if (rc)
-        return rc;
-    if (!row || sv_col_int(lowest, 0) < first) {
-        *ret = first;
-        *ret_found = true;
-        return SV_OK;
-    }
-    sv_bind(after, "iii", first, end - 1, size);
-    rc = sv_step(tx, after, &row, err);
-    if (rc)
-        return rc;
-    *ret_found = row;
-    if (row) {
-        *ret = (sv_col_int(after, 0) + size - 1) / size * size; /* aligned as a subnet must be */
-        *ret_found = *ret + size <= end;
-    }
-    return SV_OK;
+static int64_t last_of(int64_t base, unsigned prefix)
+{
+    return base + (1LL << (32 - prefix)) - 1;
 }
 
-/* The search begins where the last one ended, or where a subnet came free below: allocating the n-th
- * subnet must not walk over the n before it. */
-static enum sv_err allocate(struct sv_tx *tx, int64_t supernet, int64_t end, int64_t size, int64_t *ret,
-                            bool *ret_found, struct sv_error *err)
+/* Network, gateway and broadcast are not handed out. */
+static int64_t first_host(int64_t base)
 {
-    SV_STMT hint = sv_stmt(tx, &sv_sql_vpc, HINT);
-    SV_STMT set = sv_stmt(tx, &sv_sql_vpc, SET_HINT);
-    bool row;
-    enum sv_err rc = sv_step(tx, hint, &row, err);
-    const int64_t from = !rc && row ? (sv_col_int(hint, 0) + size - 1) / size * size : 0;
+    return base + 2;
+}
+static int64_t last_host(int64_t base, unsigned prefix)
+{
+    return last_of(base, prefix) - 1;
+}
 
+static enum sv_err exhausted(uint32_t supernet, unsigned prefix, struct sv_error *err)
+{
+    char ip[SV_IP4_LEN], text[32];
+
+    sv_ip4_format(supernet, ip);
+    snprintf(text, sizeof(text), "%s/%u", ip, prefix);
+    return sv_fail(err, SV_E_VPC_EXHAUSTED, SV_F_NONE, text);
+}
+
+/* The subnet is taken, its host addresses become free. */
+static enum sv_err allocate(struct sv_tx *tx, const struct sv_vpc *v, uint32_t supernet, unsigned supernet_prefix,
+                            int64_t *ret, struct sv_error *err)
+{
+    int64_t base = 0;
+    bool found;
+    enum sv_err rc = sv_range_find(tx, &all_addresses, supernet, last_of(supernet, supernet_prefix),
+                                   1LL << (32 - v->prefix), &base, &found, err);
+
+    if (!rc && !found)
+        rc = exhausted(supernet, supernet_prefix, err);
     if (!rc)
-        rc = free_base(tx, from > supernet && from < end ? from : supernet, end, size, ret, ret_found, err);
-    if (!rc && !*ret_found)
-        rc = free_base(tx, supernet, end, size, ret, ret_found, err);
-    if (rc || !*ret_found)
-        return rc;
-    sv_bind(set, "i", *ret + size);
-    return sv_exec(tx, set, NULL, err);
+        rc = sv_range_take(tx, &all_addresses, base, last_of(base, v->prefix), &found, err);
+    if (!rc)
+        rc = sv_range_give(tx, &v->id, first_host(base), last_host(base, v->prefix), err);
+    if (!rc)
+        *ret = base;
+    return rc;
 }
 
 enum sv_err sv_vpc_insert(struct sv_tx *tx, struct sv_vpc *v, uint32_t supernet, unsigned supernet_prefix,
                           struct sv_error *err)
 {
-    const int64_t size = 1LL << (32 - v->prefix), end = (int64_t)supernet + (1LL << (32 - supernet_prefix));
     SV_STMT st = sv_stmt(tx, &sv_sql_vpc, INSERT);
-    int64_t base;
-    bool found;
+    int64_t base, hosts;
     enum sv_err rc;
 
     assert(tx->writable);
-    rc = allocate(tx, supernet, end, size, &base, &found, err);
+    rc = allocate(tx, v, supernet, supernet_prefix, &base, err);
     if (rc)
         return rc;
-    if (!found) {
-        char ip[SV_IP4_LEN], text[32];
-
-        sv_ip4_format(supernet, ip);
-        snprintf(text, sizeof(text), "%s/%u", ip, supernet_prefix);
-        return sv_fail(err, SV_E_VPC_EXHAUSTED, SV_F_NONE, text);
-    }
+    hosts = last_host(base, v->prefix) - first_host(base) + 1;
+    sv_bind(st, "ddttiiii", &v->id, &v->tenant, v->name, v->descr, base, (int64_t)v->prefix, hosts, v->created);
+    rc = sv_exec(tx, st, NULL, err);
+    if (rc)
+        return rc;
     v->base = (uint32_t)base;
-    v->free_count = size - 3; /* network, gateway, broadcast */
-    sv_bind(st, "ddttiiiii", &v->id, &v->tenant, v->name, v->descr, base, (int64_t)v->prefix, base + size - 1,
-            v->free_count, v->created);
-    return sv_exec(tx, st, NULL, err);
+    v->free_count = hosts;
+    return SV_OK;
 }
 
 /* --- reading ---------------------------------------------------------------------------------------- */
@@ -218,27 +188,13 @@ enum sv_err sv_vpc_list_deleting(struct sv_tx *tx, void (*row)(void *arg, const 
 
 enum sv_err sv_vpc_next_ip(struct sv_tx *tx, const struct sv_vpc *v, uint32_t *ret, struct sv_error *err)
 {
-    const int64_t first = (int64_t)v->base + 2, last = (int64_t)v->base + (1LL << (32 - v->prefix)) - 2;
-    SV_STMT used = sv_stmt(tx, &sv_sql_vpc, IP_USED);
-    SV_STMT after = sv_stmt(tx, &sv_sql_vpc, IP_AFTER);
-    bool row;
-    enum sv_err rc;
+    int64_t ip = 0;
+    bool found;
+    enum sv_err rc = sv_range_find(tx, &v->id, first_host(v->base), last_host(v->base, v->prefix), 1, &ip, &found, err);
 
-    sv_bind(used, "di", &v->id, first);
-    rc = sv_step(tx, used, &row, err);
-    if (rc)
-        return rc;
-    if (!row) {
-        *ret = (uint32_t)first;
-        return SV_OK;
-    }
-    sv_bind(after, "di", &v->id, first);
-    rc = sv_step(tx, after, &row, err);
-    if (rc)
-        return rc;
-    if (!row || sv_col_int(after, 0) > last)
-        return sv_fail(err, SV_E_VPC_FULL, SV_F_VPC, "1");
-    *ret = (uint32_t)sv_col_int(after, 0);
+    if (rc || !found)
+        return rc ? rc : sv_fail(err, SV_E_VPC_FULL, SV_F_VPC, "1");
+    *ret = (uint32_t)ip;
     return SV_OK;
 }
 
@@ -278,13 +234,24 @@ enum sv_err sv_vpc_begin_delete(struct sv_tx *tx, struct sv_scope scope, const s
     return sv_exec(tx, st, NULL, err);
 }
 
+static enum sv_err give_back(struct sv_tx *tx, const struct sv_id *id, const struct sv_id *tenant, int64_t base,
+                             unsigned prefix, struct sv_error *err)
+{
+    SV_STMT quota = sv_stmt(tx, &sv_sql_vpc, RETURN_QUOTA);
+    enum sv_err rc = sv_range_drop(tx, id, err);
+
+    if (!rc)
+        rc = sv_range_give(tx, &all_addresses, base, last_of(base, prefix), err);
+    sv_bind(quota, "d", tenant);
+    return rc ? rc : sv_exec(tx, quota, NULL, err);
+}
+
 enum sv_err sv_vpc_delete(struct sv_tx *tx, const struct sv_id *id, struct sv_error *err)
 {
     SV_STMT st = sv_stmt(tx, &sv_sql_vpc, DELETE);
-    SV_STMT back = sv_stmt(tx, &sv_sql_vpc, RETURN_QUOTA);
-    SV_STMT hint = sv_stmt(tx, &sv_sql_vpc, LOWER_HINT);
     struct sv_id tenant;
     int64_t base;
+    unsigned prefix;
     bool row;
     enum sv_err rc;
 
@@ -295,10 +262,7 @@ enum sv_err sv_vpc_delete(struct sv_tx *tx, const struct sv_id *id, struct sv_er
         return rc;
     tenant = sv_col_id(st, 0);
     base = sv_col_int(st, 1);
-    rc = sv_step(tx, st, &row, err);
-    sv_bind(hint, "i", base);
-    if (!rc)
-        rc = sv_exec(tx, hint, NULL, err);
-    sv_bind(back, "d", &tenant);
-    return rc ? rc : sv_exec(tx, back, NULL, err);
+    prefix = (unsigned)sv_col_int(st, 2);
+    rc = sv_step(tx, st, &row, err); /* RETURNING: the statement ends with the next step */
+    return rc ? rc : give_back(tx, id, &tenant, base, prefix, err);
 }

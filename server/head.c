@@ -106,12 +106,38 @@ static const struct {
 enum { FIELD_COUNT = sizeof(fields) / sizeof(fields[0]), FIELD_HOST = 0 };
 _Static_assert((unsigned)FIELD_COUNT <= (unsigned)SV_HEAD_FIELDS, "seen[] is too small");
 
+/* The characters of a field name (RFC 9110 5.6.2): no blank before the colon. */
+static bool is_token(const char *name, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (name[i] <= ' ' || name[i] >= 0x7f || strchr("\"(),/:;<=>?@[\\]{}", name[i]))
+            return false;
+    return n > 0;
+}
+
+/* The HTTP library sticks a folded line to the name of its field: "Content-Length: 5" CRLF " 0" arrives as
+ * "Content-Length0". A proxy before us may have read another length than we did. */
+static bool is_folded_framing(const char *name, size_t n)
+{
+    static const char *const framing[] = {"Content-Length", "Transfer-Encoding", "Host", "KEY_TOKEN"};
+    for (size_t i = 0; i < sizeof(framing) / sizeof(framing[0]); i++) {
+        size_t k = strlen(framing[i]);
+        if (n > k && strncasecmp(name, framing[i], k) == 0)
+            return true;
+    }
+    return false;
+}
+
 void sv_head_field(struct sv_request *r, const char *name, size_t name_len, const char *value, size_t value_len)
 {
     if (!value)
         value = "";
     if (memchr(name, '\0', name_len) || memchr(value, '\0', value_len)) {
         fault(r, "NUL in a header");
+        return;
+    }
+    if (!is_token(name, name_len) || is_folded_framing(name, name_len)) {
+        fault(r, "name of a header");
         return;
     }
     for (unsigned i = 0; i < FIELD_COUNT; i++)

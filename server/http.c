@@ -203,34 +203,41 @@ static void flush_upload(struct sv_work *w)
     sv_request_return(r);
 }
 
-static void take_upload(struct MHD_Connection *c, struct sv_request *r, const char *data, size_t n)
+/* True when the bytes were taken. They are left where they are while the buffer is written: the library goes
+ * on calling within one chunked body, suspended or not, as long as all is taken. */
+static bool take_upload(struct MHD_Connection *c, struct sv_request *r, const char *data, size_t n)
 {
     if (sv_upload_size(r->upload) + (int64_t)n > SV_MAX_UPLOAD) {
         sv_answer_error(r, SV_E_BODY_TOO_LARGE, sv_dec(SV_MAX_UPLOAD).s);
-        return;
+        return true;
     }
-    if (!sv_upload_add(r->upload, data, n))
-        return;
+    if (sv_upload_add(r->upload, data, n))
+        return true;
     MHD_suspend_connection(c);
     atomic_fetch_add(&r->server->handed, 1);
     r->work.run = flush_upload;
-    if (sv_workers_post(r->server->workers, &r->work))
-        return;
-    sv_answer_error(r, SV_E_OVERLOADED, "workers");
-    sv_request_return(r);
+    if (!sv_workers_post(r->server->workers, &r->work)) {
+        sv_answer_error(r, SV_E_OVERLOADED, "workers");
+        sv_request_return(r);
+    }
+    return false;
 }
 
 static enum MHD_Result take_body(struct MHD_Connection *c, struct sv_request *r, const char *data, size_t *size)
 {
     size_t n = *size;
-    *size = 0;
     if (r->answered) {
+        *size = 0;
         r->drained += (int64_t)n;
         return r->drained > DRAIN_MAX ? MHD_NO : MHD_YES;
     }
-    if (r->upload)
-        take_upload(c, r, data, n);
-    else if (r->body.n + n > SV_MAX_BODY)
+    if (r->upload) {
+        if (take_upload(c, r, data, n))
+            *size = 0;
+        return MHD_YES; /* r may be another thread's by now */
+    }
+    *size = 0;
+    if (r->body.n + n > SV_MAX_BODY)
         sv_answer_error(r, SV_E_BODY_TOO_LARGE, sv_dec(SV_MAX_BODY).s);
     else
         sv_buf_add(&r->body, data, n);

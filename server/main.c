@@ -9,7 +9,7 @@
 #include "starvirt/dialects.h"
 #include "starvirt/log.h"
 
-#include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +43,7 @@ struct program {
 static void set_limits(void)
 {
     struct rlimit files, core;
+    mallopt(M_ARENA_MAX, 3); /* one heap a thread would hold several times the memory, for nothing measurable */
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max; /* one descriptor a connection */
         setrlimit(RLIMIT_NOFILE, &files);

@@ -67,13 +67,14 @@ enum sv_err sv_upload_open(const char *dir, struct sv_upload **ret, struct sv_er
 
 bool sv_upload_add(struct sv_upload *u, const void *p, size_t n)
 {
-    /* Chunks are far smaller than the buffer; the caller flushes when told. */
+    if (n > sizeof(u->buf))
+        abort(); /* more than fits even when empty: the connection's own buffer is far smaller */
     if (n > sizeof(u->buf) - u->n)
-        abort();
+        return false;
     memcpy(u->buf + u->n, p, n);
     u->n += n;
     u->size += (int64_t)n;
-    return u->n >= sizeof(u->buf) / 2;
+    return true;
 }
 
 enum sv_err sv_upload_flush(struct sv_upload *u, struct sv_error *err)

@@ -10,7 +10,7 @@ struct sv_upload;
 /* Makes DIR/upload (0700) and removes what an earlier run left half done. */
 enum sv_err sv_upload_prepare(const char *dir, struct sv_error *err);
 enum sv_err sv_upload_open(const char *dir, struct sv_upload **ret, struct sv_error *err);
-/* Copies into a buffer. True when that is full: sv_upload_flush() has to come before the next byte. */
+/* Copies into a buffer. False, and nothing is taken, when it is full: sv_upload_flush() has to come first. */
 bool sv_upload_add(struct sv_upload *u, const void *p, size_t n);
 /* Blocks on the disk, as the next one does: not for I/O threads. */
 enum sv_err sv_upload_flush(struct sv_upload *u, struct sv_error *err);

@@ -229,6 +229,10 @@ static enum sv_err await(struct lv_host *h, struct lv_op *op, const struct sv_de
 {
     struct lv_pool *p = &h->pool;
     while (op->phase != LV_DONE) {
+        if (p->closing) {
+            leave(p, op);
+            return sv_fail(err, SV_E_HOST_DOWN, SV_F_NONE, h->base.name);
+        }
         if (sv_deadline_cancelled(d)) {
             leave(p, op);
             return sv_fail(err, SV_E_JOB_CANCELLED, SV_F_NONE);
@@ -265,6 +269,7 @@ enum sv_err lv_call(struct lv_host *h, struct lv_op *op, lv_fn fn, enum lv_kind 
                     struct sv_error *err)
 {
     const struct sv_deadline within = sv_deadline_within(d, h->call_limit_ms);
+    LV_HOLD(h);
     op->fn = fn;
     op->kind = kind;
     op->phase = LV_QUEUED;

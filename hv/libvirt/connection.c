@@ -31,6 +31,11 @@ void lv_host_unref(struct lv_host *h)
     free(h);
 }
 
+void lv_host_release(struct lv_host **h)
+{
+    lv_host_unref(*h);
+}
+
 virConnectPtr lv_host_conn(struct lv_host *h)
 {
     pthread_mutex_lock(&h->mu);

@@ -137,6 +137,7 @@ static void lv_close_uri(struct sv_hv *base)
     pthread_mutex_lock(&h->ev_mu);
     h->ev_off = true;
     pthread_mutex_unlock(&h->ev_mu);
+    lv_table_close(&h->table);
     lv_pool_close(&h->pool, CLOSE_LIMIT_MS);
     pthread_mutex_lock(&h->mu);
     h->closing = true;

@@ -37,6 +37,7 @@ struct lv_table {
     pthread_mutex_t mu;
     pthread_cond_t changed;
     uint64_t epoch; /* rises when the connection comes or goes */
+    bool closing;
     struct lv_vm *bucket[LV_BUCKETS];
 };
 void lv_table_init(struct lv_table *t);
@@ -55,6 +56,8 @@ void lv_table_ask_reboot(struct lv_table *t, const struct sv_id *vm);
 void lv_table_set_rebooted(struct lv_table *t, const struct sv_id *vm);
 /* The connection came or went: what agents do is no longer known, waiters look again. */
 void lv_table_new_epoch(struct lv_table *t);
+/* Waiters leave. */
+void lv_table_close(struct lv_table *t);
 
 /* --- call.c: calls on the host's own threads --- */
 enum lv_kind {
@@ -142,6 +145,9 @@ struct lv_host {
 };
 struct lv_host *lv_host_ref(struct lv_host *h);
 void lv_host_unref(struct lv_host *h);
+/* Every call that came in holds the host until it returns, also beyond sv_hv_close. */
+void lv_host_release(struct lv_host **h); /* for SV_CLEANUP */
+#define LV_HOLD(h) SV_CLEANUP(lv_host_release) struct lv_host *held __attribute__((unused)) = lv_host_ref(h)
 /* A reference to the connection, NULL when down. */
 virConnectPtr lv_host_conn(struct lv_host *h);
 /* `conn` was seen dead; the keeper takes it from there. */

@@ -130,3 +130,11 @@ void lv_table_new_epoch(struct lv_table *t)
     pthread_cond_broadcast(&t->changed);
     pthread_mutex_unlock(&t->mu);
 }
+
+void lv_table_close(struct lv_table *t)
+{
+    pthread_mutex_lock(&t->mu);
+    t->closing = true;
+    pthread_cond_broadcast(&t->changed);
+    pthread_mutex_unlock(&t->mu);
+}

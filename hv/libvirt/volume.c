@@ -213,6 +213,7 @@ enum sv_err lv_volume_create(struct sv_hv_host *base, const struct sv_hv_disk *d
                              struct sv_error *err)
 {
     struct lv_host *h = lv_host_of(base);
+    LV_HOLD(h);
     enum sv_err rc = only_local(h, err);
     if (!rc)
         rc = valid(&disk->id, err);
@@ -250,6 +251,7 @@ enum sv_err lv_template_put(struct sv_hv_host *base, const struct sv_id *tmpl, c
                             const struct sv_deadline *d, struct sv_error *err)
 {
     struct lv_host *h = lv_host_of(base);
+    LV_HOLD(h);
     enum sv_err rc = only_local(h, err);
     if (!rc)
         rc = valid(tmpl, err);
@@ -280,6 +282,7 @@ enum sv_err lv_list_volumes(struct sv_hv_host *base,
                             void *arg, const struct sv_deadline *d, struct sv_error *err)
 {
     struct lv_host *h = lv_host_of(base);
+    LV_HOLD(h);
     struct sv_id id;
     (void)d;
     enum sv_err rc = only_local(h, err);

@@ -13,12 +13,13 @@ static bool satisfies(enum sv_hv_power now, enum sv_hv_power want)
 
 struct mark {
     uint64_t changes, epoch;
+    bool closing;
 };
 
 static struct mark look(struct lv_table *t, const struct sv_id *vm)
 {
     pthread_mutex_lock(&t->mu);
-    struct mark m = {.changes = lv_table_get(t, vm)->changes, .epoch = t->epoch};
+    struct mark m = {.changes = lv_table_get(t, vm)->changes, .epoch = t->epoch, .closing = t->closing};
     pthread_mutex_unlock(&t->mu);
     return m;
 }
@@ -36,7 +37,7 @@ static enum sv_err over(const struct sv_deadline *d, const char *what, struct sv
 static void until_news(struct lv_table *t, const struct sv_id *vm, const struct mark *seen, const struct sv_deadline *d)
 {
     pthread_mutex_lock(&t->mu);
-    while (!sv_deadline_over(d) && !sv_deadline_cancelled(d) && t->epoch == seen->epoch &&
+    while (!t->closing && !sv_deadline_over(d) && !sv_deadline_cancelled(d) && t->epoch == seen->epoch &&
            lv_table_get(t, vm)->changes == seen->changes)
         lv_cond_wait(&t->changed, &t->mu, d, sv_deadline_left(d));
     pthread_mutex_unlock(&t->mu);
@@ -63,11 +64,14 @@ enum sv_err lv_wait_power(struct sv_hv_host *base, const struct sv_id *vm, enum 
                           const struct sv_deadline *d, struct sv_error *err)
 {
     struct lv_host *h = lv_host_of(base);
+    LV_HOLD(h);
     for (;;) {
         struct sv_hv_state now = {0};
         bool known = false;
         struct mark seen = look(&h->table, vm);
         enum sv_err rc = over(d, lv_power_name(want), err);
+        if (!rc && seen.closing)
+            rc = sv_fail(err, SV_E_HOST_DOWN, SV_F_NONE, base->name);
         if (!rc)
             rc = ask(h, vm, &seen, &now, &known, d, err);
         if (rc || (known && satisfies(now.power, want)))
@@ -83,10 +87,13 @@ enum sv_err lv_wait_reboot(struct sv_hv_host *base, const struct sv_id *vm, cons
 {
     struct lv_table *t = &lv_host_of(base)->table;
     enum sv_err rc = SV_OK;
+    LV_HOLD(lv_host_of(base));
     pthread_mutex_lock(&t->mu);
     lv_table_get(t, vm)->reboot_asked = true; /* after a restart of ours: the next one counts */
-    while (!lv_table_get(t, vm)->rebooted && !(rc = over(d, "reboot", err)))
+    while (!lv_table_get(t, vm)->rebooted && !t->closing && !(rc = over(d, "reboot", err)))
         lv_cond_wait(&t->changed, &t->mu, d, sv_deadline_left(d));
+    if (!rc && t->closing)
+        rc = sv_fail(err, SV_E_HOST_DOWN, SV_F_NONE, base->name);
     struct lv_vm *v = lv_table_get(t, vm);
     v->reboot_asked = v->rebooted = false;
     pthread_mutex_unlock(&t->mu);

@@ -171,7 +171,7 @@ static enum sv_err define(struct sim_host *h, const struct sim_key *k, const str
         free(def);
         return SV_OK;
     }
-    const enum sv_err rc = sim_journal_add(&h->journal, SIM_REC_DEFINE, k, def, n, err);
+    const enum sv_err rc = sim_record(h, SIM_REC_DEFINE, k, def, n, err);
     if (rc)
         free(def);
     else
@@ -212,7 +212,7 @@ enum sv_err sim_undefine(struct sv_hv_host *hh, const struct sv_id *vm, const st
     if (d && sim_guest_runs(d))
         rc = sv_fail(err, SV_E_HYPERVISOR, SV_F_NONE, "the domain is running");
     else if (d)
-        rc = sim_journal_add(&h->journal, SIM_REC_UNDEFINE, &k, NULL, 0, err);
+        rc = sim_record(h, SIM_REC_UNDEFINE, &k, NULL, 0, err);
     if (!rc) {
         drop(h, &k);
         pthread_cond_broadcast(&h->change);

@@ -39,7 +39,7 @@ enum sv_err sim_guest_become(struct sim_host *h, struct sim_domain *d, const str
 {
     const struct sim_live before = d->live;
     const bool ran = sim_guest_runs(d);
-    const enum sv_err rc = sim_journal_add(&h->journal, SIM_REC_LIVE, &d->key, next, sizeof(*next), err);
+    const enum sv_err rc = sim_record(h, SIM_REC_LIVE, &d->key, next, sizeof(*next), err);
 
     if (rc)
         return rc;

@@ -57,7 +57,7 @@ enum sv_err sim_journal_open(struct sim_journal *j, const char *data_dir, const 
 /* STORAGE, STORAGE_FULL: nothing was appended. */
 enum sv_err sim_journal_add(struct sim_journal *j, unsigned type, const struct sim_key *k, const void *p, size_t n,
                             struct sv_error *err);
-/* True when dead records outweigh `live` ones by far. */
+/* True when dead records outweigh `live` ones by far: more readily at the open than in passing. */
 bool sim_journal_bloated(const struct sim_journal *j, size_t live, bool at_open);
 /* New file of what `each` writes with sim_journal_put, then renamed over the old one. */
 struct sim_rewrite;
@@ -211,6 +211,11 @@ struct sim_host {
     uint32_t hang_epoch;
     bool hung, given_up, cut, closing;
 };
+
+/* --- sim.c --- */
+/* Journals one change of the locked host, before it is made in memory. */
+enum sv_err sim_record(struct sim_host *h, unsigned type, const struct sim_key *k, const void *p, size_t n,
+                       struct sv_error *err);
 
 /* --- call.c: what a call goes through before it takes effect --- */
 /* Slot, delay, hang, faults. On SV_OK the host is locked and sim_leave must follow. */

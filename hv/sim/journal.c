@@ -194,7 +194,7 @@ bool sim_journal_bloated(const struct sim_journal *j, size_t live, bool at_open)
 {
     if (j->fd < 0)
         return false;
-    return at_open ? j->bytes > (1 << 20) && j->records > 2 * live : j->bytes > (64 << 20) && j->records > 4 * live;
+    return at_open ? j->bytes > (1 << 20) && j->records > 2 * live : j->bytes > (16 << 20) && j->records > 4 * live;
 }
 
 static void flush(struct sim_rewrite *w)

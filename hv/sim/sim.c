@@ -27,6 +27,25 @@ static void each(void *arg, struct sim_rewrite *w)
     sim_volume_each(h, w);
 }
 
+static size_t live_records(const struct sim_host *h)
+{
+    return 2 * h->domains.n + h->volumes.n;
+}
+
+enum sv_err sim_record(struct sim_host *h, unsigned type, const struct sim_key *k, const void *p, size_t n,
+                       struct sv_error *err)
+{
+    struct sv_error why;
+
+    /* Before the change: what is rewritten is what memory holds. */
+    if (sim_journal_bloated(&h->journal, live_records(h), false) &&
+        sim_journal_rewrite(&h->journal, each, h, &why) != SV_OK) {
+        sv_log(SV_LOG_WARN, "sim.journal_not_rewritten", "host", h->base.name, "why", why.arg[0], NULL);
+        h->journal.records = 0; /* not again with every change */
+    }
+    return sim_journal_add(&h->journal, type, k, p, n, err);
+}
+
 static struct sim_host *host_new(struct sim *s, unsigned index)
 {
     struct sim_host *h = sv_alloc(sizeof(*h));
@@ -65,7 +84,7 @@ static enum sv_err host_open(struct sim_host *h, const char *data_dir, struct sv
     enum sv_err rc = sim_journal_open(&h->journal, data_dir, h->base.name, apply, h, err);
     struct sim_domain *d;
 
-    if (!rc && sim_journal_bloated(&h->journal, 2 * h->domains.n + h->volumes.n, true))
+    if (!rc && sim_journal_bloated(&h->journal, live_records(h), true))
         rc = sim_journal_rewrite(&h->journal, each, h, err);
     if (rc)
         return rc;

@@ -114,7 +114,7 @@ static enum sv_err create(struct sim_host *h, const struct sim_key *k, const str
         return missing("template", &r->template_id, err);
     if (r->size > h->sim->conf.storage - h->storage_used)
         return sv_fail(err, SV_E_STORAGE_FULL, SV_F_NONE);
-    const enum sv_err rc = sim_journal_add(&h->journal, SIM_REC_VOLUME, k, r, sizeof(*r), err);
+    const enum sv_err rc = sim_record(h, SIM_REC_VOLUME, k, r, sizeof(*r), err);
     if (rc)
         return rc;
     struct sim_volume *v = image_new(k, r);
@@ -156,7 +156,7 @@ enum sv_err sim_volume_delete(struct sv_hv_host *hh, const struct sv_id *disk, c
     if (rc)
         return rc;
     if (sim_table_get(&h->volumes, &k)) {
-        rc = sim_journal_add(&h->journal, SIM_REC_DROP, &k, NULL, 0, err);
+        rc = sim_record(h, SIM_REC_DROP, &k, NULL, 0, err);
         if (!rc)
             (void)sim_volume_apply(h, SIM_REC_DROP, &k, NULL, 0);
     }

@@ -34,8 +34,11 @@ static const char sound[] =
     "INSERT INTO disk(id, tenant_id, vm_id, storage_id, template_id, name, descr, target, size, boot, ready, created)"
     " VALUES('d1', 't1', 'v1', 's1', 'i1', 'd', '', 'vda', 1000, 1, 1, 1);"
     /* 10.0.0.0/24: 256 - 3 - 2 = 251 */
-    "INSERT INTO vpc(id, tenant_id, name, descr, base, prefix, last, free_count, created)"
-    " VALUES('p1', 't1', 'p', '', 167772160, 24, 167772415, 251, 1);"
+    "INSERT INTO vpc(id, tenant_id, name, descr, base, prefix, free_count, created)"
+    " VALUES('p1', 't1', 'p', '', 167772160, 24, 251, 1);"
+    "DELETE FROM free_range; INSERT INTO free_range(space, base, last) VALUES('', 0, 167772159), ('', 167772416, "
+    "4294967295),"
+    " ('p1', 167772163, 167772413);"
     "INSERT INTO nic(id, tenant_id, vm_id, vpc_id, name, mac, ip, created)"
     " VALUES('n1', 't1', 'v1', 'p1', 'n', 'm1', 167772162, 1), ('n2', 't1', 'v1', 'p1', 'n', 'm2', 167772414, 2);"
     "INSERT INTO job(id, tenant_id, object_id, host_id, kind, object_type, object_name, iarg0, iarg1, sarg, result, "
@@ -60,13 +63,23 @@ static const struct planted breaches[] = {
     {"DELETE FROM counter", "counter vm: is -1, there are 3 VMs"},
     {"UPDATE host SET used_vcpus = 4", "host h1: used_vcpus is 4, its VMs have 3"},
     {"UPDATE host SET used_memory = 4", "host h1: used_memory is 4, its VMs have 300"},
-    {"UPDATE vpc SET free_count = 250", "vpc p1: free_count is 250, should be 251"},
+    {"UPDATE vpc SET free_count = 250; UPDATE free_range SET last = last - 1 WHERE space = 'p1'",
+     "vpc p1: free_count is 250, should be 251"},
+    {"UPDATE free_range SET last = last - 1 WHERE space = 'p1'", "vpc p1: 250 addresses are free, free_count is 251"},
+    {"UPDATE free_range SET base = base - 1, last = last - 1 WHERE space = 'p1'",
+     "vpc p1: address 167772162 of nic n1 is free"},
+    {"INSERT INTO free_range(space, base, last) VALUES('px', 1, 2)", "free addresses of px: there is no such VPC"},
+    {"DELETE FROM free_range WHERE base = 0", "subnets: 4127195136 addresses are taken or free, of 4294967296"},
+    {"UPDATE free_range SET last = last + 1 WHERE base = 0; UPDATE free_range SET base = base + 1 WHERE base = "
+     "167772416",
+     "vpc p1: its subnet is free"},
     {"UPDATE nic SET ip = 167772161 WHERE id = 'n2'", "nic n2: address 167772161 is not a host address of vpc p1"},
     {"UPDATE nic SET ip = 167772160 WHERE id = 'n2'", "nic n2: address 167772160 is not a host address of vpc p1"},
     {"UPDATE nic SET ip = 167772415 WHERE id = 'n2'", "nic n2: address 167772415 is not a host address of vpc p1"},
     {"UPDATE vm SET ip = 167772414 WHERE id = 'v1'", "vm v1: ip is 167772414, its first NIC has 167772162"},
     {"UPDATE vm SET ip = 1 WHERE id = 'v2'", "vm v2: ip is 1, its first NIC has 0"},
-    {"UPDATE vpc SET deleting = 1; DELETE FROM nic WHERE id = 'n2'; UPDATE vpc SET free_count = 252",
+    {"UPDATE vpc SET deleting = 1, free_count = 252; DELETE FROM nic WHERE id = 'n2';"
+     " UPDATE free_range SET last = 167772414 WHERE space = 'p1'",
      "vpc p1: is being deleted and has NIC n1"},
     {"UPDATE disk SET vm_id = 'v3'", "vm v3: failed and owns disk d1"},
     {"UPDATE nic SET vm_id = 'v3' WHERE id = 'n2'; UPDATE vm SET ip = 167772414 WHERE id = 'v3'",

@@ -243,6 +243,42 @@ static void close_leaves_hung_calls(void)
     gate_until(&gate.passed, 1);
 }
 
+static void *wait_for_ever(void *arg)
+{
+    struct waiter *w = arg;
+    struct sv_error err = {0};
+    const struct sv_id vm = sv_id_new();
+    gate_set(false);
+    pthread_mutex_lock(&gate.mu);
+    gate.inside++;
+    pthread_cond_broadcast(&gate.moved);
+    pthread_mutex_unlock(&gate.mu);
+    w->rc = lv_wait_power(&w->h->base, &vm, SV_HV_RUNNING, NULL, &err);
+    return NULL;
+}
+
+/* Who waits when the host is closed is sent away, not left with memory that is gone. */
+static void close_sends_waiters_away(void)
+{
+    struct sv_hv *hv = open_host(2, 60000);
+    struct lv_host *h = host_of(hv);
+    struct waiter call_waits = {.h = h}, power_waits = {.h = h};
+    pthread_t t[2];
+    gate.inside = 0;
+    LV_HOLD(h); /* the second one may come too late to hold it itself */
+    CHECK_INT(pthread_create(&t[0], NULL, wait_long, &call_waits), 0);
+    CHECK_INT(pthread_create(&t[1], NULL, wait_for_ever, &power_waits), 0);
+    gate_until(&gate.inside, 2);
+    sv_hv_close(hv);
+    CHECK_INT(pthread_join(t[0], NULL), 0);
+    CHECK_INT(pthread_join(t[1], NULL), 0);
+    CHECK_INT(call_waits.rc, SV_E_HOST_DOWN);
+    CHECK_INT(power_waits.rc, SV_E_HOST_DOWN);
+    gate_set(true);
+    gate_until(&gate.passed, 1);
+    gate.inside = 0;
+}
+
 static void uris(void)
 {
     struct sv_hv *hv = NULL;
@@ -360,6 +396,7 @@ int main(int argc, char **argv)
         T(guests_cannot_take_all),
         T(left_in_the_queue_never_runs),
         T(close_leaves_hung_calls),
+        T(close_sends_waiters_away),
         T(uris),
         T(domain_rows),
         T(foreign_domains_have_no_id),

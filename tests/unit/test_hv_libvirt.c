@@ -151,7 +151,7 @@ static void unmake(const struct sv_hv_domain *d)
 
 static struct sv_hv_state state_of(const struct sv_hv_domain *d)
 {
-    struct sv_hv_state s;
+    struct sv_hv_state s = {0};
     OK(h, state, &d->id, &s, NULL);
     return s;
 }
@@ -443,7 +443,7 @@ static void agent_guest(void)
         return;
     const struct sv_id tmpl = sv_id_new();
     const struct sv_deadline long_time = sv_deadline_within(NULL, 240000);
-    int64_t size, virtual_size;
+    int64_t size = 0, virtual_size = 0;
     bool by_agent = false;
     begin("qemu");
     OK(h, template_put, &tmpl, getenv("STARVIRT_TEST_GUEST"), NULL, &size, &virtual_size, NULL, NULL, NULL);

@@ -63,6 +63,13 @@ static void smuggling(void)
     CHECK(FEED("/", "HTTP/1.1", "Host: h", "Host: i")->fault);
     CHECK(FEED("/", "HTTP/1.1", "KEY_TOKEN: t")->fault);
     CHECK(FEED("/", "HTTP/1.1", "Host: h", "KEY_TOKEN: t", "KEY_TOKEN: u")->fault);
+    CHECK(FEED("/", "HTTP/1.1", "Host: h", "Content-Length : 5")->fault);
+    CHECK(FEED("/", "HTTP/1.1", "Host: h", "Transfer-Encoding\t: chunked")->fault);
+    CHECK(FEED("/", "HTTP/1.1", "Host: h", "X(y): z")->fault);
+    /* what the library makes of "Content-Length: 5" and a folded line "0" */
+    CHECK(FEED("/", "HTTP/1.1", "Host: h", "Content-Length0: 5")->fault);
+    CHECK(FEED("/", "HTTP/1.1", "Host: h", "transfer-encodingchunked: ")->fault);
+    CHECK_STR(FEED("/", "HTTP/1.1", "Host: h", "Content-Language: en", "X-Host: y")->fault, NULL);
     CHECK(FEED("/a%00b", "HTTP/1.1", "Host: h")->fault);
     CHECK_STR(FEED("/a?b=%00", "HTTP/1.1", "Host: h")->fault, NULL); /* parameters are the toolkit's to judge */
     struct sv_request *r = sv_arena_alloc(a, sizeof(*r));

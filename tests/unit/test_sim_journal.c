@@ -269,6 +269,29 @@ static void a_bloated_journal_is_rewritten(void)
     sim_dir_remove(dir);
 }
 
+static void a_long_life_does_not_fill_the_disk(void)
+{
+    fresh_dir();
+    struct sv_hv *hv = sim_open_deaf("sim://", dir);
+    const struct sv_id id = vm_id(1);
+    off_t largest = 0;
+
+    start_vm(hv, 1);
+    for (unsigned i = 0; i < 200000; i++) {
+        OK(SV_HV_CALL(sv_hv_host_at(hv, 0), suspend, &id, NULL));
+        OK(SV_HV_CALL(sv_hv_host_at(hv, 0), resume, &id, NULL));
+        if (i % 1000 == 0 && journal_size() > largest)
+            largest = journal_size();
+    }
+    CHECK(largest > 8 << 20 && largest < 18 << 20);
+    CHECK(journal_size() < largest); /* it was rewritten under way, and nothing was lost */
+    sv_hv_close(hv);
+    hv = reopen("sim://");
+    CHECK_INT(state_of(sv_hv_host_at(hv, 0), 1).power, SV_HV_RUNNING);
+    sv_hv_close(hv);
+    sim_dir_remove(dir);
+}
+
 static size_t resident_kib(void)
 {
     FILE *f = fopen("/proc/self/statm", "re");
@@ -301,4 +324,4 @@ static void a_hundred_thousand(void)
 
 CHECK_MAIN(T(everything_is_replayed), T(an_empty_password_keeps_the_old_one), T(one_process_at_a_time),
            T(a_torn_record_is_cut), T(damage_elsewhere_is_not_hidden), T(a_killed_server_loses_nothing),
-           T(a_bloated_journal_is_rewritten), T(a_hundred_thousand))
+           T(a_bloated_journal_is_rewritten), T(a_long_life_does_not_fill_the_disk), T(a_hundred_thousand))

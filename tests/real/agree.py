@@ -1,0 +1,183 @@
+"""Whether the machine is as the API says: domains, processes, files, addresses, devices, quotas."""
+import ipaddress
+import os
+import re
+import struct
+
+STATES = {"0": "shut off", "1": "running", "2": "paused"}
+FAILED = "-2"
+ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def virtual_size(path):
+    """Bytes a qcow2 file offers, out of its header."""
+    with open(path, "rb") as f:
+        head = f.read(32)
+    assert head[:4] == b"QFI\xfb", f"{path} is no qcow2"
+    return struct.unpack(">Q", head[24:32])[0]
+
+
+def tail(vpc):
+    return vpc[-12:]
+
+
+class Agreement:
+    """One comparison; `wrong` is what it found."""
+
+    def __init__(self, server, sandbox, foreign=(), pending=()):
+        self.server, self.sandbox, self.foreign, self.pending = server, sandbox, set(foreign), set(pending)
+        self.wrong = []
+        self.images = os.path.join(server.data, "images")
+        admin = server.admin
+        self.vms = {row["vm.id"]: row for row in admin.ok("POST cloudvm/search").data}
+        self.vpcs = {row["vpc.id"]: row for row in admin.ok("POST cloudnetwork/vpc/search").data}
+        self.templates = {row["template.id"] for row in admin.ok("POST cloudtemplate/search").data}
+        self.tenants = [row["app.id"] for row in admin.ok("POST cloudTenant/search").data]
+        self.placed = {vm: row for vm, row in self.vms.items() if row["vm.state"] != FAILED}
+        self.domains = {name: state for name, state in sandbox.domains().items() if name not in self.foreign}
+        self.xml = {name: sandbox.definition(name, "--inactive") for name in self.domains}
+
+    def expect(self, what, is_, should):
+        if is_ != should:
+            self.wrong.append(f"{what}: {is_}, should be {should}")
+
+    def whole(self):
+        self.jobs()
+        self.power()
+        self.sizes()
+        self.files()
+        self.network()
+        self.quota()
+        self.secrets()
+        breaches = self.server.fsck()
+        if breaches:
+            self.wrong.append("fsck: " + breaches)
+        return self.wrong
+
+    def jobs(self):
+        for result in ("2", "3"):
+            for row in self.server.admin.ok("POST joblog/search", {"job.result": result}).data:
+                if row["startid"] not in self.pending:
+                    self.wrong.append(f"open job {row['startid']} {row['job.name']} of {row['job.objname']}")
+
+    # --- VMs ---
+    def power(self):
+        self.expect("domains", self.domains, {vm: STATES.get(row["vm.state"], f"state {row['vm.state']}")
+                                              for vm, row in self.placed.items()})
+        guests = [re.search(r"guest=([^,]+)", " ".join(argv)) for argv in
+                  self.sandbox.processes("qemu-system-x86_64").values()]
+        self.expect("QEMU processes", sorted(found.group(1) for found in guests if found),
+                    sorted(name for name, state in self.sandbox.domains().items() if state != "shut off"))
+
+    def sizes(self):
+        for name, xml in self.xml.items():
+            row = self.vms.get(name)
+            if row is None:
+                continue
+            vcpu, memory = xml.find("vcpu"), xml.find("memory")
+            self.expect(f"vCPUs of {name}", vcpu.get("current", vcpu.text), row["vm.vcpu.num"])
+            self.expect(f"memory of {name}", str(int(memory.text) // 1024), row["vm.memory.mem"])
+            self.expect(f"title of {name}", xml.findtext("title"), row["vm.name"])
+
+    # --- image directory ---
+    def disks(self, vm):
+        return [source.get("file") for source in self.xml[vm].findall("devices/disk/source")]
+
+    def files(self):
+        # Inside, where something may be mounted on it.
+        there = set(self.sandbox.run("ls", "-A", self.images).split()) if os.path.isdir(self.images) else set()
+        used = {os.path.basename(path) for vm in self.xml for path in self.disks(vm)}
+        self.expect("files of the image directory", sorted(there),
+                    sorted(used | {f"{template}.template.qcow2" for template in self.templates}))
+
+    # --- network ---
+    def leases(self):
+        """{vpc: lines of dnsmasq's hosts file}, as VMs ask for them."""
+        found = {vpc: [] for vpc in self.vpcs}
+        for vm, row in self.placed.items():
+            for vpc, net in self.vpcs.items():
+                if row["vm.ip"] and ipaddress.ip_address(row["vm.ip"]) in ipaddress.ip_network(net["vpc.cidr"]):
+                    macs = [mac.get("address") for mac in self.xml[vm].findall("devices/interface/mac")]
+                    found[vpc] += [f"{macs[0] if macs else None},{row['vm.ip']},vm-{vm[-8:]}"]
+        return found
+
+    def network(self):
+        if self.server.network != "linux":
+            return
+        used = {vpc: lines for vpc, lines in self.leases().items()}
+        folder = os.path.join(self.server.data, "net")
+        there = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+        # A VPC is made on the machine when its first VM comes.
+        self.expect("VPCs on the machine", [vpc for vpc in there if vpc not in used], [])
+        self.expect("VPCs with VMs and without a network", [v for v, lines in used.items() if lines and v not in there],
+                    [])
+        for vpc in there:
+            self.one_network(folder, vpc, used.get(vpc, []))
+        names = sorted(name for name in self.links() if name.startswith(("svb", "svl")))
+        self.expect("bridges and legs", names, sorted(p + tail(vpc) for vpc in there for p in ("svb", "svl")))
+        self.expect("namespaces", self.sandbox.namespaces(), sorted("sv-" + tail(vpc) for vpc in there))
+        self.expect("DHCP servers", sorted(self.dhcp_servers()), there)
+        self.taps()
+
+    def one_network(self, folder, vpc, lines):
+        def read(name):
+            path = os.path.join(folder, vpc, name)
+            return open(path).read() if os.path.exists(path) else ""
+
+        self.expect(f"leases of VPC {vpc}", sorted(read("hosts").split()), sorted(lines))
+        given = {fields[1] for fields in map(str.split, read("leases").splitlines()) if len(fields) == 5}
+        self.expect(f"leases given in VPC {vpc} to nobody", sorted(given - {line.split(",")[0] for line in lines}), [])
+
+    def links(self):
+        if not hasattr(self, "_links"):
+            self._links = self.sandbox.links()
+        return self._links
+
+    def dhcp_servers(self):
+        for argv in self.sandbox.processes("dnsmasq").values():
+            files = [word for word in argv if word.startswith("--dhcp-hostsfile=")]
+            yield files[0].split("/")[-2] if files else " ".join(argv)
+
+    def taps(self):
+        """Each running VM's NICs, on the bridge of their VPC, and no other."""
+        should = {}
+        for vm, state in self.domains.items():
+            if state == "shut off":
+                continue
+            for nic in self.xml[vm].findall("devices/interface"):
+                should[nic.find("target").get("dev")] = nic.find("source").get("bridge")
+        self.expect("taps", {name: row.get("master") for name, row in self.links().items() if name.startswith("svt")},
+                    should)
+
+    # --- what tenants pay for ---
+    def quota(self):
+        admin = self.server.admin
+        for tenant in self.tenants:
+            left = admin.usable(tenant)
+            vms = [row["vm.id"] for row in admin.ok("POST cloudvm/search", {"tenant.id": tenant}).data
+                   if row["vm.id"] in self.placed]
+            vpcs = admin.ok("POST cloudnetwork/vpc/search", {"tenant.id": tenant}).data
+            size = sum(virtual_size_inside(self.sandbox, path) for vm in vms if vm in self.xml
+                       for path in self.disks(vm))
+            used = {"Cpu": sum(int(self.vms[vm]["vm.vcpu.num"]) for vm in vms),
+                    "Memory": sum(int(self.vms[vm]["vm.memory.mem"]) for vm in vms),
+                    "Storage": -(-size // (1 << 30)), "PortGroupSize": len(vpcs)}
+            for key, should in used.items():
+                whole = left["count" + key]
+                if whole >= 0:
+                    self.expect(f"{key} used by tenant {tenant}", whole - left[key[0].lower() + key[1:]], should)
+
+    def secrets(self):
+        folder = os.path.join(self.server.data, "secrets")
+        names = os.listdir(folder) if os.path.isdir(folder) else []
+        self.expect("secrets of nobody", [n for n in names if n != "key" and n.split(".")[0] not in self.placed], [])
+
+
+def virtual_size_inside(sandbox, path):
+    """The same for a file that may lie on a file system mounted inside."""
+    return virtual_size(f"/proc/{sandbox.pid}/root{path}")
+
+
+def host_agrees(server, sandbox, foreign=(), pending=()):
+    wrong = Agreement(server, sandbox, foreign, pending).whole()
+    assert not wrong, "the machine and the API disagree:\n" + "\n".join(wrong)
