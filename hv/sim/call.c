@@ -167,11 +167,35 @@ enum sv_err sim_enter(struct sim_host *h, enum sim_call call, const struct sv_de
     return rc;
 }
 
-void sim_leave(struct sim_host *h)
+void sim_leave_slot(struct sim_host *h)
 {
     h->active--;
     wake_slot_waiters(h);
+}
+
+void sim_leave(struct sim_host *h)
+{
+    sim_leave_slot(h);
     pthread_mutex_unlock(&h->lock);
+}
+
+enum sv_err sim_enter_vm(struct sim_host *h, enum sim_call call, const struct sv_id *vm, const struct sv_deadline *dl,
+                         struct sim_domain **ret, struct sv_error *err)
+{
+    struct sim_key k = {0};
+    enum sv_err rc = sim_key_of(vm, &k, err);
+
+    if (!rc)
+        rc = sim_enter(h, call, dl, err);
+    if (rc)
+        return rc;
+    struct sim_domain *d = sim_table_get(&h->domains, &k);
+    if (!d) {
+        sim_leave(h);
+        return sv_fail(err, SV_E_DOMAIN_MISSING, SV_F_NONE);
+    }
+    *ret = d;
+    return SV_OK;
 }
 
 bool sim_answers(const struct sim_host *h)

@@ -1,26 +1,6 @@
 /* The calls that change or await a guest's power. */
 #include "hv/sim/internal.h"
 
-/* Enters the host and finds the domain; on failure the host is left again. */
-static enum sv_err enter_vm(struct sim_host *h, enum sim_call call, const struct sv_id *vm,
-                            const struct sv_deadline *dl, struct sim_domain **ret, struct sv_error *err)
-{
-    struct sim_key k = {0};
-    enum sv_err rc = sim_key_of(vm, &k, err);
-
-    if (!rc)
-        rc = sim_enter(h, call, dl, err);
-    if (rc)
-        return rc;
-    struct sim_domain *d = sim_table_get(&h->domains, &k);
-    if (!d) {
-        sim_leave(h);
-        return sv_fail(err, SV_E_DOMAIN_MISSING, SV_F_NONE);
-    }
-    *ret = d;
-    return SV_OK;
-}
-
 static enum sv_err not_running(struct sv_error *err)
 {
     return sv_fail(err, SV_E_HYPERVISOR, SV_F_NONE, "the domain is not running");
@@ -49,7 +29,7 @@ enum sv_err sim_start(struct sv_hv_host *hh, const struct sv_id *vm, const struc
 {
     struct sim_host *h = sim_host_of(hh);
     struct sim_domain *d = NULL;
-    enum sv_err rc = enter_vm(h, SIM_CALL_start, vm, dl, &d, err);
+    enum sv_err rc = sim_enter_vm(h, SIM_CALL_start, vm, dl, &d, err);
 
     if (rc)
         return rc;
@@ -63,7 +43,7 @@ enum sv_err sim_destroy(struct sv_hv_host *hh, const struct sv_id *vm, const str
 {
     struct sim_host *h = sim_host_of(hh);
     struct sim_domain *d = NULL;
-    enum sv_err rc = enter_vm(h, SIM_CALL_destroy, vm, dl, &d, err);
+    enum sv_err rc = sim_enter_vm(h, SIM_CALL_destroy, vm, dl, &d, err);
 
     if (rc)
         return rc == SV_E_DOMAIN_MISSING ? SV_OK : rc;
@@ -102,7 +82,7 @@ enum sv_err sim_shutdown(struct sv_hv_host *hh, const struct sv_id *vm, bool *re
 {
     struct sim_host *h = sim_host_of(hh);
     struct sim_domain *d = NULL;
-    enum sv_err rc = enter_vm(h, SIM_CALL_shutdown, vm, dl, &d, err);
+    enum sv_err rc = sim_enter_vm(h, SIM_CALL_shutdown, vm, dl, &d, err);
 
     if (rc)
         return rc;
@@ -120,7 +100,7 @@ enum sv_err sim_reboot(struct sv_hv_host *hh, const struct sv_id *vm, bool *ret_
 {
     struct sim_host *h = sim_host_of(hh);
     struct sim_domain *d = NULL;
-    enum sv_err rc = enter_vm(h, SIM_CALL_reboot, vm, dl, &d, err);
+    enum sv_err rc = sim_enter_vm(h, SIM_CALL_reboot, vm, dl, &d, err);
 
     if (rc)
         return rc;
@@ -136,7 +116,7 @@ enum sv_err sim_reset(struct sv_hv_host *hh, const struct sv_id *vm, const struc
 {
     struct sim_host *h = sim_host_of(hh);
     struct sim_domain *d = NULL;
-    enum sv_err rc = enter_vm(h, SIM_CALL_reset, vm, dl, &d, err);
+    enum sv_err rc = sim_enter_vm(h, SIM_CALL_reset, vm, dl, &d, err);
 
     if (rc)
         return rc;
@@ -153,7 +133,7 @@ static enum sv_err turn(struct sv_hv_host *hh, enum sim_call call, const struct 
 {
     struct sim_host *h = sim_host_of(hh);
     struct sim_domain *d = NULL;
-    enum sv_err rc = enter_vm(h, call, vm, dl, &d, err);
+    enum sv_err rc = sim_enter_vm(h, call, vm, dl, &d, err);
 
     if (rc)
         return rc;
@@ -261,7 +241,7 @@ enum sv_err sim_set_vcpus(struct sv_hv_host *hh, const struct sv_id *vm, int64_t
 {
     struct sim_host *h = sim_host_of(hh);
     struct sim_domain *d = NULL;
-    enum sv_err rc = enter_vm(h, SIM_CALL_set_vcpus, vm, dl, &d, err);
+    enum sv_err rc = sim_enter_vm(h, SIM_CALL_set_vcpus, vm, dl, &d, err);
 
     if (rc)
         return rc;
@@ -285,7 +265,7 @@ enum sv_err sim_set_memory(struct sv_hv_host *hh, const struct sv_id *vm, int64_
 {
     struct sim_host *h = sim_host_of(hh);
     struct sim_domain *d = NULL;
-    enum sv_err rc = enter_vm(h, SIM_CALL_set_memory, vm, dl, &d, err);
+    enum sv_err rc = sim_enter_vm(h, SIM_CALL_set_memory, vm, dl, &d, err);
 
     if (rc)
         return rc;
