@@ -100,6 +100,10 @@ enum sv_err sv_network_recover(struct sv_cloud *c, struct sv_error *err);
 /* The VM, which no job holds and which is in a state to be changed: VM_NOT_FOUND, VM_LOCKED, VM_STATE, HOST_DOWN. */
 enum sv_err sv_vm_claim(struct sv_tx *tx, const struct sv_actor *who, const char *id, struct sv_vm *ret,
                         struct sv_error *err);
+/* The same for a change of its devices: not under a guest saved with them, and a paused guest lets go of
+ * nothing. */
+enum sv_err sv_vm_claim_devices(struct sv_tx *tx, const struct sv_actor *who, const char *id, bool takes_away,
+                                struct sv_vm *ret, struct sv_error *err);
 void sv_make_mac(unsigned char mac[6]);
 /* Waits for a job to end and answers as it ended; STILL_RUNNING when it takes longer. Blocks. */
 enum sv_err sv_job_await(struct sv_cloud *c, const struct sv_id *startid, int64_t limit_ms, struct sv_arena *a,

@@ -63,7 +63,7 @@ enum sv_err sv_vm_disk_add(struct sv_cloud *c, struct sv_tx *tx, const struct sv
     struct sv_vm vm;
     struct sv_vm_rows rows;
     struct sv_disk d = {.id = sv_id_new(), .descr = descr ? descr : "", .size = size, .created = sv_tx_now(tx)};
-    enum sv_err rc = sv_vm_claim(tx, who, id, &vm, err);
+    enum sv_err rc = sv_vm_claim_devices(tx, who, id, false, &vm, err);
 
     if (!rc)
         rc = check_size(size, err);
@@ -90,8 +90,8 @@ enum sv_err sv_vm_disk_add(struct sv_cloud *c, struct sv_tx *tx, const struct sv
     return rc;
 }
 
-static enum sv_err find_disk(struct sv_tx *tx, const struct sv_actor *who, const char *id, struct sv_disk *d,
-                             struct sv_vm *vm, struct sv_error *err)
+static enum sv_err find_disk(struct sv_tx *tx, const struct sv_actor *who, const char *id, bool takes_away,
+                             struct sv_disk *d, struct sv_vm *vm, struct sv_error *err)
 {
     struct sv_id did;
     enum sv_err rc = sv_check_id(id, SV_E_DISK_NOT_FOUND, SV_F_DISK, &did, err);
@@ -100,7 +100,7 @@ static enum sv_err find_disk(struct sv_tx *tx, const struct sv_actor *who, const
         rc = sv_disk_get(tx, sv_scope_of(who), &did, sv_tx_arena(tx), d, err);
     if (!rc && sv_id_empty(&d->vm))
         rc = sv_fail(err, SV_E_DISK_NOT_FOUND, SV_F_DISK);
-    return rc ? rc : sv_vm_claim(tx, who, d->vm.s, vm, err);
+    return rc ? rc : sv_vm_claim_devices(tx, who, d->vm.s, takes_away, vm, err);
 }
 
 enum sv_err sv_vm_disk_remove(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *disk,
@@ -108,7 +108,7 @@ enum sv_err sv_vm_disk_remove(struct sv_cloud *c, struct sv_tx *tx, const struct
 {
     struct sv_disk d;
     struct sv_vm vm;
-    enum sv_err rc = find_disk(tx, who, disk, &d, &vm, err);
+    enum sv_err rc = find_disk(tx, who, disk, true, &d, &vm, err);
 
     if (!rc && d.boot)
         rc = sv_fail(err, SV_E_DISK_IS_BOOT, SV_F_DISK);
@@ -120,7 +120,7 @@ enum sv_err sv_vm_disk_extend(struct sv_cloud *c, struct sv_tx *tx, const struct
 {
     struct sv_disk d;
     struct sv_vm vm;
-    enum sv_err rc = find_disk(tx, who, disk, &d, &vm, err);
+    enum sv_err rc = find_disk(tx, who, disk, false, &d, &vm, err);
 
     if (!rc)
         rc = check_size(size, err);

@@ -22,6 +22,20 @@ static enum sv_err accept_nic_job(struct sv_cloud *c, struct sv_tx *tx, const st
     return sv_locked_as(sv_jobs_accept(c->jobs, tx, &spec, ret, err), SV_E_VM_LOCKED, SV_F_VM, err);
 }
 
+/* "eth" with the lowest number no NIC of the VM has. */
+static const char *free_name(struct sv_tx *tx, const struct sv_vm_rows *rows)
+{
+    for (unsigned n = 0;; n++) {
+        const char *name = sv_arena_printf(sv_tx_arena(tx), "eth%u", n);
+        bool used = false;
+
+        for (unsigned i = 0; i < rows->nic_count; i++)
+            used = used || strcmp(rows->nics[i].name, name) == 0;
+        if (!used)
+            return name;
+    }
+}
+
 struct adding {
     struct sv_cloud *c;
     const struct sv_actor *who;
@@ -37,7 +51,7 @@ static enum sv_err accept_add(struct sv_tx *tx, void *arg, struct sv_error *err)
     struct sv_vpc vpc;
     struct sv_id vpc_id;
     struct sv_nic n = {.id = sv_id_new(), .created = sv_tx_now(tx)};
-    enum sv_err rc = sv_vm_claim(tx, a->who, a->vm, &vm, err);
+    enum sv_err rc = sv_vm_claim_devices(tx, a->who, a->vm, false, &vm, err);
 
     if (!rc)
         rc = sv_check_id(a->vpc, SV_E_VPC_NOT_FOUND, SV_F_VPC, &vpc_id, err);
@@ -54,7 +68,7 @@ static enum sv_err accept_add(struct sv_tx *tx, void *arg, struct sv_error *err)
     n.tenant = vm.tenant;
     n.vm = vm.id;
     n.vpc = vpc.id;
-    n.name = sv_arena_printf(sv_tx_arena(tx), "eth%u", rows.nic_count);
+    n.name = free_name(tx, &rows);
     sv_make_mac(n.mac);
     rc = sv_nic_insert(tx, &n, err);
     if (!rc)
@@ -83,7 +97,7 @@ static enum sv_err accept_remove(struct sv_tx *tx, void *arg, struct sv_error *e
     if (!rc)
         rc = sv_nic_get(tx, sv_scope_of(a->who), &id, sv_tx_arena(tx), &n, err);
     if (!rc)
-        rc = sv_vm_claim(tx, a->who, n.vm.s, &vm, err);
+        rc = sv_vm_claim_devices(tx, a->who, n.vm.s, true, &vm, err);
     return rc ? rc : accept_nic_job(a->c, tx, &vm, &sv_kind_nic_remove, &n.id, &a->startid, err);
 }
 

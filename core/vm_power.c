@@ -66,6 +66,15 @@ enum sv_err sv_vm_claim(struct sv_tx *tx, const struct sv_actor *who, const char
     return rc ? rc : check_state(tx, ret, SETTLED, err);
 }
 
+enum sv_err sv_vm_claim_devices(struct sv_tx *tx, const struct sv_actor *who, const char *id, bool takes_away,
+                                struct sv_vm *ret, struct sv_error *err)
+{
+    const unsigned from = BIT(SV_VM_STOPPED) | BIT(SV_VM_RUNNING) | (takes_away ? 0 : BIT(SV_VM_PAUSED));
+    const enum sv_err rc = sv_vm_claim(tx, who, id, ret, err);
+
+    return rc ? rc : check_state(tx, ret, from, err);
+}
+
 static enum sv_err accept_job(struct sv_cloud *c, struct sv_tx *tx, const struct sv_vm *vm,
                               const struct sv_job_kind *kind, int64_t before, int64_t after, struct sv_id *ret,
                               struct sv_error *err)
