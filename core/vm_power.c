@@ -176,7 +176,8 @@ static enum sv_err mend_network(struct sv_run *r, struct sv_error *err)
     return sv_network_apply_vm(sv_run_app(r), &sv_run_job(r)->object, sv_run_deadline(r), err);
 }
 
-/* A definition lost on the host is made again from the rows. */
+/* A guest that boots anew boots what the rows say, also where the definition was lost or a change of it
+ * broke off half-way. */
 static enum sv_err start(struct sv_run *r, struct sv_error *err)
 {
     const struct sv_id *vm = &sv_run_job(r)->object;
@@ -192,7 +193,7 @@ static enum sv_err start(struct sv_run *r, struct sv_error *err)
     }
     if (s.power == SV_HV_PAUSED)
         return SV_HV_CALL(h, resume, vm, sv_run_deadline(r));
-    if (s.power == SV_HV_ABSENT)
+    if (s.power != SV_HV_SAVED)
         rc = sv_step_define(r, err);
     return rc ? rc : SV_HV_CALL(h, start, vm, sv_run_deadline(r));
 }

@@ -330,6 +330,9 @@ def test_a_deletion_that_fails_can_be_repeated(cloud, tenant, vm, call):
     finally:
         cloud.control(f"fail={call}:0", name)
     assert storage_left(tenant) == before and disks(tenant, vm)["vdb"]["vdisk.id"] == disk
+    stop(tenant, vm)
+    start(tenant, vm)
+    agrees(cloud, tenant, vm)  # the disk is whole again
     delete(tenant, disk)
     agrees(cloud, tenant, vm)
     assert storage_left(tenant) == before if before < 0 else storage_left(tenant) == before + 2
@@ -338,7 +341,8 @@ def test_a_deletion_that_fails_can_be_repeated(cloud, tenant, vm, call):
 
 # --------------------------------------------------------------------------------------------------- crashes
 def points(kind, *steps):
-    return [f"{kind}:{step}:{when}" for step in steps for when in ("before", "after", "recorded")] + [f"{kind}:end:before"]
+    """Every crash point of a kind of job."""
+    return [f"{kind}:{step}:{when}" for step in steps for when in ("before", "after", "recorded")] + [kind + ":end:before"]
 
 
 class Crash:
