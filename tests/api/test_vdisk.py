@@ -342,7 +342,8 @@ def test_a_deletion_that_fails_can_be_repeated(cloud, tenant, vm, call):
 # --------------------------------------------------------------------------------------------------- crashes
 def points(kind, *steps):
     """Every crash point of a kind of job."""
-    return [f"{kind}:{step}:{when}" for step in steps for when in ("before", "after", "recorded")] + [kind + ":end:before"]
+    found = [f"{kind}:{step}:{when}" for step in steps for when in ("before", "after", "recorded")]
+    return found + [f"{kind}:end:before"]
 
 
 class Crash:

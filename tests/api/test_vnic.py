@@ -133,7 +133,8 @@ def test_eight_nics_and_no_more(cloud, tenant, vm, vpc):
     reply = tenant.refused("POST cloudvm/vnic/add", params, "NIC_LIMIT", "vnic.vmid")
     assert "8" in reply.text
     rows = nics(tenant, vm)
-    assert len({row["vnic.ipaddress"] for row in rows}) == len({row["vnic.macaddress"] for row in rows}) == len(rows) == 8
+    assert len(rows) == 8
+    assert len({row["vnic.ipaddress"] for row in rows}) == len({row["vnic.macaddress"] for row in rows}) == 8
     agrees(cloud, tenant, vm)
     delete(tenant, rows[3]["vnic.id"])
     add(tenant, vm, vpc)
