@@ -179,23 +179,22 @@ void sim_leave(struct sim_host *h)
     pthread_mutex_unlock(&h->lock);
 }
 
-enum sv_err sim_enter_vm(struct sim_host *h, enum sim_call call, const struct sv_id *vm, const struct sv_deadline *dl,
-                         struct sim_domain **ret, struct sv_error *err)
+struct sim_domain *sim_enter_vm(struct sim_host *h, enum sim_call call, const struct sv_id *vm,
+                                const struct sv_deadline *dl, enum sv_err *ret_rc, struct sv_error *err)
 {
     struct sim_key k = {0};
-    enum sv_err rc = sim_key_of(vm, &k, err);
 
-    if (!rc)
-        rc = sim_enter(h, call, dl, err);
-    if (rc)
-        return rc;
+    *ret_rc = sim_key_of(vm, &k, err);
+    if (!*ret_rc)
+        *ret_rc = sim_enter(h, call, dl, err);
+    if (*ret_rc)
+        return NULL;
     struct sim_domain *d = sim_table_get(&h->domains, &k);
     if (!d) {
         sim_leave(h);
-        return sv_fail(err, SV_E_DOMAIN_MISSING, SV_F_NONE);
+        *ret_rc = sv_fail(err, SV_E_DOMAIN_MISSING, SV_F_NONE);
     }
-    *ret = d;
-    return SV_OK;
+    return d;
 }
 
 bool sim_answers(const struct sim_host *h)

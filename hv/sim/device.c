@@ -36,11 +36,11 @@ enum sv_err sim_disk_attach(struct sv_hv_host *hh, const struct sv_id *vm, const
                             const struct sv_deadline *dl, struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_domain *d = NULL;
     const struct sim_def_disk compact = sim_compact_disk(disk);
-    enum sv_err rc = sim_enter_vm(h, SIM_CALL_disk_attach, vm, dl, &d, err);
+    enum sv_err rc;
+    struct sim_domain *d = sim_enter_vm(h, SIM_CALL_disk_attach, vm, dl, &rc, err);
 
-    if (rc)
+    if (!d)
         return rc == SV_E_DOMAIN_MISSING ? SV_OK : rc;
     if (sim_guest_runs(d))
         rc = plug_disk(h, d, &compact, err);
@@ -72,11 +72,11 @@ enum sv_err sim_nic_attach(struct sv_hv_host *hh, const struct sv_id *vm, const 
                            const struct sv_deadline *dl, struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_domain *d = NULL;
     const struct sim_def_nic compact = sim_compact_nic(nic);
-    enum sv_err rc = sim_enter_vm(h, SIM_CALL_nic_attach, vm, dl, &d, err);
+    enum sv_err rc;
+    struct sim_domain *d = sim_enter_vm(h, SIM_CALL_nic_attach, vm, dl, &rc, err);
 
-    if (rc)
+    if (!d)
         return rc == SV_E_DOMAIN_MISSING ? SV_OK : rc;
     if (sim_guest_runs(d))
         rc = plug_nic(h, d, &compact, err);

@@ -41,11 +41,11 @@ enum sv_err sim_set_password(struct sv_hv_host *hh, const struct sv_id *vm, cons
                              const struct sv_deadline *dl, struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_domain *d = NULL;
     const struct sim_password made = remember(user, password);
-    enum sv_err rc = sim_enter_vm(h, SIM_CALL_set_password, vm, dl, &d, err);
+    enum sv_err rc;
+    struct sim_domain *d = sim_enter_vm(h, SIM_CALL_set_password, vm, dl, &rc, err);
 
-    if (rc)
+    if (!d)
         return rc;
     rc = check_awake(d, err);
     if (!rc && !d->agent)
@@ -63,10 +63,10 @@ enum sv_err sim_agent_sync(struct sv_hv_host *hh, const struct sv_id *vm, const 
                            struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_domain *d = NULL;
-    enum sv_err rc = sim_enter_vm(h, SIM_CALL_agent_sync, vm, dl, &d, err);
+    enum sv_err rc;
+    struct sim_domain *d = sim_enter_vm(h, SIM_CALL_agent_sync, vm, dl, &rc, err);
 
-    if (rc)
+    if (!d)
         return rc;
     rc = check_awake(d, err);
     if (!rc && !d->agent)
@@ -79,13 +79,12 @@ enum sv_err sim_set_vnc_password(struct sv_hv_host *hh, const struct sv_id *vm, 
                                  const struct sv_deadline *dl, struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_domain *d = NULL;
-    enum sv_err rc = SV_OK;
+    enum sv_err rc;
 
     if (strlen(password) > SV_MAX_VNC_PASSWORD)
         return sv_fail(err, SV_E_HYPERVISOR, SV_F_NONE, "the VNC password is too long");
-    rc = sim_enter_vm(h, SIM_CALL_set_vnc_password, vm, dl, &d, err);
-    if (rc)
+    struct sim_domain *d = sim_enter_vm(h, SIM_CALL_set_vnc_password, vm, dl, &rc, err);
+    if (!d)
         return rc;
     rc = sim_domain_set_vnc(h, d, password, err);
     sim_leave(h);

@@ -239,9 +239,9 @@ enum sv_err sim_enter(struct sim_host *h, enum sim_call call, const struct sv_de
 void sim_leave(struct sim_host *h);
 /* Before a wait: the slot comes free, the lock stays. Ends with an unlock instead of sim_leave. */
 void sim_leave_slot(struct sim_host *h);
-/* sim_enter, and the domain; on failure (DOMAIN_MISSING, too) the host is left again. */
-enum sv_err sim_enter_vm(struct sim_host *h, enum sim_call call, const struct sv_id *vm, const struct sv_deadline *d,
-                         struct sim_domain **ret, struct sv_error *err);
+/* sim_enter, and the domain; NULL: *ret_rc says why (DOMAIN_MISSING, too), and the host is left again. */
+struct sim_domain *sim_enter_vm(struct sim_host *h, enum sim_call call, const struct sv_id *vm,
+                                const struct sv_deadline *d, enum sv_err *ret_rc, struct sv_error *err);
 /* HYPERVISOR with the probability fail= gives the call. */
 enum sv_err sim_fault(struct sim_host *h, enum sim_call call, struct sv_error *err);
 bool sim_answers(const struct sim_host *h); /* neither hung nor lost */

@@ -28,10 +28,10 @@ static enum sv_err start(struct sim_host *h, struct sim_domain *d, struct sv_err
 enum sv_err sim_start(struct sv_hv_host *hh, const struct sv_id *vm, const struct sv_deadline *dl, struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_domain *d = NULL;
-    enum sv_err rc = sim_enter_vm(h, SIM_CALL_start, vm, dl, &d, err);
+    enum sv_err rc;
+    struct sim_domain *d = sim_enter_vm(h, SIM_CALL_start, vm, dl, &rc, err);
 
-    if (rc)
+    if (!d)
         return rc;
     rc = start(h, d, err);
     sim_leave(h);
@@ -42,10 +42,10 @@ enum sv_err sim_destroy(struct sv_hv_host *hh, const struct sv_id *vm, const str
                         struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_domain *d = NULL;
-    enum sv_err rc = sim_enter_vm(h, SIM_CALL_destroy, vm, dl, &d, err);
+    enum sv_err rc;
+    struct sim_domain *d = sim_enter_vm(h, SIM_CALL_destroy, vm, dl, &rc, err);
 
-    if (rc)
+    if (!d)
         return rc == SV_E_DOMAIN_MISSING ? SV_OK : rc;
     if (d->live.power != SV_HV_OFF)
         rc = sim_guest_off(h, d, SV_HV_OFF, err);
@@ -81,10 +81,10 @@ enum sv_err sim_shutdown(struct sv_hv_host *hh, const struct sv_id *vm, bool *re
                          const struct sv_deadline *dl, struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_domain *d = NULL;
-    enum sv_err rc = sim_enter_vm(h, SIM_CALL_shutdown, vm, dl, &d, err);
+    enum sv_err rc;
+    struct sim_domain *d = sim_enter_vm(h, SIM_CALL_shutdown, vm, dl, &rc, err);
 
-    if (rc)
+    if (!d)
         return rc;
     const bool by_agent = d->agent;
     if (sim_guest_runs(d))
@@ -99,10 +99,10 @@ enum sv_err sim_reboot(struct sv_hv_host *hh, const struct sv_id *vm, bool *ret_
                        struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_domain *d = NULL;
-    enum sv_err rc = sim_enter_vm(h, SIM_CALL_reboot, vm, dl, &d, err);
+    enum sv_err rc;
+    struct sim_domain *d = sim_enter_vm(h, SIM_CALL_reboot, vm, dl, &rc, err);
 
-    if (rc)
+    if (!d)
         return rc;
     const bool by_agent = d->agent;
     rc = sim_guest_runs(d) ? ask(h, d, SIM_REBOOTING, err) : not_running(err);
@@ -115,10 +115,10 @@ enum sv_err sim_reboot(struct sv_hv_host *hh, const struct sv_id *vm, bool *ret_
 enum sv_err sim_reset(struct sv_hv_host *hh, const struct sv_id *vm, const struct sv_deadline *dl, struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_domain *d = NULL;
-    enum sv_err rc = sim_enter_vm(h, SIM_CALL_reset, vm, dl, &d, err);
+    enum sv_err rc;
+    struct sim_domain *d = sim_enter_vm(h, SIM_CALL_reset, vm, dl, &rc, err);
 
-    if (rc)
+    if (!d)
         return rc;
     struct sim_live next = d->live;
     next.flags &= (uint8_t) ~(SIM_STOPPING | SIM_REBOOTING);
@@ -132,10 +132,10 @@ static enum sv_err turn(struct sv_hv_host *hh, enum sim_call call, const struct 
                         const struct sv_deadline *dl, struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_domain *d = NULL;
-    enum sv_err rc = sim_enter_vm(h, call, vm, dl, &d, err);
+    enum sv_err rc;
+    struct sim_domain *d = sim_enter_vm(h, call, vm, dl, &rc, err);
 
-    if (rc)
+    if (!d)
         return rc;
     struct sim_live next = d->live;
     next.power = (uint8_t)to;
@@ -240,10 +240,10 @@ enum sv_err sim_set_vcpus(struct sv_hv_host *hh, const struct sv_id *vm, int64_t
                           struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_domain *d = NULL;
-    enum sv_err rc = sim_enter_vm(h, SIM_CALL_set_vcpus, vm, dl, &d, err);
+    enum sv_err rc;
+    struct sim_domain *d = sim_enter_vm(h, SIM_CALL_set_vcpus, vm, dl, &rc, err);
 
-    if (rc)
+    if (!d)
         return rc;
     struct sim_live next = d->live;
     if (!sim_guest_runs(d))
@@ -264,10 +264,10 @@ enum sv_err sim_set_memory(struct sv_hv_host *hh, const struct sv_id *vm, int64_
                            struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
-    struct sim_domain *d = NULL;
-    enum sv_err rc = sim_enter_vm(h, SIM_CALL_set_memory, vm, dl, &d, err);
+    enum sv_err rc;
+    struct sim_domain *d = sim_enter_vm(h, SIM_CALL_set_memory, vm, dl, &rc, err);
 
-    if (rc)
+    if (!d)
         return rc;
     struct sim_live next = d->live;
     if (!sim_guest_runs(d))
