@@ -32,6 +32,8 @@ static enum sv_err do_set_password(struct lv_host *h, virConnectPtr conn, struct
         rc = sv_fail(err, SV_E_VM_NO_AGENT, SV_F_VM);
     if (!rc && virDomainSetUserPassword(d, op->user, op->secret, 0) < 0)
         rc = lv_error(h, conn, "set_password", err);
+    if (rc == SV_E_UNSUPPORTED) /* not even a channel */
+        rc = sv_fail(err, SV_E_VM_NO_AGENT, SV_F_VM);
     return rc;
 }
 
@@ -109,7 +111,7 @@ static enum sv_err replug(struct lv_host *h, const struct sv_id *vm, const struc
 /* Whatever a channel says that does not answer, the client hears that the agent does not. */
 static bool is_silence(enum sv_err rc)
 {
-    return rc == SV_E_VM_NO_AGENT || rc == SV_E_HYPERVISOR;
+    return rc == SV_E_VM_NO_AGENT || rc == SV_E_HYPERVISOR || rc == SV_E_UNSUPPORTED;
 }
 
 enum sv_err lv_agent_sync(struct sv_hv_host *base, const struct sv_id *vm, const struct sv_deadline *d,
