@@ -220,7 +220,7 @@ class Console:
         self.type(user + "\r")
         self.expect(r"[Pp]assword: ?")
         self.type(password + "\r")
-        return "incorrect" not in self.expect(r"Login incorrect|# $")
+        return "incorrect" not in self.expect(r"Login incorrect|:~# ")
 
     def close(self):
         self.process.terminate()
