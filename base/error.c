@@ -49,6 +49,7 @@ static const char *const field_names[SV_F_COUNT] = {
     [SV_F_VPC_NAME] = "vpc-name",
     [SV_F_VNC_PASSWORD] = "vnc-password",
     [SV_F_PASSWORD] = "password",
+    [SV_F_USER] = "user",
     [SV_F_NESTED] = "nested",
     [SV_F_DISK] = "disk",
     [SV_F_DISK_COUNT] = "disk-count",

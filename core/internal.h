@@ -100,6 +100,19 @@ enum sv_err sv_network_recover(struct sv_cloud *c, struct sv_error *err);
 /* Removes uploads that no import waits for: a crash left them between their arrival and their acceptance. */
 enum sv_err sv_template_recover(struct sv_cloud *c, struct sv_error *err);
 
+/* --- claiming a VM for a job (core/vm_power.c) --- */
+/* The VM, which no job holds and which is in a state to be changed: VM_NOT_FOUND, VM_LOCKED, VM_STATE, HOST_DOWN. */
+enum sv_err sv_vm_claim(struct sv_tx *tx, const struct sv_actor *who, const char *id, struct sv_vm *ret,
+                        struct sv_error *err);
+/* The same for a change of its devices: not under a guest saved with them, and a paused guest lets go of
+ * nothing. */
+enum sv_err sv_vm_claim_devices(struct sv_tx *tx, const struct sv_actor *who, const char *id, bool takes_away,
+                                struct sv_vm *ret, struct sv_error *err);
+void sv_make_mac(unsigned char mac[6]);
+/* Waits for a job to end and answers as it ended; STILL_RUNNING when it takes longer. Blocks. */
+enum sv_err sv_job_await(struct sv_cloud *c, const struct sv_id *startid, int64_t limit_ms, struct sv_arena *a,
+                         struct sv_error *err);
+
 /* --- VM rows as one piece (core/vm_rows.c) --- */
 struct sv_vm_rows {
     struct sv_vm vm;
@@ -121,7 +134,8 @@ struct sv_amounts sv_vm_rows_amounts(const struct sv_vm_rows *rows);
 /* --- job kinds (rows next to their steps; the list is core/kinds.c) --- */
 extern const struct sv_job_kind sv_kind_vm_create, sv_kind_vm_install, sv_kind_vm_start, sv_kind_vm_destroy,
     sv_kind_vm_shutdown, sv_kind_vm_restart, sv_kind_vm_suspend, sv_kind_vm_resume, sv_kind_vm_delete, sv_kind_vm_vcpus,
-    sv_kind_vm_memory, sv_kind_template_import, sv_kind_template_delete;
+    sv_kind_vm_memory, sv_kind_disk_add, sv_kind_disk_remove, sv_kind_disk_extend, sv_kind_nic_add, sv_kind_nic_remove,
+    sv_kind_vm_password, sv_kind_vm_agent, sv_kind_template_import, sv_kind_template_delete;
 extern const struct sv_job_kind *const sv_cloud_kinds[];
 
 /* Lock codes, StarVCenter appendix 2. */

@@ -130,7 +130,7 @@ static enum sv_err insert_disks(struct sv_tx *tx, const struct order *o, const s
 
 /* 40 random bits under the locally administered prefix 52: a clash in a cloud of 100,000 NICs has odds of
  * one in 200, and the unique index turns it into a refusal that a retry mends. */
-static void make_mac(unsigned char mac[6])
+void sv_make_mac(unsigned char mac[6])
 {
     mac[0] = 0x52;
     sv_random(mac + 1, 5);
@@ -146,7 +146,7 @@ static enum sv_err insert_nic(struct sv_tx *tx, const struct order *o, const str
                        .ip = vm->ip,
                        .created = vm->created};
 
-    make_mac(n.mac);
+    sv_make_mac(n.mac);
     return sv_nic_insert(tx, &n, err);
 }
 

@@ -56,6 +56,25 @@ static enum sv_err check_free(struct sv_tx *tx, const struct sv_vm *vm, struct s
     return rc ? rc : held ? sv_fail(err, SV_E_VM_LOCKED, SV_F_VM, lock.job.s) : SV_OK;
 }
 
+enum sv_err sv_vm_claim(struct sv_tx *tx, const struct sv_actor *who, const char *id, struct sv_vm *ret,
+                        struct sv_error *err)
+{
+    enum sv_err rc = sv_vm_find(tx, who, id, sv_tx_arena(tx), ret, err);
+
+    if (!rc)
+        rc = check_free(tx, ret, err);
+    return rc ? rc : check_state(tx, ret, SETTLED, err);
+}
+
+enum sv_err sv_vm_claim_devices(struct sv_tx *tx, const struct sv_actor *who, const char *id, bool takes_away,
+                                struct sv_vm *ret, struct sv_error *err)
+{
+    const unsigned from = BIT(SV_VM_STOPPED) | BIT(SV_VM_RUNNING) | (takes_away ? 0 : BIT(SV_VM_PAUSED));
+    const enum sv_err rc = sv_vm_claim(tx, who, id, ret, err);
+
+    return rc ? rc : check_state(tx, ret, from, err);
+}
+
 static enum sv_err accept_job(struct sv_cloud *c, struct sv_tx *tx, const struct sv_vm *vm,
                               const struct sv_job_kind *kind, int64_t before, int64_t after, struct sv_id *ret,
                               struct sv_error *err)
@@ -111,14 +130,10 @@ enum sv_err sv_vm_resize(struct sv_cloud *c, struct sv_tx *tx, const struct sv_a
                          int64_t vcpus, int64_t memory, struct sv_id *ret_startid, struct sv_error *err)
 {
     struct sv_vm vm;
-    enum sv_err rc = sv_vm_find(tx, who, id, sv_tx_arena(tx), &vm, err);
+    enum sv_err rc = sv_vm_claim(tx, who, id, &vm, err);
 
     if (!rc && vcpus > SV_MAX_VCPUS)
         rc = sv_fail(err, SV_E_PARAM_RANGE, SV_F_VCPUS, "1-255");
-    if (!rc)
-        rc = check_free(tx, &vm, err);
-    if (!rc)
-        rc = check_state(tx, &vm, SETTLED, err);
     if (!rc)
         rc = grow_row(tx, &vm, vcpus ? vcpus : vm.vcpus, memory ? memory : vm.memory, err);
     if (rc)
@@ -161,7 +176,8 @@ static enum sv_err mend_network(struct sv_run *r, struct sv_error *err)
     return sv_network_apply_vm(sv_run_app(r), &sv_run_job(r)->object, sv_run_deadline(r), err);
 }
 
-/* A definition lost on the host is made again from the rows. */
+/* A guest that boots anew boots what the rows say, also where the definition was lost or a change of it
+ * broke off half-way. */
 static enum sv_err start(struct sv_run *r, struct sv_error *err)
 {
     const struct sv_id *vm = &sv_run_job(r)->object;
@@ -177,7 +193,7 @@ static enum sv_err start(struct sv_run *r, struct sv_error *err)
     }
     if (s.power == SV_HV_PAUSED)
         return SV_HV_CALL(h, resume, vm, sv_run_deadline(r));
-    if (s.power == SV_HV_ABSENT)
+    if (s.power != SV_HV_SAVED)
         rc = sv_step_define(r, err);
     return rc ? rc : SV_HV_CALL(h, start, vm, sv_run_deadline(r));
 }

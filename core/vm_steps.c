@@ -163,6 +163,14 @@ enum sv_err sv_step_stopped(struct sv_cloud *c, struct sv_tx *tx, const struct s
     return enter(c, tx, job, SV_VM_STOPPED, err);
 }
 
+enum sv_err sv_step_leave_volume(struct sv_tx *tx, const struct sv_id *host, const struct sv_id *disk,
+                                 struct sv_error *err)
+{
+    const struct sv_leftover l = {.host = *host, .object = *disk, .kind = SV_LEFTOVER_VOLUME};
+
+    return sv_leftover_add(tx, &l, err);
+}
+
 enum sv_err sv_step_leave_behind(struct sv_tx *tx, const struct sv_id *vm, struct sv_error *err)
 {
     struct sv_vm_rows rows;
@@ -173,10 +181,7 @@ enum sv_err sv_step_leave_behind(struct sv_tx *tx, const struct sv_id *vm, struc
         return rc;
     l.host = rows.vm.host;
     rc = sv_leftover_add(tx, &l, err);
-    l.kind = SV_LEFTOVER_VOLUME;
-    for (unsigned i = 0; !rc && i < rows.disk_count; i++) {
-        l.object = rows.disks[i].id;
-        rc = sv_leftover_add(tx, &l, err);
-    }
+    for (unsigned i = 0; !rc && i < rows.disk_count; i++)
+        rc = sv_step_leave_volume(tx, &rows.vm.host, &rows.disks[i].id, err);
     return rc;
 }

@@ -6,7 +6,7 @@
 
 #define COLS "id, tenant_id, vm_id, storage_id, template_id, name, descr, target, size, boot, ready, created"
 
-enum { INSERT, USE, UNUSE, GET, LIST_VM, SET_READY, DELETE_VM };
+enum { INSERT, USE, UNUSE, GET, LIST_VM, SET_READY, SET_SIZE, DELETE, DELETE_VM };
 
 static const char *const sql[] = {
     [INSERT] = "INSERT INTO disk(" COLS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
@@ -17,6 +17,8 @@ static const char *const sql[] = {
     [GET] = "SELECT " COLS " FROM disk WHERE id = ?1 AND (?2 = '' OR tenant_id = ?2)",
     [LIST_VM] = "SELECT " COLS " FROM disk WHERE vm_id = ?1 AND (?2 = '' OR tenant_id = ?2) ORDER BY boot DESC, target",
     [SET_READY] = "UPDATE disk SET ready = ?2 WHERE id = ?1",
+    [SET_SIZE] = "UPDATE disk SET size = ?2 WHERE id = ?1",
+    [DELETE] = "DELETE FROM disk WHERE id = ?1",
     [DELETE_VM] = "DELETE FROM disk WHERE vm_id = ?1",
 };
 SV_SQL_TABLE(sv_sql_disk, "disk", sql);
@@ -94,6 +96,24 @@ enum sv_err sv_disk_set_ready(struct sv_tx *tx, const struct sv_id *id, bool rea
 
     assert(tx->writable);
     sv_bind(st, "dI", id, (int)ready);
+    return sv_exec(tx, st, NULL, err);
+}
+
+enum sv_err sv_disk_set_size(struct sv_tx *tx, const struct sv_id *id, int64_t size, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_disk, SET_SIZE);
+
+    assert(tx->writable);
+    sv_bind(st, "di", id, size);
+    return sv_exec(tx, st, NULL, err);
+}
+
+enum sv_err sv_disk_delete(struct sv_tx *tx, const struct sv_id *id, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_disk, DELETE);
+
+    assert(tx->writable);
+    sv_bind(st, "d", id);
     return sv_exec(tx, st, NULL, err);
 }
 

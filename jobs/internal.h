@@ -79,9 +79,10 @@ struct sv_jobs {
     int64_t idle_ms, expire_first_ms;
 
     pthread_mutex_t mutex;
-    pthread_cond_t work;   /* to idle workers */
-    pthread_cond_t keeper; /* to the housekeeper */
-    pthread_cond_t quiet;  /* a worker left, or we are stopping */
+    pthread_cond_t work;      /* to idle workers */
+    pthread_cond_t keeper;    /* to the housekeeper */
+    pthread_cond_t ended_one; /* to sv_jobs_wait() */
+    pthread_cond_t quiet;     /* a worker left, or we are stopping */
     /* all below: mutex */
     struct jobs_item *items[JOBS_HASH];
     struct jobs_lane *lanes[JOBS_HASH];
@@ -93,6 +94,7 @@ struct sv_jobs {
     bool stopping;
     bool keeper_up;
     pthread_t keeper_thread;
+    uint64_t ends; /* since start */
     uint64_t ended[JOBS_RESULTS];
     uint64_t (*ended_by_kind)[JOBS_RESULTS];
 

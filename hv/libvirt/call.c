@@ -53,6 +53,10 @@ void lv_op_unref(struct lv_op **at)
     if (op->dom)
         explicit_bzero(op->dom->vnc_password, sizeof(op->dom->vnc_password));
     free(op->dom);
+    if (op->secret)
+        explicit_bzero(op->secret, strlen(op->secret));
+    free(op->secret);
+    free(op->user);
     for (size_t i = 0; i < op->row_count; i++)
         free(op->rows[i].name);
     free(op->rows);

@@ -10,7 +10,6 @@ enum {
     TCG_CACHE_MIB = 32,
     TCG_CACHE_GROWING_MIB = 128,
     BALLOON_PERIOD_S = 10,
-    SERIAL_LEN = 20, /* what virtio-blk carries */
     VIDEO_KIB = 16384,
 };
 
@@ -178,14 +177,19 @@ static void backing(struct sv_xml *x, const char *image_dir, const struct sv_hv_
     sv_xml_close(x);
 }
 
-static void disk(struct sv_xml *x, const char *image_dir, const struct sv_hv_disk *d)
+void lv_disk_serial(const struct sv_id *disk, char serial[LV_SERIAL_LEN + 1])
 {
-    char serial[SERIAL_LEN + 1];
     size_t n = 0;
-    for (const char *p = d->id.s; *p && n < SERIAL_LEN; p++)
+    for (const char *p = disk->s; *p && n < LV_SERIAL_LEN; p++)
         if (*p != '-')
             serial[n++] = *p;
     serial[n] = '\0';
+}
+
+static void disk(struct sv_xml *x, const char *image_dir, const struct sv_hv_disk *d)
+{
+    char serial[LV_SERIAL_LEN + 1];
+    lv_disk_serial(&d->id, serial);
     sv_xml_open(x, "disk");
     sv_xml_attr(x, "type", "file");
     sv_xml_attr(x, "device", "disk");
@@ -236,15 +240,20 @@ static void serial_port(struct sv_xml *x)
 }
 
 /* An empty password is not "none": nobody gets in by one. */
-static void screen(struct sv_xml *x, const struct sv_hv_domain *d)
+static void graphics(struct sv_xml *x, const char *password)
 {
     sv_xml_open(x, "graphics");
     sv_xml_attr(x, "type", "vnc");
     sv_xml_attr(x, "port", "-1");
     sv_xml_attr(x, "autoport", "yes");
     sv_xml_attr(x, "listen", "127.0.0.1");
-    sv_xml_attr(x, "passwd", d->vnc_password);
+    sv_xml_attr(x, "passwd", password);
     sv_xml_close(x);
+}
+
+static void screen(struct sv_xml *x, const struct sv_hv_domain *d)
+{
+    graphics(x, d->vnc_password);
     sv_xml_open(x, "video");
     sv_xml_open(x, "model");
     sv_xml_attr(x, "type", "vga");
@@ -253,12 +262,17 @@ static void screen(struct sv_xml *x, const struct sv_hv_domain *d)
     sv_xml_close(x);
 }
 
-static void helpers(struct sv_xml *x)
+static void channel(struct sv_xml *x)
 {
     sv_xml_open(x, "channel");
     sv_xml_attr(x, "type", "unix");
     leaf2(x, "target", "type", "virtio", "name", LV_AGENT_CHANNEL);
     sv_xml_close(x);
+}
+
+static void helpers(struct sv_xml *x)
+{
+    channel(x);
     sv_xml_open(x, "rng");
     sv_xml_attr(x, "model", "virtio");
     sv_xml_open(x, "backend");
@@ -308,5 +322,43 @@ char *lv_domain_xml(const struct sv_hv_domain *dom, const struct lv_xml_env *env
     lifecycle(&x);
     devices(&x, dom, env);
     sv_xml_close(&x);
+    return sv_buf_steal(&out);
+}
+
+/* --- parts --- */
+
+char *lv_disk_xml(const struct sv_hv_disk *d, const char *image_dir)
+{
+    struct sv_buf out = {0};
+    struct sv_xml x;
+    sv_xml_init(&x, &out);
+    disk(&x, image_dir, d);
+    return sv_buf_steal(&out);
+}
+
+char *lv_nic_xml(const struct sv_hv_nic *n)
+{
+    struct sv_buf out = {0};
+    struct sv_xml x;
+    sv_xml_init(&x, &out);
+    nic(&x, n);
+    return sv_buf_steal(&out);
+}
+
+char *lv_channel_xml(void)
+{
+    struct sv_buf out = {0};
+    struct sv_xml x;
+    sv_xml_init(&x, &out);
+    channel(&x);
+    return sv_buf_steal(&out);
+}
+
+char *lv_graphics_xml(const char *password)
+{
+    struct sv_buf out = {0};
+    struct sv_xml x;
+    sv_xml_init(&x, &out);
+    graphics(&x, password);
     return sv_buf_steal(&out);
 }

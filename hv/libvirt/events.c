@@ -116,6 +116,16 @@ static void on_agent(virConnectPtr conn, virDomainPtr d, int state, int reason, 
     tell_agent(h, &vm, up);
 }
 
+static void on_unplugged(virConnectPtr conn, virDomainPtr d, const char *alias, void *arg)
+{
+    struct lv_host *h = arg;
+    struct sv_id vm;
+    (void)conn;
+    (void)alias;
+    if (id_of(d, &vm))
+        lv_table_set_unplugged(&h->table, &vm);
+}
+
 static void on_reboot(virConnectPtr conn, virDomainPtr d, void *arg)
 {
     struct lv_host *h = arg;
@@ -160,7 +170,7 @@ void lv_events_register(struct lv_host *h, virConnectPtr conn, int ids[4])
     ids[0] = add(h, conn, VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle));
     ids[1] = add(h, conn, VIR_DOMAIN_EVENT_ID_REBOOT, VIR_DOMAIN_EVENT_CALLBACK(on_reboot));
     ids[2] = add(h, conn, VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_agent));
-    ids[3] = -1;
+    ids[3] = add(h, conn, VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, VIR_DOMAIN_EVENT_CALLBACK(on_unplugged));
     virResetLastError();
 }
 

@@ -31,6 +31,7 @@ struct lv_vm {
     bool reboot_asked;
     bool shutdown_asked;    /* and not down since */
     uint64_t changes;       /* rises with every power event */
+    uint64_t unplugged;     /* rises with every device that the guest let go of */
     enum sv_hv_power power; /* the last one's */
 };
 enum { LV_BUCKETS = 1024 };
@@ -54,6 +55,7 @@ void lv_table_set_agent(struct lv_table *t, const struct sv_id *vm, int agent);
 int lv_table_agent(struct lv_table *t, const struct sv_id *vm);
 void lv_table_set_power(struct lv_table *t, const struct sv_id *vm, enum sv_hv_power power);
 void lv_table_ask_shutdown(struct lv_table *t, const struct sv_id *vm);
+void lv_table_set_unplugged(struct lv_table *t, const struct sv_id *vm);
 void lv_table_ask_reboot(struct lv_table *t, const struct sv_id *vm);
 void lv_table_set_rebooted(struct lv_table *t, const struct sv_id *vm);
 /* The connection came or went: what agents do is no longer known, waiters look again. */
@@ -81,6 +83,10 @@ struct lv_op {
     struct sv_id vm;
     int64_t value;
     struct sv_hv_domain *dom; /* owned */
+    struct sv_hv_disk disk;
+    struct sv_hv_nic nic;
+    char *user, *secret; /* owned, the secret is wiped */
+    bool pending;        /* asked for and not done yet */
     struct sv_hv_state state;
     struct sv_hv_info info;
     bool by_agent;
@@ -191,6 +197,13 @@ struct lv_xml_env {
 };
 /* Pure. The caller frees. */
 char *lv_domain_xml(const struct sv_hv_domain *dom, const struct lv_xml_env *env);
+/* Its parts, as they stand in it. */
+char *lv_disk_xml(const struct sv_hv_disk *d, const char *image_dir);
+char *lv_nic_xml(const struct sv_hv_nic *n);
+char *lv_channel_xml(void); /* the guest agent's */
+char *lv_graphics_xml(const char *password);
+enum { LV_SERIAL_LEN = 20 }; /* what virtio-blk carries */
+void lv_disk_serial(const struct sv_id *disk, char serial[LV_SERIAL_LEN + 1]);
 enum { LV_DIMM_UNIT_MIB = 128, LV_DIMM_SLOTS = 16 };
 
 /* --- domain_type.c --- */
@@ -239,6 +252,39 @@ enum sv_err lv_set_vcpus(struct sv_hv_host *h, const struct sv_id *vm, int64_t v
 enum sv_err lv_set_memory(struct sv_hv_host *h, const struct sv_id *vm, int64_t bytes, const struct sv_deadline *d,
                           struct sv_error *err);
 
+/* --- device.c: what comes and goes while a guest runs --- */
+/* The whole <elem> around the first `mark`, as libvirt wrote it; NULL when there is none. The caller frees. */
+char *lv_xml_around(const char *xml, const char *elem, const char *mark);
+/* Its live definition when the guest runs or is paused; NULL with SV_OK when it does not. The caller frees. */
+enum sv_err lv_live_xml(struct lv_host *h, virConnectPtr conn, virDomainPtr d, char **ret, struct sv_error *err);
+/* Plugs `xml` in, unless <elem> with `mark` is there. */
+enum sv_err lv_plug(struct lv_host *h, virConnectPtr conn, virDomainPtr d, const char *elem, const char *mark,
+                    const char *xml, struct sv_error *err);
+/* Asks the guest for <elem> with `mark`; *ret_pending while it has not let go. */
+enum sv_err lv_unplug(struct lv_host *h, virConnectPtr conn, virDomainPtr d, const char *elem, const char *mark,
+                      bool *ret_pending, struct sv_error *err);
+/* Calls fn, which sets op->pending, again whenever the guest let go of something, until it is done. */
+enum sv_err lv_until_unplugged(struct lv_host *h, const struct lv_op *model, lv_fn fn, const struct sv_deadline *d,
+                               struct sv_error *err);
+enum sv_err lv_disk_attach(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_hv_disk *disk,
+                           const struct sv_deadline *d, struct sv_error *err);
+enum sv_err lv_disk_detach(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_id *disk,
+                           const struct sv_deadline *d, struct sv_error *err);
+enum sv_err lv_nic_attach(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_hv_nic *nic,
+                          const struct sv_deadline *d, struct sv_error *err);
+enum sv_err lv_nic_detach(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_hv_nic *nic,
+                          const struct sv_deadline *d, struct sv_error *err);
+enum sv_err lv_volume_resize(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_id *disk, int64_t bytes,
+                             const struct sv_deadline *d, struct sv_error *err);
+
+/* --- inside.c: a guest's users, its agent, its screen --- */
+enum sv_err lv_set_password(struct sv_hv_host *h, const struct sv_id *vm, const char *user, const char *password,
+                            const struct sv_deadline *d, struct sv_error *err);
+enum sv_err lv_agent_sync(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d,
+                          struct sv_error *err);
+enum sv_err lv_set_vnc_password(struct sv_hv_host *h, const struct sv_id *vm, const char *password,
+                                const struct sv_deadline *d, struct sv_error *err);
+
 /* --- tcg.c --- */
 /* False where adding a vCPU to the running guest would kill it. */
 bool lv_may_add_vcpus(virDomainPtr d);
@@ -250,6 +296,10 @@ enum sv_err lv_volume_create(struct sv_hv_host *h, const struct sv_hv_disk *disk
                              struct sv_error *err);
 enum sv_err lv_volume_delete(struct sv_hv_host *h, const struct sv_id *disk, const struct sv_deadline *d,
                              struct sv_error *err);
+/* Of the file: its virtual size, and more of it while no QEMU has it open. */
+enum sv_err lv_volume_size(struct lv_host *h, const struct sv_id *disk, int64_t *ret, struct sv_error *err);
+enum sv_err lv_volume_grow(struct lv_host *h, const struct sv_id *disk, int64_t bytes, const struct sv_deadline *d,
+                           struct sv_error *err);
 enum sv_err lv_template_put(struct sv_hv_host *h, const struct sv_id *tmpl, const char *path, const char *format,
                             int64_t *ret_size, int64_t *ret_virtual, sv_hv_progress progress, void *arg,
                             const struct sv_deadline *d, struct sv_error *err);

@@ -77,6 +77,7 @@ void lv_table_set_agent(struct lv_table *t, const struct sv_id *vm, int agent)
 {
     pthread_mutex_lock(&t->mu);
     lv_table_get(t, vm)->agent = agent;
+    pthread_cond_broadcast(&t->changed);
     pthread_mutex_unlock(&t->mu);
 }
 
@@ -107,6 +108,14 @@ void lv_table_ask_shutdown(struct lv_table *t, const struct sv_id *vm)
 {
     pthread_mutex_lock(&t->mu);
     lv_table_get(t, vm)->shutdown_asked = true;
+    pthread_mutex_unlock(&t->mu);
+}
+
+void lv_table_set_unplugged(struct lv_table *t, const struct sv_id *vm)
+{
+    pthread_mutex_lock(&t->mu);
+    lv_table_get(t, vm)->unplugged++;
+    pthread_cond_broadcast(&t->changed);
     pthread_mutex_unlock(&t->mu);
 }
 

@@ -233,6 +233,52 @@ enum sv_err lv_volume_delete(struct sv_hv_host *base, const struct sv_id *disk, 
     return delete_file(lv_host_of(base), disk, false, err);
 }
 
+/* Out of the header: a disk on a template is none that the gate would let in. */
+static enum sv_err read_size(const char *path, int64_t *ret, struct sv_error *err)
+{
+    unsigned char head[32];
+    uint64_t size = 0;
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return storage_fail(err, errno);
+    ssize_t n = pread(fd, head, sizeof(head), 0);
+    close(fd);
+    for (size_t i = 24; i < 32; i++)
+        size = size << 8 | head[i];
+    if (n != (ssize_t)sizeof(head) || memcmp(head, "QFI\xfb", 4) != 0 || size > INT64_MAX)
+        return sv_fail(err, SV_E_STORAGE, SV_F_NONE, "the disk's file is damaged");
+    *ret = (int64_t)size;
+    return SV_OK;
+}
+
+enum sv_err lv_volume_size(struct lv_host *h, const struct sv_id *disk, int64_t *ret, struct sv_error *err)
+{
+    enum sv_err rc = only_local(h, err);
+    if (!rc)
+        rc = valid(disk, err);
+    if (rc)
+        return rc;
+    SV_AUTOFREE char *path = lv_volume_path(h->image_dir, disk, false);
+    return read_size(path, ret, err);
+}
+
+enum sv_err lv_volume_grow(struct lv_host *h, const struct sv_id *disk, int64_t bytes, const struct sv_deadline *d,
+                           struct sv_error *err)
+{
+    SV_AUTOFREE char *path = lv_volume_path(h->image_dir, disk, false);
+    struct sv_buf text = {0};
+    struct sv_dec to = sv_dec(bytes);
+    int status = -1;
+    const char *const argv[] = {"qemu-img", "resize", "-q", "-f", "qcow2", "--", path, to.s, NULL};
+    const struct sv_proc p = {
+        .argv = argv, .err = &text, .cpu_s = TOOL_CPU_S, .memory_bytes = TOOL_MEMORY, .deadline = d};
+    enum sv_err rc = sv_proc_run(&p, &status, err);
+    if (!rc && status != 0)
+        rc = tool_failed(status, &text, err);
+    sv_buf_free(&text);
+    return rc;
+}
+
 /* --- templates --- */
 
 static enum sv_err template_sizes(const char *path, int64_t *ret_size, int64_t *ret_virtual, struct sv_error *err)

@@ -19,7 +19,12 @@ const struct sim_def_disk *sim_def_disks(const struct sim_def *def)
     return (const struct sim_def_disk *)(const void *)def->rest;
 }
 
-static size_t def_size(const struct sim_def *def)
+const struct sim_def_nic *sim_def_nics(const struct sim_def *def)
+{
+    return (const struct sim_def_nic *)(const void *)(sim_def_disks(def) + def->disks);
+}
+
+size_t sim_def_size(const struct sim_def *def)
 {
     return sizeof(*def) + def->disks * sizeof(struct sim_def_disk) + def->nics * sizeof(struct sim_def_nic) +
            def->name_len;
@@ -36,7 +41,7 @@ static enum sv_err check(const struct sv_hv_domain *dom, struct sv_error *err)
     return SV_OK;
 }
 
-static struct sim_def_disk compact_disk(const struct sv_hv_disk *from)
+struct sim_def_disk sim_compact_disk(const struct sv_hv_disk *from)
 {
     struct sim_def_disk to = {
         .id = optional_key(&from->id), .template_id = optional_key(&from->template_id), .size = from->size};
@@ -45,7 +50,7 @@ static struct sim_def_disk compact_disk(const struct sv_hv_disk *from)
     return to;
 }
 
-static struct sim_def_nic compact_nic(const struct sv_hv_nic *from)
+struct sim_def_nic sim_compact_nic(const struct sv_hv_nic *from)
 {
     struct sim_def_nic to = {.id = optional_key(&from->id), .kind = (uint8_t)from->kind};
 
@@ -69,7 +74,7 @@ static struct sim_def *compact(const struct sv_hv_domain *dom, const struct sim_
         .nics = (uint8_t)dom->nic_count,
         .name_len = (uint8_t)name_len,
     };
-    struct sim_def *def = sv_alloc(def_size(&head));
+    struct sim_def *def = sv_alloc(sim_def_size(&head));
     unsigned char *out = def->rest;
 
     memcpy(def, &head, sizeof(head));
@@ -78,11 +83,11 @@ static struct sim_def *compact(const struct sv_hv_domain *dom, const struct sim_
     else
         memcpy(def->vnc_password, old->vnc_password, sizeof(def->vnc_password));
     for (unsigned i = 0; i < dom->disk_count; i++, out += sizeof(struct sim_def_disk)) {
-        const struct sim_def_disk disk = compact_disk(&dom->disks[i]);
+        const struct sim_def_disk disk = sim_compact_disk(&dom->disks[i]);
         memcpy(out, &disk, sizeof(disk));
     }
     for (unsigned i = 0; i < dom->nic_count; i++, out += sizeof(struct sim_def_nic)) {
-        const struct sim_def_nic nic = compact_nic(&dom->nics[i]);
+        const struct sim_def_nic nic = sim_compact_nic(&dom->nics[i]);
         memcpy(out, &nic, sizeof(nic));
     }
     memcpy(out, dom->name, name_len);
@@ -108,6 +113,8 @@ void sim_domain_free(void *p)
     struct sim_domain *d = p;
 
     free(d->def);
+    free(d->plugged);
+    free(d->password);
     free(d);
 }
 
@@ -131,7 +138,7 @@ bool sim_domain_apply(struct sim_host *h, unsigned type, const struct sim_key *k
         if (n < sizeof(head))
             return false;
         memcpy(&head, p, sizeof(head));
-        if (def_size(&head) != n)
+        if (sim_def_size(&head) != n)
             return false;
         put_def(h, k, memcpy(sv_alloc(n), p, n));
         return true;
@@ -140,10 +147,18 @@ bool sim_domain_apply(struct sim_host *h, unsigned type, const struct sim_key *k
         if (!d || n != sizeof(d->live))
             return false;
         memcpy(&d->live, p, n);
+        if (!sim_guest_runs(d))
+            sim_plugged_forget(d);
         return d->live.power <= SV_HV_CRASHED;
     case SIM_REC_UNDEFINE:
         drop(h, k);
         return true;
+    case SIM_REC_PLUGGED:
+        d = sim_table_get(&h->domains, k);
+        return d && sim_plugged_apply(d, p, n);
+    case SIM_REC_PASSWORD:
+        d = sim_table_get(&h->domains, k);
+        return d && sim_password_apply(d, p, n);
     }
     return false;
 }
@@ -153,8 +168,12 @@ void sim_domain_each(struct sim_host *h, struct sim_rewrite *w)
     const struct sim_domain *d;
 
     for (size_t pos = 0; (d = sim_table_next(&h->domains, &pos));) {
-        sim_journal_put(w, SIM_REC_DEFINE, &d->key, d->def, def_size(d->def));
+        sim_journal_put(w, SIM_REC_DEFINE, &d->key, d->def, sim_def_size(d->def));
         sim_journal_put(w, SIM_REC_LIVE, &d->key, &d->live, sizeof(d->live));
+        if (d->plugged)
+            sim_journal_put(w, SIM_REC_PLUGGED, &d->key, d->plugged, sim_def_size(d->plugged));
+        if (d->password)
+            sim_journal_put(w, SIM_REC_PASSWORD, &d->key, d->password, sizeof(*d->password));
     }
 }
 
@@ -163,15 +182,19 @@ void sim_domain_each(struct sim_host *h, struct sim_rewrite *w)
 static enum sv_err define(struct sim_host *h, const struct sim_key *k, const struct sv_hv_domain *dom,
                           struct sv_error *err)
 {
-    const struct sim_domain *d = sim_table_get(&h->domains, k);
+    struct sim_domain *d = sim_table_get(&h->domains, k);
     struct sim_def *def = compact(dom, d ? d->def : NULL);
-    const size_t n = def_size(def);
+    const size_t n = sim_def_size(def);
+    enum sv_err rc = SV_OK;
 
-    if (d && def_size(d->def) == n && memcmp(d->def, def, n) == 0) {
+    if (d && sim_def_size(d->def) == n && memcmp(d->def, def, n) == 0) {
         free(def);
         return SV_OK;
     }
-    const enum sv_err rc = sim_record(h, SIM_REC_DEFINE, k, def, n, err);
+    if (d)
+        rc = sim_plugged_keep(h, d, def, err);
+    if (!rc)
+        rc = sim_record(h, SIM_REC_DEFINE, k, def, n, err);
     if (rc)
         free(def);
     else
@@ -218,6 +241,21 @@ enum sv_err sim_undefine(struct sv_hv_host *hh, const struct sv_id *vm, const st
         pthread_cond_broadcast(&h->change);
     }
     sim_leave(h);
+    return rc;
+}
+
+enum sv_err sim_domain_set_vnc(struct sim_host *h, struct sim_domain *d, const char *password, struct sv_error *err)
+{
+    const size_t n = sim_def_size(d->def);
+    struct sim_def *def = memcpy(sv_alloc(n), d->def, n);
+
+    memset(def->vnc_password, 0, sizeof(def->vnc_password));
+    memcpy(def->vnc_password, password, strnlen(password, sizeof(def->vnc_password)));
+    const enum sv_err rc = sim_record(h, SIM_REC_DEFINE, &d->key, def, n, err);
+    if (rc)
+        free(def);
+    else
+        put_def(h, &d->key, def);
     return rc;
 }
 

@@ -48,6 +48,7 @@ enum sv_err sim_guest_become(struct sim_host *h, struct sim_domain *d, const str
     if (ran && !runs) {
         d->epoch++;
         set_agent(h, d, false);
+        sim_plugged_forget(d);
     }
     if (before.power != next->power)
         sim_tell_power(h, d);

@@ -17,7 +17,8 @@
 #define SIM_CALLS(X) \
     X(info) X(volume_create) X(volume_delete) X(template_put) X(template_delete) X(define) X(undefine) \
     X(start) X(destroy) X(shutdown) X(reboot) X(reset) X(wait_power) X(wait_reboot) X(suspend) X(resume) \
-    X(set_vcpus) X(set_memory) X(state) X(list) X(list_volumes)
+    X(set_vcpus) X(set_memory) X(disk_attach) X(disk_detach) X(volume_resize) X(nic_attach) X(nic_detach) \
+    X(set_password) X(agent_sync) X(set_vnc_password) X(state) X(list) X(list_volumes)
 #define SIM_CALL_ENUM(name) SIM_CALL_##name,
 enum sim_call { SIM_CALLS(SIM_CALL_ENUM) SIM_CALL_COUNT };
 #undef SIM_CALL_ENUM
@@ -67,7 +68,15 @@ enum sv_err sim_journal_rewrite(struct sim_journal *j, void (*each)(void *arg, s
 void sim_journal_close(struct sim_journal *j);
 
 /* --- what a host holds --- */
-enum { SIM_REC_DEFINE = 1, SIM_REC_LIVE, SIM_REC_UNDEFINE, SIM_REC_VOLUME, SIM_REC_DROP };
+enum {
+    SIM_REC_DEFINE = 1,
+    SIM_REC_LIVE,
+    SIM_REC_UNDEFINE,
+    SIM_REC_VOLUME,
+    SIM_REC_DROP,
+    SIM_REC_PLUGGED,
+    SIM_REC_PASSWORD
+};
 
 enum {
     SIM_AGENT_OFF = 1, /* agent=<vm>:0 */
@@ -109,9 +118,16 @@ enum {
                   SV_HV_MAX_NICS * sizeof(struct sim_def_nic) + SV_MAX_NAME,
 };
 
+/* The password set last inside a guest: enough to recognise it, not to learn it. Journaled as it is. */
+struct sim_password {
+    unsigned char salt[16], hash[32]; /* SHA-256 of salt, user, NUL, password */
+};
+
 struct sim_domain {
     struct sim_key key;
     struct sim_def *def;
+    struct sim_def *plugged;       /* devices of the running guest where they are not the defined ones; else NULL */
+    struct sim_password *password; /* NULL = none was set */
     struct sim_live live;
     uint32_t epoch; /* of the current boot: timers of an older one are void */
     uint16_t def_len;
@@ -221,6 +237,11 @@ enum sv_err sim_record(struct sim_host *h, unsigned type, const struct sim_key *
 /* Slot, delay, hang, faults. On SV_OK the host is locked and sim_leave must follow. */
 enum sv_err sim_enter(struct sim_host *h, enum sim_call call, const struct sv_deadline *d, struct sv_error *err);
 void sim_leave(struct sim_host *h);
+/* Before a wait: the slot comes free, the lock stays. Ends with an unlock instead of sim_leave. */
+void sim_leave_slot(struct sim_host *h);
+/* sim_enter, and the domain; NULL: *ret_rc says why (DOMAIN_MISSING, too), and the host is left again. */
+struct sim_domain *sim_enter_vm(struct sim_host *h, enum sim_call call, const struct sv_id *vm,
+                                const struct sv_deadline *d, enum sv_err *ret_rc, struct sv_error *err);
 /* HYPERVISOR with the probability fail= gives the call. */
 enum sv_err sim_fault(struct sim_host *h, enum sim_call call, struct sv_error *err);
 bool sim_answers(const struct sim_host *h); /* neither hung nor lost */
@@ -247,6 +268,42 @@ enum sv_err sim_list(struct sv_hv_host *h,
                      void (*row)(void *arg, const struct sv_id *vm, const char *name, const struct sv_hv_state *s),
                      void *arg, const struct sv_deadline *d, struct sv_error *err);
 const struct sim_def_disk *sim_def_disks(const struct sim_def *def);
+const struct sim_def_nic *sim_def_nics(const struct sim_def *def);
+struct sim_def_disk sim_compact_disk(const struct sv_hv_disk *from);
+struct sim_def_nic sim_compact_nic(const struct sv_hv_nic *from);
+/* Journals the definition anew with this VNC password. */
+enum sv_err sim_domain_set_vnc(struct sim_host *h, struct sim_domain *d, const char *password, struct sv_error *err);
+
+/* --- plugged.c: what a running guest has. All under the host's lock. --- */
+const struct sim_def *sim_plugged(const struct sim_domain *d);
+/* Journals and makes it so that the running guest has these. */
+enum sv_err sim_plug(struct sim_host *h, struct sim_domain *d, const struct sim_def_disk *disks, unsigned disk_count,
+                     const struct sim_def_nic *nics, unsigned nic_count, struct sv_error *err);
+/* Before its definition changes: what a running guest has stays as it is. */
+enum sv_err sim_plugged_keep(struct sim_host *h, struct sim_domain *d, const struct sim_def *next,
+                             struct sv_error *err);
+bool sim_plugged_apply(struct sim_domain *d, const unsigned char *p, size_t n); /* replay */
+void sim_plugged_forget(struct sim_domain *d);                                  /* it stopped */
+size_t sim_def_size(const struct sim_def *def);
+
+/* --- device.c: disks and NICs that come and go --- */
+enum sv_err sim_disk_attach(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_hv_disk *disk,
+                            const struct sv_deadline *d, struct sv_error *err);
+enum sv_err sim_disk_detach(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_id *disk,
+                            const struct sv_deadline *d, struct sv_error *err);
+enum sv_err sim_nic_attach(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_hv_nic *nic,
+                           const struct sv_deadline *d, struct sv_error *err);
+enum sv_err sim_nic_detach(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_hv_nic *nic,
+                           const struct sv_deadline *d, struct sv_error *err);
+
+/* --- inside.c: the guest's users and its agent --- */
+enum sv_err sim_set_password(struct sv_hv_host *h, const struct sv_id *vm, const char *user, const char *password,
+                             const struct sv_deadline *d, struct sv_error *err);
+enum sv_err sim_agent_sync(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d,
+                           struct sv_error *err);
+enum sv_err sim_set_vnc_password(struct sv_hv_host *h, const struct sv_id *vm, const char *password,
+                                 const struct sv_deadline *d, struct sv_error *err);
+bool sim_password_apply(struct sim_domain *d, const unsigned char *p, size_t n); /* replay */
 
 /* --- guest.c: what happens to a guest. All under the host's lock. --- */
 /* Journals `next` and makes it so, with its events and timers. */
@@ -288,6 +345,9 @@ enum sv_err sim_templates_open(struct sim *s, const char *data_dir, struct sv_er
 void sim_templates_close(struct sim *s);
 /* STORAGE naming what is missing; what a hypervisor says when a guest's image is not there. */
 enum sv_err sim_volumes_there(struct sim_host *h, const struct sim_domain *d, struct sv_error *err);
+enum sv_err sim_volume_there(struct sim_host *h, const struct sim_key *volume, struct sv_error *err);
+enum sv_err sim_volume_resize(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_id *disk, int64_t bytes,
+                              const struct sv_deadline *d, struct sv_error *err);
 enum sv_err sim_volume_create(struct sv_hv_host *h, const struct sv_hv_disk *disk, const struct sv_deadline *d,
                               struct sv_error *err);
 enum sv_err sim_volume_delete(struct sv_hv_host *h, const struct sv_id *disk, const struct sv_deadline *d,

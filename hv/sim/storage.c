@@ -39,6 +39,16 @@ static void table_each(const struct sim_table *t, struct sim_rewrite *w)
     }
 }
 
+static bool table_grow(struct sim_volume *v, const struct image_record *r, int64_t *ret_delta)
+{
+    if (r->size < v->size || !sim_key_eq(&r->template_id, &v->template_id))
+        return false;
+    *ret_delta = r->size - v->size;
+    v->size = r->size;
+    v->virtual_size = r->virtual_size;
+    return true;
+}
+
 /* Replays one record onto `t`; *ret_delta is what it did to the space used. */
 static bool table_apply(struct sim_table *t, unsigned type, const struct sim_key *k, const unsigned char *p, size_t n,
                         int64_t *ret_delta)
@@ -51,9 +61,11 @@ static bool table_apply(struct sim_table *t, unsigned type, const struct sim_key
         free(sim_table_take(t, k));
         return true;
     }
-    if (type != SIM_REC_VOLUME || n != sizeof(r) || v)
+    if (type != SIM_REC_VOLUME || n != sizeof(r))
         return false;
     memcpy(&r, p, sizeof(r));
+    if (v) /* it grew */
+        return table_grow(v, &r, ret_delta);
     v = image_new(k, &r);
     sim_table_put(t, &v->key);
     *ret_delta = v->size;
@@ -91,18 +103,25 @@ static enum sv_err missing(const char *what, const struct sim_key *k, struct sv_
     return sv_fail(err, SV_E_STORAGE, SV_F_NONE, text);
 }
 
+enum sv_err sim_volume_there(struct sim_host *h, const struct sim_key *volume, struct sv_error *err)
+{
+    const struct sim_volume *v = sim_table_get(&h->volumes, volume);
+
+    if (!v)
+        return missing("volume", volume, err);
+    if (!key_empty(&v->template_id) && !template_there(h->sim, &v->template_id))
+        return missing("backing template", &v->template_id, err);
+    return SV_OK;
+}
+
 enum sv_err sim_volumes_there(struct sim_host *h, const struct sim_domain *d, struct sv_error *err)
 {
     const struct sim_def_disk *disks = sim_def_disks(d->def);
+    enum sv_err rc = SV_OK;
 
-    for (unsigned i = 0; i < d->def->disks; i++) {
-        const struct sim_volume *v = sim_table_get(&h->volumes, &disks[i].id);
-        if (!v)
-            return missing("volume", &disks[i].id, err);
-        if (!key_empty(&v->template_id) && !template_there(h->sim, &v->template_id))
-            return missing("backing template", &v->template_id, err);
-    }
-    return SV_OK;
+    for (unsigned i = 0; !rc && i < d->def->disks; i++)
+        rc = sim_volume_there(h, &disks[i].id, err);
+    return rc;
 }
 
 static enum sv_err create(struct sim_host *h, const struct sim_key *k, const struct image_record *r,
@@ -160,6 +179,43 @@ enum sv_err sim_volume_delete(struct sv_hv_host *hh, const struct sv_id *disk, c
         if (!rc)
             (void)sim_volume_apply(h, SIM_REC_DROP, &k, NULL, 0);
     }
+    sim_leave(h);
+    return rc;
+}
+
+static enum sv_err grow(struct sim_host *h, const struct sim_key *k, int64_t bytes, struct sv_error *err)
+{
+    const struct sim_volume *v = sim_table_get(&h->volumes, k);
+
+    if (!v)
+        return missing("volume", k, err);
+    if (bytes < v->size)
+        return sv_fail(err, SV_E_UNSUPPORTED, SV_F_NONE, "a smaller volume");
+    if (bytes == v->size)
+        return SV_OK;
+    if (bytes - v->size > h->sim->conf.storage - h->storage_used)
+        return sv_fail(err, SV_E_STORAGE_FULL, SV_F_NONE);
+    struct image_record r = record_of(v);
+    r.size = r.virtual_size = bytes;
+    const enum sv_err rc = sim_record(h, SIM_REC_VOLUME, k, &r, sizeof(r), err);
+    if (!rc)
+        (void)sim_volume_apply(h, SIM_REC_VOLUME, k, (const unsigned char *)&r, sizeof(r));
+    return rc;
+}
+
+enum sv_err sim_volume_resize(struct sv_hv_host *hh, const struct sv_id *vm, const struct sv_id *disk, int64_t bytes,
+                              const struct sv_deadline *dl, struct sv_error *err)
+{
+    struct sim_host *h = sim_host_of(hh);
+    struct sim_key k = {0};
+    enum sv_err rc = sim_key_of(disk, &k, err);
+
+    (void)vm; /* a guest sees the size of its volumes at once */
+    if (!rc)
+        rc = sim_enter(h, SIM_CALL_volume_resize, dl, err);
+    if (rc)
+        return rc;
+    rc = grow(h, &k, bytes, err);
     sim_leave(h);
     return rc;
 }

@@ -124,6 +124,38 @@ enum sv_err sv_vm_modify(struct sv_tx *tx, const struct sv_actor *who, const cha
 /* May it be asked to reboot or shut down right now? (running with agent or ACPI) */
 bool sv_vm_can_ask(const struct sv_vm *vm);
 
+/* --- disks and NICs of a VM (StarVCenter 2.4, 2.5) ---------------------------------------------------- */
+
+struct sv_disk_made {
+    struct sv_id disk, startid;
+    char target[8];
+};
+enum sv_err sv_vm_disk_add(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *vm,
+                           int64_t size /* [bytes] */, const char *descr, struct sv_disk_made *ret,
+                           struct sv_error *err);
+/* Not the boot disk. */
+enum sv_err sv_vm_disk_remove(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *disk,
+                              struct sv_id *ret_startid, struct sv_error *err);
+/* Only grows. */
+enum sv_err sv_vm_disk_extend(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *disk,
+                              int64_t size, struct sv_id *ret_startid, struct sv_error *err);
+/* Both block until it is done: each is a job that is waited for, so a crash in the middle is finished or undone. */
+enum sv_err sv_vm_nic_add(struct sv_cloud *c, const struct sv_actor *who, const char *vm, const char *vpc,
+                          struct sv_arena *a, struct sv_id *ret_nic, struct sv_error *err);
+enum sv_err sv_vm_nic_remove(struct sv_cloud *c, const struct sv_actor *who, const char *nic, struct sv_arena *a,
+                             struct sv_error *err);
+
+/* --- inside the guest (StarVCenter 2.2.10 - 2.2.13) ---------------------------------------------------- */
+
+enum sv_err sv_vm_set_password(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *vm,
+                               const char *user /* NULL = root */, const char *password, struct sv_id *ret_startid,
+                               struct sv_error *err);
+enum sv_err sv_vm_agent_resume(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *vm,
+                               struct sv_id *ret_startid, struct sv_error *err);
+/* Blocks. `password` NULL: a random one, written to made[]. */
+enum sv_err sv_vm_set_vnc_password(struct sv_cloud *c, const struct sv_actor *who, const char *vm, const char *password,
+                                   char made[SV_MAX_VNC_PASSWORD + 1], struct sv_arena *a, struct sv_error *err);
+
 /* --- models and templates --------------------------------------------------------------------------- */
 
 enum sv_err sv_model_add(struct sv_tx *tx, const char *type, const char *label, const char *value, const char *descr,

@@ -51,6 +51,7 @@ enum sv_field {
     SV_F_VPC_NAME,
     SV_F_VNC_PASSWORD,
     SV_F_PASSWORD,
+    SV_F_USER,
     SV_F_NESTED,
     SV_F_DISK,
     SV_F_DISK_COUNT,

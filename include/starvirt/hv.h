@@ -161,6 +161,31 @@ struct sv_hv_ops {
                              struct sv_error *err);
     enum sv_err (*set_memory)(struct sv_hv_host *h, const struct sv_id *vm, int64_t bytes, const struct sv_deadline *d,
                               struct sv_error *err);
+    /* --- parts of a VM that come and go while it exists. The persistent definition is define()'s; these
+     * change the running guest only, and do nothing (success) when it is off or absent. --- */
+    /* There already: success. */
+    enum sv_err (*disk_attach)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_hv_disk *disk,
+                               const struct sv_deadline *d, struct sv_error *err);
+    /* Returns when the guest has let go of it; JOB_DEADLINE when it does not. Gone already: success. */
+    enum sv_err (*disk_detach)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_id *disk,
+                               const struct sv_deadline *d, struct sv_error *err);
+    /* Grows the volume to `bytes`, off or running (the guest sees it at once). That size already: success;
+     * never shrinks (UNSUPPORTED). */
+    enum sv_err (*volume_resize)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_id *disk, int64_t bytes,
+                                 const struct sv_deadline *d, struct sv_error *err);
+    enum sv_err (*nic_attach)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_hv_nic *nic,
+                              const struct sv_deadline *d, struct sv_error *err);
+    enum sv_err (*nic_detach)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_hv_nic *nic,
+                              const struct sv_deadline *d, struct sv_error *err);
+    /* Through the guest agent: VM_NO_AGENT when it is not there, VM_STATE when the guest does not run. */
+    enum sv_err (*set_password)(struct sv_hv_host *h, const struct sv_id *vm, const char *user, const char *password,
+                                const struct sv_deadline *d, struct sv_error *err);
+    /* Brings the agent's channel back: asks it to synchronise, re-plugs the channel if it does not answer. */
+    enum sv_err (*agent_sync)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d,
+                              struct sv_error *err);
+    /* Live and persistent. */
+    enum sv_err (*set_vnc_password)(struct sv_hv_host *h, const struct sv_id *vm, const char *password,
+                                    const struct sv_deadline *d, struct sv_error *err);
     /* ABSENT is an answer, not an error. */
     enum sv_err (*state)(struct sv_hv_host *h, const struct sv_id *vm, struct sv_hv_state *ret,
                          const struct sv_deadline *d, struct sv_error *err);

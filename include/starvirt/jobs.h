@@ -77,6 +77,11 @@ enum sv_err sv_jobs_accept(struct sv_jobs *jobs, struct sv_tx *tx, const struct 
 enum sv_err sv_jobs_cancel(struct sv_jobs *jobs, struct sv_tx *tx, struct sv_scope scope, const struct sv_id *startid,
                            enum sv_job_result *ret, struct sv_error *err);
 
+/* Blocks until the job has ended or the deadline is over (JOB_DEADLINE); *ret_job lives in the arena. For
+ * operations that answer when they are done and yet must survive a crash in the middle. Not on the writer. */
+enum sv_err sv_jobs_wait(struct sv_jobs *jobs, const struct sv_id *startid, const struct sv_deadline *d,
+                         struct sv_arena *a, struct sv_job *ret_job, struct sv_error *err);
+
 /* The kind's row, NULL if unknown (a job of an older program). */
 const struct sv_job_kind *sv_jobs_kind(const struct sv_jobs *jobs, const char *name);
 

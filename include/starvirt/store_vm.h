@@ -78,6 +78,8 @@ enum sv_err sv_disk_get(struct sv_tx *tx, struct sv_scope scope, const struct sv
 enum sv_err sv_disk_list_vm(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *vm,
                             void (*row)(void *arg, const struct sv_disk *d), void *arg, struct sv_error *err);
 enum sv_err sv_disk_set_ready(struct sv_tx *tx, const struct sv_id *id, bool ready, struct sv_error *err);
+enum sv_err sv_disk_set_size(struct sv_tx *tx, const struct sv_id *id, int64_t size, struct sv_error *err);
+enum sv_err sv_disk_delete(struct sv_tx *tx, const struct sv_id *id, struct sv_error *err);
 enum sv_err sv_disk_delete_vm(struct sv_tx *tx, const struct sv_id *vm, struct sv_error *err); /* all of a VM */
 
 struct sv_nic {
@@ -93,6 +95,12 @@ enum sv_err sv_nic_list_vm(struct sv_tx *tx, struct sv_scope scope, const struct
                            void (*row)(void *arg, const struct sv_nic *n), void *arg, struct sv_error *err);
 enum sv_err sv_nic_list_vpc(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *vpc,
                             void (*row)(void *arg, const struct sv_nic *n), void *arg, struct sv_error *err);
+enum sv_err sv_nic_get(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *id, struct sv_arena *a,
+                       struct sv_nic *ret, struct sv_error *err);
+/* One; gives its address back and makes vm.ip the oldest NIC's that is left. Gone already: success. */
+enum sv_err sv_nic_delete(struct sv_tx *tx, const struct sv_id *id, struct sv_error *err);
+/* vm.ip := address of its oldest NIC, 0 without one. */
+enum sv_err sv_nic_refresh_ip(struct sv_tx *tx, const struct sv_id *vm, struct sv_error *err);
 enum sv_err sv_nic_delete_vm(struct sv_tx *tx, const struct sv_id *vm,
                              struct sv_error *err); /* all; gives addresses back */
 

@@ -95,11 +95,26 @@ class Agreement:
         """{vpc: lines of dnsmasq's hosts file}, as VMs ask for them."""
         found = {vpc: [] for vpc in self.vpcs}
         for vm, row in self.placed.items():
-            for vpc, net in self.vpcs.items():
-                if row["vm.ip"] and ipaddress.ip_address(row["vm.ip"]) in ipaddress.ip_network(net["vpc.cidr"]):
-                    macs = [mac.get("address") for mac in self.xml[vm].findall("devices/interface/mac")]
-                    found[vpc] += [f"{macs[0] if macs else None},{row['vm.ip']},vm-{vm[-8:]}"]
+            nics = self.server.admin.ok("POST cloudvm/vnic/search", {"vnic.vmid": vm}).data
+            self.expect(f"address of {vm}", row["vm.ip"], nics[0]["vnic.ipaddress"] if nics else "")
+            for nic in nics:
+                assert ipaddress.ip_address(nic["vnic.ipaddress"]) in ipaddress.ip_network(
+                    self.vpcs[nic["vnic.vpc.id"]]["vpc.cidr"])
+                found[nic["vnic.vpc.id"]] += [f"{nic['vnic.macaddress']},{nic['vnic.ipaddress']},vm-{vm[-8:]}"]
+            self.devices(vm, nics)
         return found
+
+    def devices(self, vm, nics):
+        """Of a VM's definition and, while it runs, of the guest: the NICs and disks that the API tells of."""
+        disks = self.server.admin.ok("POST cloudvm/vdisk/search", {"vdisk.vmid": vm}).data
+        should = {"NICs": sorted(nic["vnic.macaddress"] for nic in nics),
+                  "disks": sorted(f"{disk['vdisk.devname']} {disk['vdisk.id']}.qcow2" for disk in disks)}
+        for xml in [self.xml[vm]] + ([] if self.domains[vm] == "shut off" else [self.sandbox.definition(vm)]):
+            have = {"NICs": sorted(mac.get("address") for mac in xml.findall("devices/interface/mac")),
+                    "disks": sorted(disk.find("target").get("dev") + " " +
+                                    os.path.basename(disk.find("source").get("file"))
+                                    for disk in xml.findall("devices/disk"))}
+            self.expect(f"devices of {vm}", have, should)
 
     def network(self):
         if self.server.network != "linux":
