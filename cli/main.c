@@ -141,12 +141,12 @@ static int run_operations(const struct sv_api *api, const char **words, size_t n
 
 /* --- choosing ------------------------------------------------------------------------------------------------ */
 
-static int run_group_help(const char *group)
+static int run_group_help(const char *group, bool asked)
 {
     for (const struct sv_command *c = sv_commands; c->group; c++)
         if (strcmp(c->group, group) == 0)
             list_command(c);
-    return SV_EXIT_USAGE;
+    return asked ? SV_EXIT_OK : SV_EXIT_USAGE;
 }
 
 static int run_words(struct sv_settings *s, const struct sv_api *api, const char **words, size_t n)
@@ -167,7 +167,7 @@ static int run_words(struct sv_settings *s, const struct sv_api *api, const char
         return run_operations(api, words + 1, n - 1);
     const struct sv_command *c = find(words, n, &group);
     if (!c && group)
-        return run_group_help(words[0]);
+        return run_group_help(words[0], s->help);
     bool call = strcmp(words[0], "call") == 0;
     if (!c && !call && !s->help)
         return misused("no command", words[0]);

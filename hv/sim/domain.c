@@ -1,5 +1,6 @@
 /* Definitions: kept in the compact form in which they are journaled. */
 #include "hv/sim/internal.h"
+#include "starvirt/text.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -60,8 +61,23 @@ struct sim_def_nic sim_compact_nic(const struct sv_hv_nic *from)
     return to;
 }
 
+/* Of no password: zeroes. */
+static void mark_password(const struct sim_key *k, const char *password, unsigned char mark[8])
+{
+    const size_t n = strnlen(password, SV_MAX_VNC_PASSWORD);
+    unsigned char both[sizeof(*k) + SV_MAX_VNC_PASSWORD] = {0}, hash[SV_SHA256_LEN];
+
+    if (n == 0)
+        return;
+    memcpy(both, k, sizeof(*k));
+    memcpy(both + sizeof(*k), password, n);
+    sv_sha256(both, sizeof(both), hash);
+    memcpy(mark, hash, sizeof(((struct sim_def *)0)->vnc_mark));
+    explicit_bzero(both, sizeof(both));
+}
+
 /* `old` may be NULL; an empty password keeps the old one's. */
-static struct sim_def *compact(const struct sv_hv_domain *dom, const struct sim_def *old)
+static struct sim_def *compact(const struct sim_key *k, const struct sv_hv_domain *dom, const struct sim_def *old)
 {
     const size_t name_len = strnlen(dom->name, SV_MAX_NAME);
     const struct sim_def head = {
@@ -79,9 +95,9 @@ static struct sim_def *compact(const struct sv_hv_domain *dom, const struct sim_
 
     memcpy(def, &head, sizeof(head));
     if (dom->vnc_password[0] || !old)
-        memcpy(def->vnc_password, dom->vnc_password, strnlen(dom->vnc_password, sizeof(def->vnc_password)));
+        mark_password(k, dom->vnc_password, def->vnc_mark);
     else
-        memcpy(def->vnc_password, old->vnc_password, sizeof(def->vnc_password));
+        memcpy(def->vnc_mark, old->vnc_mark, sizeof(def->vnc_mark));
     for (unsigned i = 0; i < dom->disk_count; i++, out += sizeof(struct sim_def_disk)) {
         const struct sim_def_disk disk = sim_compact_disk(&dom->disks[i]);
         memcpy(out, &disk, sizeof(disk));
@@ -183,7 +199,7 @@ static enum sv_err define(struct sim_host *h, const struct sim_key *k, const str
                           struct sv_error *err)
 {
     struct sim_domain *d = sim_table_get(&h->domains, k);
-    struct sim_def *def = compact(dom, d ? d->def : NULL);
+    struct sim_def *def = compact(k, dom, d ? d->def : NULL);
     const size_t n = sim_def_size(def);
     enum sv_err rc = SV_OK;
 
@@ -249,8 +265,7 @@ enum sv_err sim_domain_set_vnc(struct sim_host *h, struct sim_domain *d, const c
     const size_t n = sim_def_size(d->def);
     struct sim_def *def = memcpy(sv_alloc(n), d->def, n);
 
-    memset(def->vnc_password, 0, sizeof(def->vnc_password));
-    memcpy(def->vnc_password, password, strnlen(password, sizeof(def->vnc_password)));
+    mark_password(&d->key, password, def->vnc_mark);
     const enum sv_err rc = sim_record(h, SIM_REC_DEFINE, &d->key, def, n, err);
     if (rc)
         free(def);

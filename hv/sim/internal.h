@@ -110,7 +110,7 @@ struct sim_def {
     int64_t memory, memory_max;
     uint16_t vcpus, vcpus_max;
     uint8_t nested, disks, nics, name_len;
-    char vnc_password[SV_MAX_VNC_PASSWORD];
+    unsigned char vnc_mark[8]; /* tells one VNC password from another; the journal holds none */
     unsigned char rest[];
 };
 enum {

@@ -194,7 +194,7 @@ class Client:
             try:
                 connection.request(method, path, body, dict(headers))
                 response = connection.getresponse()
-                return Reply(response.status, response.headers, response.read())
+                return self.server.heard(Reply(response.status, response.headers, response.read()))
             except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
                 self.close()
                 if fresh or not again:
@@ -402,6 +402,7 @@ class Server:
         self.address = None
         self.process = None
         self.expected = []
+        self.tellable = set()
         self.ended_badly = []
         self.stderr = self.data.rstrip("/") + ".log"
         self.admin = Client(self)
@@ -555,6 +556,14 @@ class Server:
     def socket(self, timeout=TIMEOUT):
         return socket.create_connection(self.address, timeout)
 
+    def heard(self, reply):
+        """No reply tells how this machine is laid out (threat 24)."""
+        text = json.dumps(reply.body, ensure_ascii=False) if reply.body is not None else ""
+        for secret in (self.data, ROOT, BUILD, "SQLITE", "sqlite", "virError", ".c:", "/proc/"):
+            if secret in text and secret not in self.tellable:
+                self.ended_badly.append(f"a reply tells {secret!r}: {text[:400]}")
+        return reply
+
     # --- the end ---
     def _query(self, sql, absent):
         """Of a server that does not run."""
@@ -586,7 +595,7 @@ class Server:
                 found.append(line)
             elif not line.startswith("ts="):
                 found.append("not a log line: " + line)
-            elif " level=error " in line and not any(p.search(line) for p in self.expected):
+            elif re.match(r"ts=\S+ level=error ", line) and not any(p.search(line) for p in self.expected):
                 found.append(line)
         return found[:40]
 

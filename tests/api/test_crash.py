@@ -193,6 +193,11 @@ def test_a_crash_there(world, cloud, story, point, fail):
         tenant.run("PUT cloudvm/destroy", {"vm.id": world.running})  # the lock is free
 
 
+ELSEWHERE = {"disk.add": "test_vdisk.py", "disk.remove": "test_vdisk.py", "disk.extend": "test_vdisk.py",
+             "nic.add": "test_vnic.py", "nic.remove": "test_vnic.py",
+             "vm.password": "test_guest.py", "vm.agent": "test_guest.py"}
+
+
 def test_every_step_of_every_kind_is_in_the_stories():
     """The rows as the sources have them."""
     found = {}
@@ -207,7 +212,12 @@ def test_every_step_of_every_kind_is_in_the_stories():
             steps = re.search(r"STEPS\((\w+)\)", body)
             steps = steps.group(1) if steps else next(s for macro, s in shared.items() if macro in body)
             found[kind] = arrays[steps]
-    assert found and found == {story.kind: story.steps for story in STORIES}
+    assert found
+    for kind, told in ELSEWHERE.items():  # with their own points, one test a step
+        with open(os.path.join(ROOT, "tests", "api", told), encoding="utf-8") as f:
+            text = f.read()
+        assert all(f'"{word}"' in text for word in [kind, *found.pop(kind)]), kind
+    assert found == {story.kind: story.steps for story in STORIES}
 
 
 # ---------------------------------------------------------------------------------- without taking jobs up again

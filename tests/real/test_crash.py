@@ -7,7 +7,7 @@ from conftest import MEMORY
 from sandbox import SLOW, until
 
 STEPS = {"vm.create": ("disks", "network", "define", "start"), "vm.start": ("network", "start"),
-         "vm.destroy": ("destroy",), "vm.vcpus": ("define", "live"), "vm.memory": ("define", "live"),
+         "vm.destroy": ("destroy",), "vm.suspend": ("suspend",), "vm.resume": ("resume",), "vm.vcpus": ("define", "live"), "vm.memory": ("define", "live"),
          "vm.delete": ("undefine", "network", "disks"), "template.import": ("check", "import")}
 HOOK = """#!/bin/sh
 # What libvirt asks before it starts a guest.
@@ -128,6 +128,41 @@ def test_destroy(cloud, guest, point):
     cloud.tenant.done(startid, SLOW)
     wait_shown(cloud, guest.id, "0")
     assert cloud.sandbox.domains()[guest.id] == "shut off"
+
+
+@pytest.mark.parametrize("point", points("vm.suspend") + points("vm.resume"))
+def test_suspend_and_resume(cloud, guest, point):
+    verb = point.split(":")[0].split(".")[1]
+    cloud.act("start", guest)
+    if verb == "resume":
+        cloud.act("suspend", guest)
+    with Armed(cloud, point):
+        startid = asked(cloud, verb, guest)
+    cloud.tenant.done(startid, SLOW)
+    wait_shown(cloud, guest.id, "2" if verb == "suspend" else "1")
+
+
+@pytest.mark.parametrize("point", ["vm.shutdown:ask:before", "vm.shutdown:ask:after", "vm.shutdown:ask:recorded",
+                                   "vm.shutdown:wait:before", "vm.shutdown:end:before"])
+def test_shutdown(cloud, guest, point):
+    """Asked again or not, the guest is down in the end and the job knows it."""
+    cloud.act("start", guest)
+    guest.wait_agent()
+    with Armed(cloud, point):
+        startid = asked(cloud, "shutdown", guest)
+    cloud.tenant.done(startid, SLOW)
+    wait_shown(cloud, guest.id, "0")
+
+
+@pytest.mark.parametrize("point", ["vm.restart:reboot:before", "vm.restart:reboot:recorded"])
+def test_reboot(cloud, guest, point):
+    cloud.act("start", guest)
+    boot = guest.wait_agent().boot_id()
+    with Armed(cloud, point):
+        startid = asked(cloud, "restart", guest)
+    cloud.tenant.done(startid, SLOW)
+    wait_shown(cloud, guest.id, "1")
+    until(lambda: guest.agent_answers() and guest.boot_id() != boot, "the guest has rebooted")
 
 
 @pytest.mark.parametrize("point", points("vm.vcpus"))
