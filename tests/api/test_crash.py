@@ -345,7 +345,8 @@ class Load:
         return workers
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.race
+@pytest.mark.parametrize("seed", [1, 2, 3])
 def test_kills_at_random_under_load(world, cloud, seed):
     cloud.start()
     load = Load(cloud, world, seed)
@@ -367,6 +368,7 @@ def test_kills_at_random_under_load(world, cloud, seed):
     assert tenant.ok("POST cloudvm/search").data == shown, "the rows say what the host does"
 
 
+@pytest.mark.race
 def test_faults_at_random_under_load(world, cloud):
     """The same with a hypervisor that fails at times, to the end of all jobs."""
     cloud.start()

@@ -53,6 +53,9 @@ def read_reply(stream):
     return status, json.loads(base64.b64decode(stream.read(length)))
 
 
+pytestmark = pytest.mark.race
+
+
 @pytest.fixture(autouse=True)
 def still_well(cloud):
     yield
@@ -278,8 +281,7 @@ def test_half_a_request_does_not_hold_up_the_stop(server):
 
 
 def test_slow_clients_do_not_keep_others_waiting(slow_clients, tenant):
-    """Their end is in test_slow.py."""
-    assert len(slow_clients.sockets) == 90
+    """What becomes of them is in test_slow.py."""
     begin = time.monotonic()
     for _ in range(20):
         tenant.ok("POST cloudvm/search")

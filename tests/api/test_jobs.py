@@ -6,6 +6,7 @@ import time
 import pytest
 from starvirt import Client, unique, wait_until
 
+pytestmark = pytest.mark.race
 CANCEL, SHOW, SEARCH = "PUT joblog/cancel", "GET joblog/{startid}", "POST joblog/search"
 CREATE = "POST cloudvm/create"
 
@@ -192,7 +193,6 @@ def test_too_late_to_cancel(own):
     own.tenant.refused(CANCEL, {"startid": "x"}, "JOB_NOT_FOUND", "startid")
 
 
-@pytest.mark.race
 def test_cancels_race_with_the_end(own):
     """Each has one of three honest answers, and what it said is what happened."""
     own.control("delay=3ms")
@@ -329,7 +329,6 @@ def test_a_key_on_a_read_means_nothing(tenant):
     tenant.ok("POST cloudnetwork/vpc/create", {}, **keyed("k"))
 
 
-@pytest.mark.race
 def test_one_key_at_the_same_time(own):
     params = own.params(**{"vm.name": "once"})
     barrier = threading.Barrier(16)

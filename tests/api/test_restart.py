@@ -1,6 +1,8 @@
 """Stopping and starting: what runs goes on, what is told stays told, a bad option is told before anything is
 touched, a stop is clean whatever is under way."""
 import concurrent.futures
+import contextlib
+import http.client
 import os
 import shutil
 import signal
@@ -103,6 +105,7 @@ def test_hosts_of_another_uri_are_not_the_same_hosts(server):
 
 
 # ---------------------------------------------------------------------------------------------------- stopping
+@pytest.mark.race
 def test_a_stop_with_work_under_way(server):
     """Steps under way end, the rest goes on at the next start; clients are told, and refused when it is over."""
     one = server(connect="sim://?control=1", options=["--jobs.slots_per_host", "2"])
@@ -118,6 +121,9 @@ def test_a_stop_with_work_under_way(server):
         address = one.address
         stop = pool.submit(one.stop)
         wait_until(lambda: "event=server.stopping" in one.log(), "it stops")
+        with contextlib.suppress(OSError, http.client.HTTPException):  # cut off by now
+            reply = kept.call("POST cloudvm/search")
+            assert (reply.status, reply.code, reply.headers["Connection"]) == (503, "SHUTTING_DOWN", "close")
         with pytest.raises(OSError):
             socket.create_connection(address, 5).recv(1)
         stop.result()
@@ -162,6 +168,7 @@ def test_a_broken_pipe_is_no_end(server):
     assert one.admin.ok("POST cloudvm/search").ok
 
 
+@pytest.mark.race
 def test_many_starts_and_stops(server):
     """Each in a fraction of a second, none with a complaint."""
     one = server()
@@ -306,7 +313,6 @@ def test_a_socket_handed_over_serves_across_restarts(tmp_path):
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="no openssl")
 def test_https(server, tmp_path):
-    import http.client
     import ssl
     cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2",
