@@ -219,7 +219,9 @@ def test_follow_can_be_interrupted(server):
     one.control("hang=1")
     row = tenant.create(vnic_portgroupid=vpc, vm_tenant_model=model).data[0]
     env = {**os.environ, "STARVIRT_SERVER": "http://%s:%d" % one.address, "STARVIRT_TOKEN": tenant.token}
-    follower = subprocess.Popen([CLI, "jobs", "follow", row["jobstartid"]], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    follower = subprocess.Popen([CLI, "jobs", "follow", row["jobstartid"]], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                # a shell's background job inherits that it ignores interrupts
+                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     follower.stdout.readline()
     follower.send_signal(signal.SIGINT)
     assert follower.wait(20) != 0
