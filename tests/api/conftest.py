@@ -128,8 +128,10 @@ class DeafGuests:
     def __init__(self, server):
         self.tenant = server.admin.tenant()
         vpc, model = self.tenant.vpc(), server.admin.model(size=1)
-        self.vms = {verb: self.tenant.vm(vnic_portgroupid=vpc, vm_tenant_model=model) for verb in ("shutdown", "restart")}
-        self.startids = {verb: self.tenant.ok(f"PUT cloudvm/{verb}", {"vm.id": vm}).startid for verb, vm in self.vms.items()}
+        self.vms = {verb: self.tenant.vm(vnic_portgroupid=vpc, vm_tenant_model=model)
+                    for verb in ("shutdown", "restart")}
+        self.startids = {verb: self.tenant.ok(f"PUT cloudvm/{verb}", {"vm.id": vm}).startid for verb,
+                         vm in self.vms.items()}
 
 
 @pytest.fixture(scope="session")

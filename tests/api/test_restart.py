@@ -210,7 +210,8 @@ def test_nothing_is_leaked_over_many_requests(server):
     (["--listen", "127.0.0.1:99999"], "ADDRESS:PORT"), (["--listen", "example.com:80"], "numeric"),
     (["--network", "carrier-pigeon"], "none, linux, ovn"),
     (["--vpc.supernet", "10.0.0.1/8"], "supernet"), (["--vpc.prefix", "8"], "prefix"),
-    (["--jobs.slots_per_host", "0"], "slots"), (["--jobs.requeue=perhaps"], "requeue"), (["--tls-cert", "/x"], "tls-key"),
+    (["--jobs.slots_per_host", "0"], "slots"), (["--jobs.requeue=perhaps"], "requeue"),
+    (["--tls-cert", "/x"], "tls-key"),
     (["--config", "/nonexistent"], "nonexistent"), (["stray"], "stray"),
     (["--threads", "9999999999999999999999"], "threads"), (["--data", ""], "data"),
 ], ids=lambda v: " ".join(v) if isinstance(v, list) else v)
@@ -242,7 +243,8 @@ def test_help_and_version():
 
 def test_options_from_a_file_and_the_command_line_wins(server, tmp_path):
     config = tmp_path / "starvirtd.conf"
-    config.write_text('# a comment\n\nnetwork = none\nvpc.supernet="10.7.0.0/16"\n  vpc.prefix = 26 \nlisten = 127.0.0.1:1\n')
+    config.write_text('# a comment\n\nnetwork = none\nvpc.supernet="10.7.0.0/16"\n  vpc.prefix = 26 \n'
+                      "listen = 127.0.0.1:1\n")
     one = server(options=["--config", str(config), "--vpc.prefix", "27"])
     tenant = one.admin.tenant()
     tenant.vpc()
@@ -261,7 +263,8 @@ def test_bad_files(tmp_path, text, word):
 
 def test_an_address_in_use(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as busy:
-        found = daemon("--data", str(tmp_path / "data"), "--connect", "sim://", "--listen", "127.0.0.1:%d" % busy.getsockname()[1])
+        found = daemon("--data", str(tmp_path / "data"), "--connect", "sim://", "--listen",
+                       "127.0.0.1:%d" % busy.getsockname()[1])
     assert found.returncode == 2 and "in use" in found.stderr
     assert not (tmp_path / "data").exists(), "told before anything is touched"
 
@@ -315,8 +318,10 @@ def test_a_socket_handed_over_serves_across_restarts(tmp_path):
 def test_https(server, tmp_path):
     import ssl
     cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2",
-                    "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days",
+                    "2",
+                    "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"], check=True,
+                   capture_output=True)
     one = Server(tmp_path / "data", options=["--tls-cert", cert, "--tls-key", key], hosts=0, tls=cert).start()
     context = ssl.create_default_context(cafile=cert)
     connection = http.client.HTTPSConnection(*one.address, context=context, timeout=30)
