@@ -140,7 +140,7 @@ def test_tokens_are_shown_once(admin, tenant):
 
 def test_a_token_expires(admin, tenant):
     admin.refused(ISSUE, {"app.id": tenant.id, "token.expire": in_seconds(-5)}, "PARAM_RANGE", "token.expire")
-    made = admin.ok(ISSUE, {"app.id": tenant.id, "token.expire": in_seconds(2)}).data
+    made = admin.ok(ISSUE, {"app.id": tenant.id, "token.expire": in_seconds(3)}).data
     brief = Client(admin.server, made["token.value"])
     assert brief.ok(VPCS).ok
     reply = wait_until(lambda: (lambda r: None if r.ok else r)(brief.call(VPCS)), "the token expired", 10)
