@@ -114,7 +114,7 @@ static enum sv_err run_handler(struct sv_request *r, struct sv_tx *tx, bool *wai
         .lang = r->lang,
         .upload_path = r->upload ? sv_upload_path(r->upload) : NULL,
         .err = err,
-        .wait_over = r->waiter.over,
+        .wait_over = !r->waiting && r->waiter.over, /* while it is registered, the waiter is the park's */
     };
     SV_CLEANUP(sv_buf_free) struct sv_buf json = {0};
     struct sv_reply reply;

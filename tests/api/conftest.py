@@ -13,7 +13,13 @@ from starvirt import DAEMON, Server, dump_routes  # noqa: E402
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "race: many requests at once; run under ThreadSanitizer, too")
+    config.addinivalue_line("markers", "race: much at once; run under ThreadSanitizer, too")
+    config.addinivalue_line("markers", "first: begins what takes long, before all other tests")
+    config.addinivalue_line("markers", "last: looks at the end of it, after them")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: bool(item.get_closest_marker("last")) - bool(item.get_closest_marker("first")))
 
 
 def pytest_sessionstart(session):
@@ -114,6 +120,25 @@ def slow_clients(cloud):
     clients = SlowClients(cloud)
     yield clients
     clients.close()
+
+
+class DeafGuests:
+    """Guests that hear neither agent nor ACPI, each asked for one thing."""
+
+    def __init__(self, server):
+        self.tenant = server.admin.tenant()
+        vpc, model = self.tenant.vpc(), server.admin.model(size=1)
+        self.vms = {verb: self.tenant.vm(vnic_portgroupid=vpc, vm_tenant_model=model)
+                    for verb in ("shutdown", "restart")}
+        self.startids = {verb: self.tenant.ok(f"PUT cloudvm/{verb}", {"vm.id": vm}).startid for verb,
+                         vm in self.vms.items()}
+
+
+@pytest.fixture(scope="session")
+def deaf_guests(tmp_path_factory):
+    servers = Servers(tmp_path_factory.mktemp("deaf"))
+    yield DeafGuests(servers(connect="sim://?acpi=ignore&agent=off"))
+    servers.finish()
 
 
 @pytest.fixture

@@ -545,7 +545,8 @@ class Server:
         with open(os.path.join(folder, "." + name), "w") as f:
             f.write(f"{host}:{command}\n")
         os.rename(os.path.join(folder, "." + name), os.path.join(folder, name))
-        wait_until(lambda: not os.path.exists(os.path.join(folder, name)) or not self.running, f"the simulator took {command}")
+        wait_until(lambda: not os.path.exists(os.path.join(folder, name)) or not self.running,
+                   f"the simulator took {command}")
 
     # --- raw bytes, and HTTP ---
     def connection(self, timeout):

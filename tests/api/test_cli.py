@@ -44,7 +44,8 @@ def test_a_walk_through_the_life_of_a_vm(run, cloud, admin, model):
     assert table[0].split()[:3] == ["vm.id", "vm.name", "vm.state"] and len(table) == 3
     assert table[1].split()[:3] == [vm, "web-1", "1"]
     assert re.search(r"^vm\.name +web-1$", run("vm", "show", vm).stdout, re.M)
-    for words, state in ((["suspend"], "2"), (["resume"], "1"), (["restart"], "1"), (["shutdown"], "0"), (["start"], "1"),
+    for words, state in ((["suspend"], "2"), (["resume"], "1"), (["restart"], "1"), (["shutdown"], "0"),
+                         (["start"], "1"),
                          (["cpu", "2"], "1"), (["memory", "96"], "1"), (["destroy"], "0")):
         result = run("vm", words[0], vm, *words[1:], "--wait")
         assert "startid" in result.stdout and ": done" in result.stdout
@@ -72,7 +73,8 @@ def test_tenants_and_tokens(run, admin, cloud):
     usage = admin_run("tenant", "usage", tenant).stdout
     assert re.search(r"^countCpu +2$", usage, re.M) and re.search(r"^outerIpSize +-1$", usage, re.M)
     token = as_json(admin_run("token", "create", tenant, "token.desc=ci", "--json"))["data"]
-    assert "ci" in admin_run("token", "list", tenant).stdout and token["token.value"] not in admin_run("token", "list").stdout
+    assert "ci" in admin_run("token", "list",
+                             tenant).stdout and token["token.value"] not in admin_run("token", "list").stdout
     assert run("vpc", "list", token=token["token.value"]).returncode == 0
     admin_run("token", "revoke", token["token.id"])
     assert "TOKEN_INVALID" in run("vpc", "list", token=token["token.value"], code=1).stderr
@@ -137,8 +139,10 @@ def test_an_idempotency_key(run, tenant):
 
 # ------------------------------------------------------------------------------------------ failures, exit codes
 @pytest.mark.parametrize("argv", [
-    [], ["nonsense"], ["vm"], ["vm", "nonsense"], ["vm", "show"], ["call"], ["call", "nonsense"], ["call", "cloudvm/start", "stray"],
-    ["call", "BREW", "cloudvm/start"], ["jobs", "follow"], ["--nonsense"], ["vm", "list", "--token"], ["vm", "list", "--json=1"],
+    [], ["nonsense"], ["vm"], ["vm", "nonsense"], ["vm", "show"], ["call"], ["call", "nonsense"],
+    ["call", "cloudvm/start", "stray"],
+    ["call", "BREW", "cloudvm/start"], ["jobs", "follow"], ["--nonsense"], ["vm", "list", "--token"],
+    ["vm", "list", "--json=1"],
     ["completion", "fish"], ["fsck"], ["vm", "show", "a", "b"],
     ["call", "cloudvm/start", "nokey=1"],
 ], ids=" ".join)
@@ -165,7 +169,8 @@ def test_a_job_that_fails_is_1(server):
     tenant = one.admin.tenant()
     vpc, model = tenant.vpc(), one.admin.model()
     one.control("fail=start:1")
-    result = cli("vm", "create", f"vnic.portgroupid={vpc}", "vm.vcpu.num=1", "vm.memory.mem=64", f"vm.tenant.model={model}",
+    result = cli("vm", "create", f"vnic.portgroupid={vpc}", "vm.vcpu.num=1", "vm.memory.mem=64",
+                 f"vm.tenant.model={model}",
                  "--wait", server=one, token=tenant.token)
     assert result.returncode == 1 and "failed: hypervisor error: simulated fault in start" in result.stderr
     assert "undoing: start the VM" in result.stdout
@@ -176,7 +181,8 @@ def test_nobody_is_there(tmp_path):
     assert result.returncode == 1 and result.stderr.startswith("starvirt: ")
 
 
-@pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", b"HTTP/1.1 502 Bad\r\n\r\n<html>\x1b[31m",
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+                                    b"HTTP/1.1 502 Bad\r\n\r\n<html>\x1b[31m",
                                     b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\ne30=e30=", b"garbage\r\n\r\n", b""])
 def test_somebody_else_is_there(answer):
     import socket
@@ -188,7 +194,8 @@ def test_somebody_else_is_there(answer):
                 peer.sendall(answer)
         thread = threading.Thread(target=serve)
         thread.start()
-        result = cli("vm", "list", env={"STARVIRT_SERVER": "http://127.0.0.1:%d" % listener.getsockname()[1], "STARVIRT_TOKEN": "x"})
+        result = cli("vm", "list", env={"STARVIRT_SERVER": "http://127.0.0.1:%d" % listener.getsockname()[1],
+                                        "STARVIRT_TOKEN": "x"})
         thread.join()
     assert result.returncode == 1 and result.stdout == "" and "\x1b" not in result.stderr and result.stderr
 
@@ -203,8 +210,10 @@ def test_follow_survives_a_restart_of_the_server(server, tmp_path):
     one.control("hang=1")
     row = tenant.create(vnic_portgroupid=vpc, vm_tenant_model=model).data[0]
     tenant.wait_line(row["jobstartid"], "prepare disks")
-    env = {**os.environ, "STARVIRT_SERVER": "http://%s:%d" % one.address, "STARVIRT_TOKEN": tenant.token, "LC_ALL": "C.UTF-8"}
-    follower = subprocess.Popen([CLI, "jobs", "follow", row["jobstartid"]], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    env = {**os.environ, "STARVIRT_SERVER": "http://%s:%d" % one.address, "STARVIRT_TOKEN": tenant.token,
+           "LC_ALL": "C.UTF-8"}
+    follower = subprocess.Popen([CLI, "jobs", "follow", row["jobstartid"]], env=env, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True)
     assert "accepted" in follower.stdout.readline()
     one.kill()
     one.start()
@@ -219,7 +228,10 @@ def test_follow_can_be_interrupted(server):
     one.control("hang=1")
     row = tenant.create(vnic_portgroupid=vpc, vm_tenant_model=model).data[0]
     env = {**os.environ, "STARVIRT_SERVER": "http://%s:%d" % one.address, "STARVIRT_TOKEN": tenant.token}
-    follower = subprocess.Popen([CLI, "jobs", "follow", row["jobstartid"]], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    follower = subprocess.Popen([CLI, "jobs", "follow", row["jobstartid"]], env=env, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True,
+                                # a shell's background job inherits that it ignores interrupts
+                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     follower.stdout.readline()
     follower.send_signal(signal.SIGINT)
     assert follower.wait(20) != 0
@@ -239,7 +251,8 @@ def configured(tmp_path, text):
 def test_settings_from_a_file(cloud, tenant, tmp_path):
     token = tmp_path / "token"
     token.write_text(tenant.token + "\n")
-    env = configured(tmp_path, f"# mine\nserver = http://{cloud.address[0]}:{cloud.address[1]}\ntoken-file = {token}\njson = true\nlang = zh\n")
+    server = "http://%s:%d" % cloud.address
+    env = configured(tmp_path, f"# mine\nserver = {server}\ntoken-file = {token}\njson = true\nlang = zh\n")
     result = cli("vpc", "list", env=env)
     assert result.returncode == 0 and as_json(result)["dataCount"] == 0
     assert "云主机不存在" in cli("vm", "show", "x", env=env).stdout + cli("vm", "show", "x", env=env).stderr
@@ -268,7 +281,8 @@ def completed(*words):
     line = "starvirt " + " ".join(words)
     script = (f'source <("{CLI}" completion bash)\nstarvirt() {{ "{CLI}" "$@"; }}\n'
               f"COMP_LINE={json.dumps(line)} COMP_POINT={len(line)}\n_starvirt\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"\n")
-    found = subprocess.run(["bash", "--norc", "-euo", "pipefail", "-c", "set +e; compopt() { :; }\n" + script], capture_output=True, text=True,
+    found = subprocess.run(["bash", "--norc", "-euo", "pipefail", "-c", "set +e; compopt() { :; }\n" + script],
+                           capture_output=True, text=True,
                            timeout=30, env={"PATH": os.environ["PATH"]})
     assert found.stderr == "" and found.returncode == 0, found.stderr
     return found.stdout.split()
@@ -324,7 +338,9 @@ def test_fsck_of_nothing(argv):
 
 def test_the_wire_is_what_a_plain_client_sends(cloud, tenant):
     """What the command line sends, curl could: the README's claim."""
-    curl = subprocess.run(["curl", "-sS", "-H", f"KEY_TOKEN: {tenant.token}", "--data-urlencode", "KEY_PARAM=eyJ2cGMubmFtZSI6ImN1cmwifQ==",
-                           "http://%s:%d%scloudnetwork/vpc/create" % (*cloud.address, BASE)], capture_output=True, text=True, timeout=30)
+    curl = subprocess.run(["curl", "-sS", "-H", f"KEY_TOKEN: {tenant.token}", "--data-urlencode",
+                           "KEY_PARAM=eyJ2cGMubmFtZSI6ImN1cmwifQ==",
+                           "http://%s:%d%scloudnetwork/vpc/create" % (*cloud.address, BASE)], capture_output=True,
+                          text=True, timeout=30)
     assert curl.returncode == 0
     assert [row["vpc.name"] for row in tenant.ok("POST cloudnetwork/vpc/search").data] == ["curl"]

@@ -122,15 +122,18 @@ STORIES = [
     Story("vm.resume", ["resume"], "PUT cloudvm/resume", of("paused"), state_is("1")),
     Story("vm.vcpus", ["define", "live"], "PUT cloudvm/cpu/modify", of("running", vm_vcpu_num=4),
           size_is("vm.vcpu.num", "4"), ["define"], "define:1", undone=size_is("vm.vcpu.num", "2")),
-    Story("vm.vcpus", ["define", "live"], "PUT cloudvm/cpu/modify", of("running", vm_vcpu_num=1), size_is("vm.vcpu.num", "1"),
+    Story("vm.vcpus", ["define", "live"], "PUT cloudvm/cpu/modify", of("running", vm_vcpu_num=1),
+          size_is("vm.vcpu.num", "1"),
           name="-down"),
     Story("vm.memory", ["define", "live"], "PUT cloudvm/mem/modify", of("running", vm_memory_mem=128),
           size_is("vm.memory.mem", "128"), ["define"], "define:1", undone=size_is("vm.memory.mem", "64")),
-    Story("vm.memory", ["define", "live"], "PUT cloudvm/mem/modify", of("stopped", vm_memory_mem=32), size_is("vm.memory.mem", "32"),
+    Story("vm.memory", ["define", "live"], "PUT cloudvm/mem/modify", of("stopped", vm_memory_mem=32),
+          size_is("vm.memory.mem", "32"),
           name="-down"),
     Story("vm.delete", ["undefine", "network", "disks"], "DELETE cloudvm/{vmId}", lambda w: {"vmId": w.running}, gone),
     Story("template.import", ["check", "import"], "POST cloudtemplate/import",
-          lambda w: {"template.name": "new", "template.path": w.image}, template_is(["ready"]), ["import"], "template_put:1",
+          lambda w: {"template.name": "new", "template.path": w.image}, template_is(["ready"]), ["import"],
+          "template_put:1",
           admin=True, undone=template_is(["failed"])),
     Story("template.delete", ["delete"], "DELETE cloudtemplate/{templateId}", lambda w: {"templateId": w.spare},
           template_is([]), admin=True),
@@ -303,10 +306,12 @@ class Load:
         with self.lock:
             vms = sorted(self.vms)
         vm = rng.choice(vms) if vms else None
-        what = rng.choice(["create", "create", "delete", "start", "destroy", "suspend", "resume", "cpu", "mem", "cancel"])
+        what = rng.choice(["create", "create", "delete", "start", "destroy", "suspend", "resume", "cpu", "mem",
+                           "cancel"])
         if what == "create" or not vm:
             order = rng.choice([self.world.order, self.world.clone])
-            for row in who.ok("POST cloudvm/create", {**order, "vm.vcpu.num": 1, "vm.memory.mem": 64, "vm.num": rng.randint(1, 3)}).data:
+            for row in who.ok("POST cloudvm/create",
+                              {**order, "vm.vcpu.num": 1, "vm.memory.mem": 64, "vm.num": rng.randint(1, 3)}).data:
                 with self.lock:
                     self.vms.add(row["vm.id"])
                     self.startids.append(row["jobstartid"])
@@ -335,7 +340,8 @@ class Load:
             try:
                 self.act(who, rng)
             except Refused as refusal:
-                assert refusal.reply.code in ("VM_STATE", "VM_LOCKED", "VM_NOT_FOUND", "QUOTA_VCPUS", "QUOTA_MEMORY", "QUOTA_STORAGE",
+                assert refusal.reply.code in ("VM_STATE", "VM_LOCKED", "VM_NOT_FOUND", "QUOTA_VCPUS", "QUOTA_MEMORY",
+                                              "QUOTA_STORAGE",
                                               "JOB_TOO_LATE"), refusal
             except (http.client.HTTPException, OSError):
                 return
@@ -355,7 +361,8 @@ class Load:
         return workers
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.race
+@pytest.mark.parametrize("seed", [1, 2, 3])
 def test_kills_at_random_under_load(world, cloud, seed):
     cloud.start()
     load = Load(cloud, world, seed)
@@ -377,6 +384,7 @@ def test_kills_at_random_under_load(world, cloud, seed):
     assert tenant.ok("POST cloudvm/search").data == shown, "the rows say what the host does"
 
 
+@pytest.mark.race
 def test_faults_at_random_under_load(world, cloud):
     """The same with a hypervisor that fails at times, to the end of all jobs."""
     cloud.start()

@@ -35,8 +35,9 @@ def test_multipart_as_curl_and_java_send_it(tenant):
     text = encode({"vpc.name": "x"})
     quoted, body = multipart([("KEY_TOKEN", "repeated"), ("KEY_PARAM", text)], boundary="a b")
     tenant.ok(CREATE, body=body, type=quoted.replace("a b", '"a b"'))
-    body = (f'preamble\r\n--B\r\nContent-Type: text/plain; charset=UTF-8\r\ncontent-disposition: form-data; name=KEY_PARAM'
-            f"\r\nContent-Transfer-Encoding: 8bit\r\n\r\n{text}\r\n--B--\r\nepilogue")
+    body = (f"preamble\r\n--B\r\nContent-Type: text/plain; charset=UTF-8\r\n"
+            f"content-disposition: form-data; name=KEY_PARAM\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+            f"{text}\r\n--B--\r\nepilogue")
     tenant.ok(CREATE, body=body.encode(), type="multipart/form-data; boundary=B")
 
 
@@ -114,7 +115,8 @@ def test_values_are_strings_and_only_counts_are_numbers(tenant, model):
 
 def test_data_is_there_even_where_nothing_is_returned(tenant):
     vpc = tenant.vpc()
-    assert tenant.ok("PUT cloudnetwork/vpc/modify", {"vpc.id": vpc, "vpc.name": "n"}).body == {"result": "0", "data": ""}
+    assert tenant.ok("PUT cloudnetwork/vpc/modify", {"vpc.id": vpc, "vpc.name": "n"}).body == {"result": "0",
+                                                                                               "data": ""}
     assert tenant.ok(SEARCH).body == {"result": "0", "data": [], "dataCount": 0}
 
 
@@ -173,11 +175,13 @@ DEEP = "[" * 15 + "]" * 15
     '{"vpc.name":"a","vpc.name":"b"}', '{"vpc.name":"a","vpc\\u002ename":"b"}', '{"x":{"a":1,"a":2}}',
     "[]", '"x"', "1", "null", "true", "{", "}", "{}{}", '{} x', '{"a" 1}', '{"a":}', '{"a":1,}', "{'a':1}", '{a:1}',
     '{"a":NaN}', '{"a":Infinity}', '{"a":-Infinity}', '{"a":01}', '{"a":+1}', '{"a":.5}', '{"a":1.}', '{"a":0x10}',
-    '{"vpc.name":"a\\u0000b"}', '{"a\\u0000b":1}', '{"vpc.name":"a\nb"}', '{"vpc.name":"a\\xb"}', '{"vpc.name":"\\ud800"}',
+    '{"vpc.name":"a\\u0000b"}', '{"a\\u0000b":1}', '{"vpc.name":"a\nb"}', '{"vpc.name":"a\\xb"}',
+    '{"vpc.name":"\\ud800"}',
     '{"vpc.name":"\\udc00\\ud800"}', '{"vpc.name":"\\u12"}', '{"a":[1,]}', "{/* c */}", '{"x":[' + DEEP + "]}",
     '{"x":' + '{"x":' * 16 + "1" + "}" * 17, "{" + ",".join(f'"k{i}":1' for i in range(257)) + "}",
     '{"a":[' + "1," * 20000 + "1]}",
-    b'{"vpc.name":"\xff"}', b'{"vpc.name":"\xc0\xaf"}', b'{"vpc.name":"\xed\xa0\x80"}', b'{"vpc.name":"\xf5\x80\x80\x80"}',
+    b'{"vpc.name":"\xff"}', b'{"vpc.name":"\xc0\xaf"}', b'{"vpc.name":"\xed\xa0\x80"}',
+    b'{"vpc.name":"\xf5\x80\x80\x80"}',
     b'{"vpc.name":"a\x00b"}', b"\xef\xbb\xbf{}", '{"vpc.name":"x"}'.encode("utf-16"),
 ], ids=repr)
 def test_bad_json(tenant, text):
@@ -198,7 +202,8 @@ def test_huge_numbers(tenant, number):
     assert "1-1000000000" in reply.text
 
 
-@pytest.mark.parametrize("number", ["1.5", "1e3", "1.0", '"1.0"', '"0x1"', '" 1"', '"1 "', '"+1"', '"١"', "{}", "[1]", "true"])
+@pytest.mark.parametrize("number", ["1.5", "1e3", "1.0", '"1.0"', '"0x1"', '" 1"', '"1 "', '"+1"', '"١"', "{}", "[1]",
+                                    "true"])
 def test_what_is_no_integer(tenant, number):
     tenant.refused(SEARCH, '{"page.startnum":%s}' % number, "PARAM_TYPE", "page.startnum")
 
@@ -236,7 +241,8 @@ def test_bad_forms(tenant, body, why):
     ("multipart/form-data; boundary=", b"x", "no boundary"),
     ("multipart/form-data; boundary=" + "b" * 71, b"x", "no boundary"),
     ("multipart/form-data; boundary=B", b"x", "closing boundary"),
-    ("multipart/form-data; boundary=B", b'--B\r\nContent-Disposition: form-data; name="KEY_PARAM"\r\n\r\ne30=', "closing"),
+    ("multipart/form-data; boundary=B", b'--B\r\nContent-Disposition: form-data; name="KEY_PARAM"\r\n\r\ne30=',
+     "closing"),
     ("multipart/form-data; boundary=B", b"--B\r\n\r\n", "closing"),
     ("multipart/form-data; boundary=B", b"--Bx\r\n\r\n\r\n--B--", "not alone"),
     ("multipart/form-data; boundary=B",
@@ -248,13 +254,15 @@ def test_bad_multipart(tenant, type, body, why):
     assert reply.status == 400 and why in reply.text
 
 
-@pytest.mark.parametrize("type", ["application/json", "text/plain", "application/x-www-form-urlencodedx", "multipart/mixed", ""])
+@pytest.mark.parametrize("type", ["application/json", "text/plain", "application/x-www-form-urlencodedx",
+                                  "multipart/mixed", ""])
 def test_other_media_types(tenant, type):
     reply = tenant.refused(CREATE, code="MEDIA_TYPE", body=b"KEY_PARAM=e30=", type=type or None)
     assert reply.status == 415 and FORM in reply.text
 
 
-@pytest.mark.parametrize("path", ["cloudvm/nothing/here", "nothing", "", "cloudvm/../cloudvm/search", "cloudvm/snapshot",
+@pytest.mark.parametrize("path", ["cloudvm/nothing/here", "nothing", "", "cloudvm/../cloudvm/search",
+                                  "cloudvm/snapshot",
                                   "..%2f..%2fetc%2fpasswd", "cloudvm/a/b/c/d/e/f"])
 def test_unknown_paths(tenant, path):
     reply = tenant.request("POST", BASE + path, None, tenant.headers())

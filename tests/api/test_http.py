@@ -53,6 +53,9 @@ def read_reply(stream):
     return status, json.loads(base64.b64decode(stream.read(length)))
 
 
+pytestmark = pytest.mark.race
+
+
 @pytest.fixture(autouse=True)
 def still_well(cloud):
     yield
@@ -100,7 +103,7 @@ def test_a_missing_host_is_refused(cloud):
 ], ids=repr)
 def test_bad_request_lines_reach_no_page(cloud, line):
     answer = talk(cloud, line + b"\r\nHost: x\r\n\r\n" + HEALTH)
-    assert b"200 OK" not in answer[:20] and b"\r\n\r\nok" not in answer[:2000] or statuses(answer)[0] in (404, 405), answer
+    assert statuses(answer)[:1] != [200], answer
 
 
 @pytest.mark.parametrize("first", [b"GET /healthz\x00/../x HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -112,7 +115,8 @@ def test_a_nul_cuts_what_it_stands_in_and_moves_nothing_else(cloud, first):
 
 
 @pytest.mark.parametrize("chunks", [
-    b"-1\r\n", b"zz\r\n", b"ffffffffffffffff1\r\n", b"5\r\nhello", b"5\r\nhelloXX0\r\n\r\n", b"0x5\r\nhello\r\n0\r\n\r\n",
+    b"-1\r\n", b"zz\r\n", b"ffffffffffffffff1\r\n", b"5\r\nhello", b"5\r\nhelloXX0\r\n\r\n",
+    b"0x5\r\nhello\r\n0\r\n\r\n",
     b"+5\r\nhello\r\n0\r\n\r\n", b"\r\n", b" \r\n", b"5 5\r\nhello\r\n0\r\n\r\n",
 ], ids=repr)
 def test_bad_chunks_are_refused_and_nothing_after_them_is_heard(cloud, chunks):
@@ -123,7 +127,8 @@ def test_bad_chunks_are_refused_and_nothing_after_them_is_heard(cloud, chunks):
 def test_a_chunked_body_is_read(tenant, cloud):
     body = form_body({"vpc.name": "in two parts"})[1]
     sent = head(path=BASE + "cloudnetwork/vpc/create") + FORM + f"KEY_TOKEN: {tenant.token}\r\n".encode()
-    sent += b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n" % (7, body[:7], len(body) - 7, body[7:])
+    sent += b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    sent += b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:7], body[7:], b""))
     answer = talk(cloud, sent)
     assert statuses(answer) == [200] and envelope(answer)["data"]["vpc.name"] == "in two parts"
 
@@ -155,7 +160,8 @@ def test_a_body_that_says_it_is_too_large_is_not_read(cloud):
 
 def test_a_chunked_body_that_grows_too_large_is_refused(cloud, tenant):
     chunk = b"10000\r\n" + b"a" * 65536 + b"\r\n"
-    sent = head() + FORM + f"KEY_TOKEN: {tenant.token}\r\n".encode() + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    sent = head() + FORM + f"KEY_TOKEN: {tenant.token}\r\n".encode()
+    sent += b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
     answer = talk(cloud, sent + chunk * 20 + b"0\r\n\r\n")
     assert statuses(answer) == [413]
 
@@ -278,8 +284,7 @@ def test_half_a_request_does_not_hold_up_the_stop(server):
 
 
 def test_slow_clients_do_not_keep_others_waiting(slow_clients, tenant):
-    """Their end is in test_slow.py."""
-    assert len(slow_clients.sockets) == 90
+    """What becomes of them is in test_slow.py."""
     begin = time.monotonic()
     for _ in range(20):
         tenant.ok("POST cloudvm/search")

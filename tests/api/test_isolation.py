@@ -49,7 +49,8 @@ def world(admin, raw_image):
 
 def picture(who):
     """All that this tenant owns; the rest of the cloud may go on."""
-    ops = ["POST cloudvm/search", "POST cloudnetwork/vpc/search", "POST cloudtemplate/search", "POST joblog/search", "GET events"]
+    ops = ["POST cloudvm/search", "POST cloudnetwork/vpc/search", "POST cloudtemplate/search", "POST joblog/search",
+           "GET events"]
     return json.dumps([who.ok(op).body for op in ops] + [who.usable()])
 
 
@@ -66,7 +67,8 @@ def cases():
         op = op_name(route)
         keys = [p["name"] for p in route["params"] if p["type"] == "id"] + TEXT_IDS.get(op, [])
         keys += [part[1:-1] for part in route["path"].split("/") if part.startswith("{")]
-        if "tenant.id" not in keys and op in ("POST cloudvm/create", "POST cloudvm/search", "POST cloudnetwork/vpc/create",
+        if "tenant.id" not in keys and op in ("POST cloudvm/create", "POST cloudvm/search",
+                                              "POST cloudnetwork/vpc/create",
                                              "POST cloudnetwork/vpc/search"):
             keys.append("tenant.id")  # ours: not in the document's list
         for key in keys:
@@ -86,7 +88,8 @@ def ask(world, route, key, value):
 @pytest.mark.parametrize("route,key", cases())
 def test_anothers_id_is_nobodys(world, route, key):
     theirs = world.other.ids[key]
-    unknown = {"vm.ip": "10.255.255.9", "vm.name": "vm-00000000"}.get(key, str(uuid.uuid4())[:13] + "-7" + str(uuid.uuid4())[15:])
+    nobody = "01900000-0000-7000-8000-" + uuid.uuid4().hex[:12]
+    unknown = {"vm.ip": "10.255.255.9", "vm.name": "vm-00000000"}.get(key, nobody)
     before = picture(world.one), picture(world.other)
     foreign = ask(world, route, key, theirs)
     nobodys = ask(world, route, key, unknown)
@@ -99,7 +102,8 @@ def test_anothers_id_is_nobodys(world, route, key):
 def test_enough_is_derived():
     keys = {case.values[1] for case in cases()}
     assert len(list(cases())) >= 38
-    assert keys >= {"vm.id", "vmId", "vpc.id", "vnic.portgroupid", "vm.template.id", "templateId", "startid", "job.objid",
+    assert keys >= {"vm.id", "vmId", "vpc.id", "vnic.portgroupid", "vm.template.id", "templateId", "startid",
+                    "job.objid",
                     "tenant.id", "vm.ip", "vm.name"}
 
 
@@ -126,7 +130,8 @@ def test_lists_hold_ones_own_only(world):
 
 
 def test_a_model_does_not_lend_a_tenants_template(world):
-    world.admin.refused("POST cloudvm/model/bind", {"vm.tenant.model": world.model, "vm.template.id": world.other.template_id},
+    world.admin.refused("POST cloudvm/model/bind",
+                        {"vm.tenant.model": world.model, "vm.template.id": world.other.template_id},
                         "TEMPLATE_STATE", "vm.template.id")
 
 
@@ -140,5 +145,6 @@ def test_an_admins_template_is_for_all_and_theirs_to_delete(world, template):
 
 def test_a_tenant_does_not_read_the_servers_files(world):
     for path in ("/etc/passwd", "/nonexistent", "relative", world.admin.server.data + "/admin.token"):
-        reply = world.one.refused("POST cloudtemplate/import", {"template.name": "x", "template.path": path}, "ADMIN_ONLY")
+        reply = world.one.refused("POST cloudtemplate/import", {"template.name": "x", "template.path": path},
+                                  "ADMIN_ONLY")
         assert path not in reply.text

@@ -6,6 +6,7 @@ import time
 import pytest
 from starvirt import Client, unique, wait_until
 
+pytestmark = pytest.mark.race
 CANCEL, SHOW, SEARCH = "PUT joblog/cancel", "GET joblog/{startid}", "POST joblog/search"
 CREATE = "POST cloudvm/create"
 
@@ -22,7 +23,8 @@ class Own:
         self.control = self.server.control
 
     def params(self, **more):
-        return {"vnic.portgroupid": self.vpc, "vm.tenant.model": self.model, "vm.vcpu.num": 1, "vm.memory.mem": 64, **more}
+        return {"vnic.portgroupid": self.vpc, "vm.tenant.model": self.model, "vm.vcpu.num": 1, "vm.memory.mem": 64,
+                **more}
 
     def create(self, **more):
         return self.tenant.ok(CREATE, self.params(**more)).data
@@ -109,7 +111,8 @@ def test_a_long_poll_ends_with_the_news_and_not_before(own):
     assert own.tenant.ok(SHOW, {"startid": startid}, query={"since": since, "wait": 1}).data["job.logs"] == []
     assert 0.9 <= time.monotonic() - begin < 5
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        polls = [pool.submit(own.tenant.ok, SHOW, {"startid": startid}, query={"since": since, "wait": 50}) for _ in range(8)]
+        polls = [pool.submit(own.tenant.ok, SHOW, {"startid": startid}, query={"since": since, "wait": 50})
+                 for _ in range(8)]
         wait_until(lambda: own.server.metrics()["starvirt_long_polls"] == 8, "all wait")
         begin = time.monotonic()
         own.control("hang=0")
@@ -192,7 +195,6 @@ def test_too_late_to_cancel(own):
     own.tenant.refused(CANCEL, {"startid": "x"}, "JOB_NOT_FOUND", "startid")
 
 
-@pytest.mark.race
 def test_cancels_race_with_the_end(own):
     """Each has one of three honest answers, and what it said is what happened."""
     own.control("delay=3ms")
@@ -305,7 +307,8 @@ def test_keys_are_each_tenants_own(admin):
 def test_a_refusal_is_not_kept(admin):
     tenant = admin.tenant(portgroup=0)
     tenant.refused("POST cloudnetwork/vpc/create", {}, "QUOTA_SUBNETS", **keyed("k"))
-    admin.ok("PUT resourcequota/modify", {"tenantId": tenant.id, "cpu": -1, "memory": -1, "storage": -1, "ip": -1, "vpc": 1})
+    admin.ok("PUT resourcequota/modify", {"tenantId": tenant.id, "cpu": -1, "memory": -1, "storage": -1, "ip": -1,
+                                          "vpc": 1})
     tenant.ok("POST cloudnetwork/vpc/create", {}, **keyed("k"))
 
 
@@ -329,7 +332,6 @@ def test_a_key_on_a_read_means_nothing(tenant):
     tenant.ok("POST cloudnetwork/vpc/create", {}, **keyed("k"))
 
 
-@pytest.mark.race
 def test_one_key_at_the_same_time(own):
     params = own.params(**{"vm.name": "once"})
     barrier = threading.Barrier(16)

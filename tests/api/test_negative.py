@@ -140,7 +140,8 @@ def test_enough_is_derived(world):
     rows = [p for route in SERVED for p in params_of(api["paths"][BASE + route["path"]][route["method"].lower()])]
     assert len(rows) >= 90 and sum(len(p.bad()) for p in rows) >= 350
     kinds = {code for p in rows for _, code in p.bad()}
-    assert kinds == {"PARAM_MISSING", "PARAM_TYPE", "PARAM_RANGE", "PARAM_LENGTH", "PARAM_CHARS", "PARAM_ENUM", "PARAM_FORMAT"}
+    assert kinds == {"PARAM_MISSING", "PARAM_TYPE", "PARAM_RANGE", "PARAM_LENGTH", "PARAM_CHARS", "PARAM_ENUM",
+                     "PARAM_FORMAT"}
 
 
 @pytest.mark.parametrize("route", SERVED, ids=op_name)

@@ -26,7 +26,8 @@ def poor(admin):
 def test_what_is_usable_is_what_is_left(poor, model):
     assert poor.usable() == {
         "cpu": 4, "memory": 1024, "storage": 50, "outerIpSize": 1, "portGroupSize": 2, "oss": 0,
-        "countCpu": 4, "countMemory": 1024, "countStorage": 50, "countOuterIpSize": 1, "countPortGroupSize": 2, "countOss": 0}
+        "countCpu": 4, "countMemory": 1024, "countStorage": 50, "countOuterIpSize": 1, "countPortGroupSize": 2,
+        "countOss": 0}
     vpc = poor.vpc()
     vm = poor.vm(**{"vnic.portgroupid": vpc, "vm.tenant.model": model, "vm.vcpu.num": 3, "vm.memory.mem": 1000,
                     "vm.vdisk.num": 2, "vm.vdisk.size": 24})
@@ -135,7 +136,8 @@ def test_a_quota_can_be_set_to_what_is_used_and_not_below(admin, poor, model):
 
 def test_the_pool_is_what_the_hosts_hold(server):
     one = server(connect="sim://?hosts=3&cpus=10&mem=8G&storage=2T", options=["--hv.vcpu_overcommit", "4"])
-    assert one.admin.ok("POST resourcequota/search").data == {"cpu": 120, "memory": 3 * 8192, "storage": 6 * 1024, "ip": 0}
+    assert one.admin.ok("POST resourcequota/search").data == {"cpu": 120, "memory": 3 * 8192, "storage": 6 * 1024,
+                                                              "ip": 0}
 
 
 def test_what_no_host_can_take_is_refused_and_takes_nothing(server):
@@ -231,7 +233,8 @@ def test_subnets_race(admin):
 def test_growths_race_for_what_is_left(admin, model):
     tenant = admin.tenant(cpu=20, memory=100000, storage=1000, portgroup=1)
     vpc = tenant.vpc()
-    vms = [row["vm.id"] for row in tenant.create(**{"vnic.portgroupid": vpc, "vm.tenant.model": model, "vm.num": 10}).data
+    vms = [row["vm.id"] for row in tenant.create(**{"vnic.portgroupid": vpc, "vm.tenant.model": model,
+                                                    "vm.num": 10}).data
            if tenant.done(row["jobstartid"])]
     replies = together(10, lambda i: tenant.call("PUT cloudvm/cpu/modify", {"vm.id": vms[i], "vm.vcpu.num": 4}))
     won = [reply.startid for reply in replies if reply.ok]

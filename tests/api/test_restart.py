@@ -1,6 +1,8 @@
 """Stopping and starting: what runs goes on, what is told stays told, a bad option is told before anything is
 touched, a stop is clean whatever is under way."""
 import concurrent.futures
+import contextlib
+import http.client
 import os
 import shutil
 import signal
@@ -103,6 +105,7 @@ def test_hosts_of_another_uri_are_not_the_same_hosts(server):
 
 
 # ---------------------------------------------------------------------------------------------------- stopping
+@pytest.mark.race
 def test_a_stop_with_work_under_way(server):
     """Steps under way end, the rest goes on at the next start; clients are told, and refused when it is over."""
     one = server(connect="sim://?control=1", options=["--jobs.slots_per_host", "2"])
@@ -118,6 +121,9 @@ def test_a_stop_with_work_under_way(server):
         address = one.address
         stop = pool.submit(one.stop)
         wait_until(lambda: "event=server.stopping" in one.log(), "it stops")
+        with contextlib.suppress(OSError, http.client.HTTPException):  # cut off by now
+            reply = kept.call("POST cloudvm/search")
+            assert (reply.status, reply.code, reply.headers["Connection"]) == (503, "SHUTTING_DOWN", "close")
         with pytest.raises(OSError):
             socket.create_connection(address, 5).recv(1)
         stop.result()
@@ -162,6 +168,7 @@ def test_a_broken_pipe_is_no_end(server):
     assert one.admin.ok("POST cloudvm/search").ok
 
 
+@pytest.mark.race
 def test_many_starts_and_stops(server):
     """Each in a fraction of a second, none with a complaint."""
     one = server()
@@ -203,7 +210,8 @@ def test_nothing_is_leaked_over_many_requests(server):
     (["--listen", "127.0.0.1:99999"], "ADDRESS:PORT"), (["--listen", "example.com:80"], "numeric"),
     (["--network", "carrier-pigeon"], "none, linux, ovn"),
     (["--vpc.supernet", "10.0.0.1/8"], "supernet"), (["--vpc.prefix", "8"], "prefix"),
-    (["--jobs.slots_per_host", "0"], "slots"), (["--jobs.requeue=perhaps"], "requeue"), (["--tls-cert", "/x"], "tls-key"),
+    (["--jobs.slots_per_host", "0"], "slots"), (["--jobs.requeue=perhaps"], "requeue"),
+    (["--tls-cert", "/x"], "tls-key"),
     (["--config", "/nonexistent"], "nonexistent"), (["stray"], "stray"),
     (["--threads", "9999999999999999999999"], "threads"), (["--data", ""], "data"),
 ], ids=lambda v: " ".join(v) if isinstance(v, list) else v)
@@ -235,7 +243,8 @@ def test_help_and_version():
 
 def test_options_from_a_file_and_the_command_line_wins(server, tmp_path):
     config = tmp_path / "starvirtd.conf"
-    config.write_text('# a comment\n\nnetwork = none\nvpc.supernet="10.7.0.0/16"\n  vpc.prefix = 26 \nlisten = 127.0.0.1:1\n')
+    config.write_text('# a comment\n\nnetwork = none\nvpc.supernet="10.7.0.0/16"\n  vpc.prefix = 26 \n'
+                      "listen = 127.0.0.1:1\n")
     one = server(options=["--config", str(config), "--vpc.prefix", "27"])
     tenant = one.admin.tenant()
     tenant.vpc()
@@ -254,7 +263,8 @@ def test_bad_files(tmp_path, text, word):
 
 def test_an_address_in_use(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as busy:
-        found = daemon("--data", str(tmp_path / "data"), "--connect", "sim://", "--listen", "127.0.0.1:%d" % busy.getsockname()[1])
+        found = daemon("--data", str(tmp_path / "data"), "--connect", "sim://", "--listen",
+                       "127.0.0.1:%d" % busy.getsockname()[1])
     assert found.returncode == 2 and "in use" in found.stderr
     assert not (tmp_path / "data").exists(), "told before anything is touched"
 
@@ -306,11 +316,12 @@ def test_a_socket_handed_over_serves_across_restarts(tmp_path):
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="no openssl")
 def test_https(server, tmp_path):
-    import http.client
     import ssl
     cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2",
-                    "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days",
+                    "2",
+                    "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"], check=True,
+                   capture_output=True)
     one = Server(tmp_path / "data", options=["--tls-cert", cert, "--tls-key", key], hosts=0, tls=cert).start()
     context = ssl.create_default_context(cafile=cert)
     connection = http.client.HTTPSConnection(*one.address, context=context, timeout=30)

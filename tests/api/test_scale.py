@@ -18,7 +18,8 @@ def test_ten_thousand_vms(server):
 
     def create(i):
         who = i % 2
-        return tenants[who].create(**{"vnic.portgroupid": vpcs[who][i // 2 // 25], "vm.tenant.model": model, "vm.num": BATCH,
+        return tenants[who].create(**{"vnic.portgroupid": vpcs[who][i // 2 // 25], "vm.tenant.model": model,
+                                      "vm.num": BATCH,
                                       "vm.memory.mem": 16, "vm.name": f"scale-{i}"}).data
 
     made = spread(VMS // BATCH, create)
@@ -34,7 +35,8 @@ def test_ten_thousand_vms(server):
     for who, tenant in enumerate(tenants):
         assert tenant.ok("POST cloudvm/search", {"page.everypagenum": 1}).count == VMS // 2
         assert tenant.usable()["cpu"] == VMS // 2
-        pages = spread(-(-VMS // 2 // 30), lambda i: tenant.ok("POST cloudvm/search", {"page.startnum": i + 1, "page.everypagenum": 30}))
+        pages = spread(-(-VMS // 2 // 30),
+                       lambda i: tenant.ok("POST cloudvm/search", {"page.startnum": i + 1, "page.everypagenum": 30}))
         assert {page.count for page in pages} == {VMS // 2}
         ids = [row["vm.id"] for page in pages for row in page.data]
         assert ids == [row["vm.id"] for row in tenant.ok("POST cloudvm/search").data] and len(set(ids)) == VMS // 2

@@ -22,7 +22,8 @@ def files_with(folder, words):
             with open(path, "rb") as f:
                 data = f.read()
             found += [(path, word) for word in words
-                      if any(form in data for form in (word.encode(), word.encode("utf-16-le"), word.encode().hex().encode()))]
+                      if any(form in data
+                             for form in (word.encode(), word.encode("utf-16-le"), word.encode().hex().encode()))]
             found += [(path, word) for word in words if word in path]
     return found
 
@@ -42,7 +43,8 @@ def test_no_secret_is_in_any_file_or_line(server):
 
     def plant(key="vm.vncpasswd", **more):
         planted.append(canary())
-        replies.append(tenant.call(CREATE, {**params, key: planted[-1], **more}, headers={"Idempotency-Key": unique("key")}))
+        replies.append(tenant.call(CREATE, {**params, key: planted[-1], **more},
+                                   headers={"Idempotency-Key": unique("key")}))
         return replies[-1]
 
     kept = plant().data[0]
@@ -64,7 +66,8 @@ def test_no_secret_is_in_any_file_or_line(server):
     tenant.done(crashing["jobstartid"])
     tokens = [tenant.token, admin.ok("POST cloudTenant/token/create", {"app.id": tenant.id}).data["token.value"]]
     tenant.call("GET events", headers={"KEY_TOKEN": "x" + tenant.token})
-    tenant.request("GET", f"/starvcenter/services/cloudresource/events?KEY_TOKEN={tenant.token}", None, tenant.headers())
+    tenant.request("GET", f"/starvcenter/services/cloudresource/events?KEY_TOKEN={tenant.token}", None,
+                   tenant.headers())
     for op in ("POST joblog/search", "GET events", "POST cloudvm/search"):
         replies.append(admin.ok(op))
     replies.append(admin.ok("POST cloudTenant/token/search"))
@@ -103,7 +106,8 @@ def test_a_token_is_not_made_of_the_time(admin):
 
 
 # -------------------------------------------------------------------------------------------------- side ports
-PROXIED = [{"X-Forwarded-For": "203.0.113.9"}, {"Forwarded": "for=203.0.113.9"}, {"Via": "1.1 proxy"}, {"x-forwarded-for": ""}]
+PROXIED = [{"X-Forwarded-For": "203.0.113.9"}, {"Forwarded": "for=203.0.113.9"}, {"Via": "1.1 proxy"},
+           {"x-forwarded-for": ""}]
 
 
 @pytest.mark.parametrize("headers", PROXIED, ids=lambda h: next(iter(h)))
@@ -140,7 +144,8 @@ def test_metrics_are_well_formed_and_name_nobody(cloud, admin, model):
         assert match, line
         base = re.sub(r"_(bucket|sum|count)$", "", match.group(1))
         assert ("TYPE", match.group(1)) in told or ("TYPE", base) in told, line
-    wait_until(lambda: cloud.metrics().get('starvirt_jobs_ended_total{kind="vm.install",result="0"}', 0) >= 1, "it counts")
+    wait_until(lambda: cloud.metrics().get('starvirt_jobs_ended_total{kind="vm.install",result="0"}', 0) >= 1,
+               "it counts")
     assert cloud.metrics()['starvirt_requests_total{method="POST",route="cloudvm/create",outcome="ok"}'] >= 1
 
 
@@ -163,7 +168,8 @@ def test_guessing_tokens_is_slowed_down(server):
     assert (reply.status, reply.code) == (429, "TOO_MANY_REQUESTS") and int(reply.headers["Retry-After"]) >= 1
     assert reply.body["error"]["retry"] == "safe"
     assert guess.call("GET cloudvm/model", token=one.admin.token).status == 429, "a good token tells nothing meanwhile"
-    assert guess.request("GET", "/healthz").status == 200 and guess.call("GET cloudvm/model", token="").code == "TOKEN_MISSING"
+    assert guess.request("GET", "/healthz").status == 200
+    assert guess.call("GET cloudvm/model", token="").code == "TOKEN_MISSING"
     begin = time.monotonic()
     wait_until(lambda: one.admin.call("GET cloudvm/model").ok, "the wait is over", 10)
     assert time.monotonic() - begin < 5
@@ -194,8 +200,10 @@ def test_guessing_from_many_connections_is_guessing_from_one_address(server):
 
 
 # ------------------------------------------------------------------------------------------- names and injection
-EVIL = ["; rm -rf /", "$(id)", "`id`", "| cat /etc/passwd", "--help", "-o", "../../../etc/passwd", "a/b", "..", "%s%n%x",
-        "' OR '1'='1", "'; DROP TABLE vm; --", "<script>alert(1)</script>", "]]></name><x/>", "&lt;", "\\u0000", "{{7*7}}", "${jndi:ldap://x}",
+EVIL = ["; rm -rf /", "$(id)", "`id`", "| cat /etc/passwd", "--help", "-o", "../../../etc/passwd", "a/b", "..",
+        "%s%n%x", "' OR '1'='1", "'; DROP TABLE vm; --", "<script>alert(1)</script>", "]]></name><x/>", "&lt;",
+        "\\u0000",
+        "{{7*7}}", "${jndi:ldap://x}",
         "\u202e\u2066", "\ufeff", "a=b", "#", "🙂", "é", "ﷺ", "CON", "nul", "\\", '"', "x" * 128]
 
 
@@ -229,8 +237,10 @@ def test_lines_and_keys_do_not_forge_the_log(cloud, tenant):
     assert "\nts=1 " not in log and "\x1b" not in log and 'level=error x=""' not in log
 
 
-@pytest.mark.parametrize("op,key", [("POST cloudvm/search", "vm.name"), ("POST cloudvm/search", "vm.id"), ("POST cloudvm/search", "vm.ip"),
-                                    ("POST joblog/search", "job.objid"), ("POST cloudtemplate/search", "template.name")])
+@pytest.mark.parametrize("op,key", [("POST cloudvm/search", "vm.name"), ("POST cloudvm/search", "vm.id"),
+                                    ("POST cloudvm/search", "vm.ip"),
+                                    ("POST joblog/search", "job.objid"),
+                                    ("POST cloudtemplate/search", "template.name")])
 def test_searches_do_not_take_sql(tenant, op, key):
     for text in ("' OR 1=1 --", "%' OR '%'='", "\\' OR 1=1 --", "x') UNION SELECT hash FROM token --", '" OR ""="'):
         reply = tenant.call(op, {key: text})
@@ -240,7 +250,7 @@ def test_searches_do_not_take_sql(tenant, op, key):
 def test_the_command_line_shows_names_without_obeying_them(cloud, tenant, model):
     vpc = tenant.vpc("\u009b31m evil \u202e")
     tenant.vm(**{"vnic.portgroupid": vpc, "vm.tenant.model": model, "vm.name": "tab\u0080here"})
-    shown = cli("vm", "list", server=cloud, token=tenant.token).stdout + cli("vpc", "list", server=cloud, token=tenant.token).stdout
+    shown = "".join(cli(what, "list", server=cloud, token=tenant.token).stdout for what in ("vm", "vpc"))
     assert "evil" in shown and "here" in shown
     assert not any(ord(char) < 32 and char != "\n" or 0x7f <= ord(char) < 0xa0 for char in shown)
 

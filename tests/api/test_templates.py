@@ -202,7 +202,8 @@ def test_paths_that_cannot_be(admin, tmp_path):
                  "/" + "a" * 300, "-f", "/etc/\u202epasswd"):
         code = "PARAM_MISSING" if not path else "TEMPLATE_PATH"
         admin.refused(IMPORT, {"template.name": "t", "template.path": path}, code, "template.path")
-    assert "template.url" in admin.refused(IMPORT, {"template.name": "t", "template.url": "http://127.0.0.1/x"}, "UNSUPPORTED").text
+    assert "template.url" in admin.refused(IMPORT, {"template.name": "t", "template.url": "http://127.0.0.1/x"},
+                                           "UNSUPPORTED").text
 
 
 def test_imports_stay_below_their_directories(server, tmp_path, raw_image):
@@ -215,8 +216,10 @@ def test_imports_stay_below_their_directories(server, tmp_path, raw_image):
     one = server(options=["--import.dirs", f"/nonexistent,{inside}/"])
     one.admin.template(str(inside / "image"))
     one.admin.template(str(inside / ".." / "in" / "image"))
-    for path in (outside / "image", inside / "link", inside / "up" / "in-not" / "image", f"{inside}/../in-not/image", raw_image):
-        text = one.admin.refused(IMPORT, {"template.name": "t", "template.path": str(path)}, "TEMPLATE_PATH", "template.path").text
+    for path in (outside / "image", inside / "link", inside / "up" / "in-not" / "image", f"{inside}/../in-not/image",
+                 raw_image):
+        text = one.admin.refused(IMPORT, {"template.name": "t", "template.path": str(path)}, "TEMPLATE_PATH",
+                                 "template.path").text
         assert "outside" in text
 
 

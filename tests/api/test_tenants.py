@@ -9,7 +9,8 @@ import pytest
 from starvirt import Client, unique, wait_until
 
 CREATE, SEARCH = "POST cloudTenant/create", "POST cloudTenant/search"
-ISSUE, TOKENS, REVOKE = "POST cloudTenant/token/create", "POST cloudTenant/token/search", "DELETE cloudTenant/token/{tokenId}"
+ISSUE, TOKENS = "POST cloudTenant/token/create", "POST cloudTenant/token/search"
+REVOKE = "DELETE cloudTenant/token/{tokenId}"
 VPCS = "POST cloudnetwork/vpc/search"
 
 
@@ -43,7 +44,8 @@ def test_no_quota_is_no_limit(admin, tenant):
 def test_names_are_unique(admin, tenant):
     admin.refused(CREATE, {"app.name": tenant.name}, "TENANT_NAME_TAKEN", "app.name")
     other = admin.tenant()
-    admin.refused("PUT cloudTenant/modify", {"app.id": other.id, "app.name": tenant.name}, "TENANT_NAME_TAKEN", "app.name")
+    admin.refused("PUT cloudTenant/modify", {"app.id": other.id, "app.name": tenant.name}, "TENANT_NAME_TAKEN",
+                  "app.name")
     assert show(admin, other)["app.name"] == other.name
 
 
@@ -131,13 +133,14 @@ def test_tokens_are_shown_once(admin, tenant):
     rows = admin.ok(TOKENS, {"app.id": tenant.id})
     assert rows.count == 2 and [row["token.desc"] for row in rows.data] == ["", "for CI"]
     assert made["token.value"].encode() not in rows.raw and made["token.value"] not in str(rows.data)
-    assert {row["app.id"] for row in rows.data} == {tenant.id} and {row["token.role"] for row in rows.data} == {"tenant"}
+    assert {row["app.id"] for row in rows.data} == {tenant.id} and {row["token.role"]
+                                                                    for row in rows.data} == {"tenant"}
     assert Client(admin.server, made["token.value"]).ok(VPCS).ok
 
 
 def test_a_token_expires(admin, tenant):
     admin.refused(ISSUE, {"app.id": tenant.id, "token.expire": in_seconds(-5)}, "PARAM_RANGE", "token.expire")
-    made = admin.ok(ISSUE, {"app.id": tenant.id, "token.expire": in_seconds(2)}).data
+    made = admin.ok(ISSUE, {"app.id": tenant.id, "token.expire": in_seconds(3)}).data
     brief = Client(admin.server, made["token.value"])
     assert brief.ok(VPCS).ok
     reply = wait_until(lambda: (lambda r: None if r.ok else r)(brief.call(VPCS)), "the token expired", 10)
@@ -158,7 +161,8 @@ def test_a_token_is_revoked_at_once(admin, tenant):
 
 def test_the_use_of_a_token_is_told(admin, tenant):
     tenant.ok(VPCS)
-    row = wait_until(lambda: [r for r in admin.ok(TOKENS, {"app.id": tenant.id}).data if r["token.lastused"]], "its use is told")
+    row = wait_until(lambda: [r for r in admin.ok(TOKENS, {"app.id": tenant.id}).data if r["token.lastused"]],
+                     "its use is told")
     assert row[0]["token.lastused"] >= row[0]["token.createtime"]
 
 

@@ -3,7 +3,8 @@ import pytest
 from starvirt import unique
 
 SEARCH = "POST cloudvm/search"
-STATES = {"failed": "-2", "unknown": "-1", "stopped": "0", "running": "1", "paused": "2", "building": "3", "cloning": "4"}
+STATES = {"failed": "-2", "unknown": "-1", "stopped": "0", "running": "1", "paused": "2", "building": "3",
+          "cloning": "4"}
 
 
 @pytest.fixture
@@ -128,7 +129,8 @@ def test_vms_are_spread_over_the_hosts(server):
     one = server(connect="sim://?hosts=3&cpus=4")
     hosts = {e["event.objid"] for e in one.admin.events() if e["event.type"] == "host.connected"}
     tenant = one.admin.tenant()
-    for row in tenant.create(**{"vnic.portgroupid": tenant.vpc(), "vm.tenant.model": one.admin.model(), "vm.num": 9}).data:
+    for row in tenant.create(**{"vnic.portgroupid": tenant.vpc(), "vm.tenant.model": one.admin.model(),
+                                "vm.num": 9}).data:
         tenant.done(row["jobstartid"])
     assert {host: tenant.ok(SEARCH, {"vm.hostid": host}).count for host in hosts} == dict.fromkeys(hosts, 3)
     assert tenant.ok(SEARCH, {"vm.hostid": "x"}).count == 0
@@ -198,7 +200,8 @@ def test_every_change_is_an_event(tenant, vpc, model):
         ("vm.create", "seen"), ("job.accepted", "vm.install"), ("vm.state", "running"), ("job.end", "vm.install"),
         ("job.accepted", "vm.destroy"), ("vm.state", "stopped"), ("job.end", "vm.destroy"),
         ("job.accepted", "vm.delete"), ("vm.delete", ""), ("job.end", "vm.delete")]
-    assert events[1]["event.content"] == f"vm.install {startid}" and events[3]["event.content"] == f"vm.install {startid} 0"
+    told = [e["event.content"] for e in events]
+    assert (told[1], told[3]) == (f"vm.install {startid}", f"vm.install {startid} 0")
     numbers = [int(e["event.seq"]) for e in events]
     assert numbers == sorted(set(numbers))
     assert {e["event.appid"] for e in events} == {tenant.id} and {e["event.objtype"] for e in events} == {"vm"}
@@ -249,7 +252,8 @@ def test_one_job_at_a_time(server):
     one.control("hang=1")
     startid = tenant.ok("PUT cloudvm/destroy", {"vm.id": vm}).startid
     for op, params in [("PUT cloudvm/start", {}), ("PUT cloudvm/destroy", {}), ("PUT cloudvm/suspend", {}),
-                       ("PUT cloudvm/cpu/modify", {"vm.vcpu.num": 2}), ("PUT cloudvm/mem/modify", {"vm.memory.mem": 99})]:
+                       ("PUT cloudvm/cpu/modify", {"vm.vcpu.num": 2}),
+                       ("PUT cloudvm/mem/modify", {"vm.memory.mem": 99})]:
         reply = tenant.refused(op, {"vm.id": vm, **params}, "VM_LOCKED", "vm.id")
         assert startid in reply.text and reply.body["error"]["retry"] == "safe"
     assert startid in tenant.refused("DELETE cloudvm/{vmId}", {"vmId": vm}, "VM_LOCKED", "vmId").text

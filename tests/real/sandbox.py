@@ -4,10 +4,8 @@ import base64
 import contextlib
 import json
 import os
-import re
 import signal
 import subprocess
-import sys
 import time
 import xml.etree.ElementTree
 
@@ -136,10 +134,6 @@ class Sandbox:
     def definition(self, vm, *flags):
         return xml.etree.ElementTree.fromstring(self.virsh("dumpxml", *flags, vm))
 
-    def pid_inside(self, pid):
-        with open(f"/proc/{pid}/status") as f:
-            return int(re.search(r"^NSpid:.*\s(\d+)$", f.read(), re.M).group(1))
-
     # --- what the kernel has ---
     def links(self):
         """{name: {"master": ...}} of the network devices outside of any VPC's namespace."""
@@ -247,5 +241,3 @@ class Guest:
         self.wait_http()
         return self.wait_agent()
 
-
-sys.dont_write_bytecode = True

@@ -6,9 +6,17 @@ import pytest
 from conftest import MEMORY
 from sandbox import SLOW, until
 
-STEPS = {"vm.create": ("disks", "network", "define", "start"), "vm.start": ("network", "start"),
-         "vm.destroy": ("destroy",), "vm.suspend": ("suspend",), "vm.resume": ("resume",), "vm.vcpus": ("define", "live"), "vm.memory": ("define", "live"),
-         "vm.delete": ("undefine", "network", "disks"), "template.import": ("check", "import")}
+STEPS = {
+    "vm.create": ("disks", "network", "define", "start"),
+    "vm.delete": ("undefine", "network", "disks"),
+    "vm.start": ("network", "start"),
+    "vm.destroy": ("destroy",),
+    "vm.suspend": ("suspend",),
+    "vm.resume": ("resume",),
+    "vm.vcpus": ("define", "live"),
+    "vm.memory": ("define", "live"),
+    "template.import": ("check", "import"),
+}
 HOOK = """#!/bin/sh
 # What libvirt asks before it starts a guest.
 [ "$2" != prepare ] || [ ! -e /run/refuse-start ]
@@ -168,15 +176,17 @@ def test_reboot(cloud, guest, point):
 @pytest.mark.parametrize("point", points("vm.vcpus"))
 def test_vcpus(cloud, guest, point):
     """Up and, the other time, down: the definition holds what the API shows, and the quota is of that."""
-    cloud.act("start", guest)
     before = int(cloud.tenant.show(guest.id)["vm.vcpu.num"])
+    if before == 1:  # a QEMU that has translated much takes no vCPU any more
+        cloud.act("destroy", guest)
+    cloud.act("start", guest)
     after = 2 if before == 1 else 1
     with Armed(cloud, point):
         startid = asked(cloud, "cpu/modify", guest, **{"vm.vcpu.num": after})
-    cloud.tenant.done(startid, SLOW)
+    job = cloud.tenant.done(startid, SLOW)
     assert cloud.tenant.show(guest.id)["vm.vcpu.num"] == str(after)
     live = int(cloud.sandbox.virsh("vcpucount", guest.id, "--live", "--current"))
-    assert live >= after
+    assert live >= after, "\n".join(job.lines)
 
 
 @pytest.mark.parametrize("point", points("vm.memory"))

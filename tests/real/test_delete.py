@@ -5,7 +5,6 @@ import re
 import secrets
 
 import pytest
-from sandbox import SLOW, until
 
 
 def traces(cloud, guest, macs, disks):
