@@ -91,10 +91,17 @@ enum sv_err sv_host_reserve(struct sv_tx *tx, const struct sv_id *id, int64_t vc
 enum sv_err sv_host_totals(struct sv_tx *tx, int64_t *ret_vcpus, int64_t *ret_memory, int64_t *ret_storage,
                            int64_t *ret_ips, struct sv_error *err);
 
+enum sv_storage_use {
+    SV_STORAGE_MAIN,      /* "main": disks of VMs */
+    SV_STORAGE_SECONDARY, /* "seconds": backups */
+};
 struct sv_storage {
-    struct sv_id id, host;
-    const char *name, *descr, *type /* "dir" */, *location;
-    int64_t size, used; /* [bytes] as last seen */
+    struct sv_id id, host; /* a shared one: the host it was added through */
+    const char *name, *descr, *type /* "dir", "nfs", "ceph" */, *location;
+    enum sv_storage_use use;
+    bool shared;                        /* other hosts reach it, too */
+    const char *monitors, *pool, *user; /* Ceph; its key is a sealed secret of the storage */
+    int64_t size, used;                 /* [bytes] as last seen */
     int64_t created;
 };
 enum sv_err sv_storage_ensure(struct sv_tx *tx, const struct sv_storage *s, struct sv_id *ret_id,
