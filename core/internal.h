@@ -108,6 +108,10 @@ enum sv_err sv_vm_claim(struct sv_tx *tx, const struct sv_actor *who, const char
  * nothing. */
 enum sv_err sv_vm_claim_devices(struct sv_tx *tx, const struct sv_actor *who, const char *id, bool takes_away,
                                 struct sv_vm *ret, struct sv_error *err);
+/* A job of the kind for a claimed VM, in the transaction that claimed it; sarg may be NULL. VM_LOCKED. */
+enum sv_err sv_vm_accept(struct sv_cloud *c, struct sv_tx *tx, const struct sv_vm *vm, const struct sv_job_kind *kind,
+                         const char *sarg, int64_t iarg0, int64_t iarg1, struct sv_id *ret_startid,
+                         struct sv_error *err);
 void sv_make_mac(unsigned char mac[6]);
 /* Waits for a job to end and answers as it ended; STILL_RUNNING when it takes longer. Blocks. */
 enum sv_err sv_job_await(struct sv_cloud *c, const struct sv_id *startid, int64_t limit_ms, struct sv_arena *a,

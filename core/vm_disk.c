@@ -41,22 +41,6 @@ static enum sv_err free_target(const struct sv_vm_rows *rows, char target[8], st
     return sv_fail(err, SV_E_DISK_LIMIT, SV_F_VM, sv_dec(SV_HV_MAX_DISKS).s);
 }
 
-static enum sv_err accept_disk_job(struct sv_cloud *c, struct sv_tx *tx, const struct sv_vm *vm,
-                                   const struct sv_job_kind *kind, const struct sv_id *disk, int64_t before,
-                                   int64_t after, struct sv_id *ret, struct sv_error *err)
-{
-    const struct sv_job_spec spec = {.kind = kind,
-                                     .tenant = vm->tenant,
-                                     .object = vm->id,
-                                     .host = vm->host,
-                                     .object_type = "vm",
-                                     .object_name = vm->name,
-                                     .iarg = {before, after},
-                                     .sarg = disk->s};
-
-    return sv_locked_as(sv_jobs_accept(c->jobs, tx, &spec, ret, err), SV_E_VM_LOCKED, SV_F_VM, err);
-}
-
 enum sv_err sv_vm_disk_add(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *id,
                            int64_t size, const char *descr, struct sv_disk_made *ret, struct sv_error *err)
 {
@@ -85,7 +69,7 @@ enum sv_err sv_vm_disk_add(struct sv_cloud *c, struct sv_tx *tx, const struct sv
     d.name = sv_arena_printf(sv_tx_arena(tx), "data-%s", ret->target);
     rc = sv_disk_insert(tx, &d, err);
     if (!rc)
-        rc = accept_disk_job(c, tx, &vm, &sv_kind_disk_add, &d.id, 0, size, &ret->startid, err);
+        rc = sv_vm_accept(c, tx, &vm, &sv_kind_disk_add, d.id.s, 0, size, &ret->startid, err);
     ret->disk = d.id;
     return rc;
 }
@@ -112,7 +96,7 @@ enum sv_err sv_vm_disk_remove(struct sv_cloud *c, struct sv_tx *tx, const struct
 
     if (!rc && d.boot)
         rc = sv_fail(err, SV_E_DISK_IS_BOOT, SV_F_DISK);
-    return rc ? rc : accept_disk_job(c, tx, &vm, &sv_kind_disk_remove, &d.id, 0, 0, ret_startid, err);
+    return rc ? rc : sv_vm_accept(c, tx, &vm, &sv_kind_disk_remove, d.id.s, 0, 0, ret_startid, err);
 }
 
 enum sv_err sv_vm_disk_extend(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *disk,
@@ -130,7 +114,7 @@ enum sv_err sv_vm_disk_extend(struct sv_cloud *c, struct sv_tx *tx, const struct
         rc = reserve(tx, &vm.tenant, size - d.size, err);
     if (!rc)
         rc = sv_disk_set_size(tx, &d.id, size, err);
-    return rc ? rc : accept_disk_job(c, tx, &vm, &sv_kind_disk_extend, &d.id, d.size, size, ret_startid, err);
+    return rc ? rc : sv_vm_accept(c, tx, &vm, &sv_kind_disk_extend, d.id.s, d.size, size, ret_startid, err);
 }
 
 /* --- steps ------------------------------------------------------------------------------------------ */

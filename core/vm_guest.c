@@ -19,21 +19,6 @@ static enum sv_err check_password(const char *user, const char *password, struct
     return sv_check_descr(password, SV_F_PASSWORD, err);
 }
 
-static enum sv_err accept_guest_job(struct sv_cloud *c, struct sv_tx *tx, const struct sv_vm *vm,
-                                    const struct sv_job_kind *kind, const char *sarg, struct sv_id *ret,
-                                    struct sv_error *err)
-{
-    const struct sv_job_spec spec = {.kind = kind,
-                                     .tenant = vm->tenant,
-                                     .object = vm->id,
-                                     .host = vm->host,
-                                     .object_type = "vm",
-                                     .object_name = vm->name,
-                                     .sarg = sarg};
-
-    return sv_locked_as(sv_jobs_accept(c->jobs, tx, &spec, ret, err), SV_E_VM_LOCKED, SV_F_VM, err);
-}
-
 enum sv_err sv_vm_set_password(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *id,
                                const char *user, const char *password, struct sv_id *ret_startid, struct sv_error *err)
 {
@@ -43,7 +28,7 @@ enum sv_err sv_vm_set_password(struct sv_cloud *c, struct sv_tx *tx, const struc
     if (!rc)
         rc = check_password(user, password, err);
     if (!rc)
-        rc = accept_guest_job(c, tx, &vm, &sv_kind_vm_password, user ? user : "root", ret_startid, err);
+        rc = sv_vm_accept(c, tx, &vm, &sv_kind_vm_password, user ? user : "root", 0, 0, ret_startid, err);
     return rc ? rc : sv_secret_put(c->secrets, &vm.id, secret_kind, password, err);
 }
 
@@ -81,7 +66,7 @@ enum sv_err sv_vm_agent_resume(struct sv_cloud *c, struct sv_tx *tx, const struc
     struct sv_vm vm;
     enum sv_err rc = sv_vm_claim(tx, who, id, &vm, err);
 
-    return rc ? rc : accept_guest_job(c, tx, &vm, &sv_kind_vm_agent, "", ret_startid, err);
+    return rc ? rc : sv_vm_accept(c, tx, &vm, &sv_kind_vm_agent, NULL, 0, 0, ret_startid, err);
 }
 
 static enum sv_err sync_agent(struct sv_run *r, struct sv_error *err)

@@ -7,21 +7,6 @@ enum { NIC_LIMIT_MS = 2 * 60 * 1000, ANSWER_LIMIT_MS = 45 * 1000 };
 
 /* --- acceptance ------------------------------------------------------------------------------------- */
 
-static enum sv_err accept_nic_job(struct sv_cloud *c, struct sv_tx *tx, const struct sv_vm *vm,
-                                  const struct sv_job_kind *kind, const struct sv_id *nic, struct sv_id *ret,
-                                  struct sv_error *err)
-{
-    const struct sv_job_spec spec = {.kind = kind,
-                                     .tenant = vm->tenant,
-                                     .object = vm->id,
-                                     .host = vm->host,
-                                     .object_type = "vm",
-                                     .object_name = vm->name,
-                                     .sarg = nic->s};
-
-    return sv_locked_as(sv_jobs_accept(c->jobs, tx, &spec, ret, err), SV_E_VM_LOCKED, SV_F_VM, err);
-}
-
 /* "eth" with the lowest number no NIC of the VM has. */
 static const char *free_name(struct sv_tx *tx, const struct sv_vm_rows *rows)
 {
@@ -74,7 +59,7 @@ static enum sv_err accept_add(struct sv_tx *tx, void *arg, struct sv_error *err)
     if (!rc)
         rc = sv_nic_refresh_ip(tx, &vm.id, err);
     if (!rc)
-        rc = accept_nic_job(a->c, tx, &vm, &sv_kind_nic_add, &n.id, &a->startid, err);
+        rc = sv_vm_accept(a->c, tx, &vm, &sv_kind_nic_add, n.id.s, 0, 0, &a->startid, err);
     a->nic = n.id;
     return rc;
 }
@@ -98,7 +83,7 @@ static enum sv_err accept_remove(struct sv_tx *tx, void *arg, struct sv_error *e
         rc = sv_nic_get(tx, sv_scope_of(a->who), &id, sv_tx_arena(tx), &n, err);
     if (!rc)
         rc = sv_vm_claim_devices(tx, a->who, n.vm.s, true, &vm, err);
-    return rc ? rc : accept_nic_job(a->c, tx, &vm, &sv_kind_nic_remove, &n.id, &a->startid, err);
+    return rc ? rc : sv_vm_accept(a->c, tx, &vm, &sv_kind_nic_remove, n.id.s, 0, 0, &a->startid, err);
 }
 
 enum sv_err sv_vm_nic_add(struct sv_cloud *c, const struct sv_actor *who, const char *vm, const char *vpc,

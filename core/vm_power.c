@@ -75,9 +75,9 @@ enum sv_err sv_vm_claim_devices(struct sv_tx *tx, const struct sv_actor *who, co
     return rc ? rc : check_state(tx, ret, from, err);
 }
 
-static enum sv_err accept_job(struct sv_cloud *c, struct sv_tx *tx, const struct sv_vm *vm,
-                              const struct sv_job_kind *kind, int64_t before, int64_t after, struct sv_id *ret,
-                              struct sv_error *err)
+enum sv_err sv_vm_accept(struct sv_cloud *c, struct sv_tx *tx, const struct sv_vm *vm, const struct sv_job_kind *kind,
+                         const char *sarg, int64_t iarg0, int64_t iarg1, struct sv_id *ret_startid,
+                         struct sv_error *err)
 {
     const struct sv_job_spec spec = {.kind = kind,
                                      .tenant = vm->tenant,
@@ -85,9 +85,10 @@ static enum sv_err accept_job(struct sv_cloud *c, struct sv_tx *tx, const struct
                                      .host = vm->host,
                                      .object_type = "vm",
                                      .object_name = vm->name,
-                                     .iarg = {before, after}};
+                                     .iarg = {iarg0, iarg1},
+                                     .sarg = sarg};
 
-    return sv_locked_as(sv_jobs_accept(c->jobs, tx, &spec, ret, err), SV_E_VM_LOCKED, SV_F_VM, err);
+    return sv_locked_as(sv_jobs_accept(c->jobs, tx, &spec, ret_startid, err), SV_E_VM_LOCKED, SV_F_VM, err);
 }
 
 enum sv_err sv_vm_act(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *id,
@@ -100,7 +101,7 @@ enum sv_err sv_vm_act(struct sv_cloud *c, struct sv_tx *tx, const struct sv_acto
         rc = check_free(tx, &vm, err);
     if (!rc)
         rc = check_state(tx, &vm, rules[what].from, err);
-    return rc ? rc : accept_job(c, tx, &vm, rules[what].kind, 0, 0, ret_startid, err);
+    return rc ? rc : sv_vm_accept(c, tx, &vm, rules[what].kind, NULL, 0, 0, ret_startid, err);
 }
 
 bool sv_vm_can_ask(const struct sv_vm *vm)
@@ -139,8 +140,8 @@ enum sv_err sv_vm_resize(struct sv_cloud *c, struct sv_tx *tx, const struct sv_a
     if (rc)
         return rc;
     if (memory)
-        return accept_job(c, tx, &vm, &sv_kind_vm_memory, vm.memory, memory, ret_startid, err);
-    return accept_job(c, tx, &vm, &sv_kind_vm_vcpus, vm.vcpus, vcpus, ret_startid, err);
+        return sv_vm_accept(c, tx, &vm, &sv_kind_vm_memory, NULL, vm.memory, memory, ret_startid, err);
+    return sv_vm_accept(c, tx, &vm, &sv_kind_vm_vcpus, NULL, vm.vcpus, vcpus, ret_startid, err);
 }
 
 enum sv_err sv_vm_modify(struct sv_tx *tx, const struct sv_actor *who, const char *id, const char *name,
@@ -344,51 +345,18 @@ static const struct sv_step resume_steps[] = {
     {.name = "resume", .title_zh = "唤醒云主机", .title_en = "resume the VM", .weight = 1, .run = resume},
 };
 
-const struct sv_job_kind sv_kind_vm_start = {.name = "vm.start",
-                                             .title_zh = "启动云主机",
-                                             .title_en = "start VM",
-                                             .lock_code = SV_LOCK_STARTING,
-                                             .deadline_ms = POWER_LIMIT_MS,
-                                             .resumable = true,
-                                             STEPS(start_steps),
-                                             .end = end_running};
-const struct sv_job_kind sv_kind_vm_destroy = {.name = "vm.destroy",
-                                               .title_zh = "云主机关闭电源",
-                                               .title_en = "power off VM",
-                                               .lock_code = SV_LOCK_STOPPING,
-                                               .deadline_ms = POWER_LIMIT_MS,
-                                               .resumable = true,
-                                               STEPS(destroy_steps),
-                                               .end = end_stopped};
-const struct sv_job_kind sv_kind_vm_shutdown = {.name = "vm.shutdown",
-                                                .title_zh = "云主机关闭系统",
-                                                .title_en = "shut down VM",
-                                                .lock_code = SV_LOCK_STOPPING,
-                                                .deadline_ms = ASK_LIMIT_MS,
-                                                .resumable = true,
-                                                STEPS(shutdown_steps),
-                                                .end = end_stopped};
-const struct sv_job_kind sv_kind_vm_restart = {.name = "vm.restart",
-                                               .title_zh = "重启云主机",
-                                               .title_en = "restart VM",
-                                               .lock_code = SV_LOCK_STARTING,
-                                               .deadline_ms = POWER_LIMIT_MS,
-                                               .resumable = true,
-                                               STEPS(restart_steps),
-                                               .end = end_running};
-const struct sv_job_kind sv_kind_vm_suspend = {.name = "vm.suspend",
-                                               .title_zh = "休眠云主机",
-                                               .title_en = "suspend VM",
-                                               .lock_code = SV_LOCK_STOPPING,
-                                               .deadline_ms = POWER_LIMIT_MS,
-                                               .resumable = true,
-                                               STEPS(suspend_steps),
-                                               .end = end_paused};
-const struct sv_job_kind sv_kind_vm_resume = {.name = "vm.resume",
-                                              .title_zh = "唤醒云主机",
-                                              .title_en = "resume VM",
-                                              .lock_code = SV_LOCK_STARTING,
-                                              .deadline_ms = POWER_LIMIT_MS,
-                                              .resumable = true,
-                                              STEPS(resume_steps),
-                                              .end = end_running};
+#define POWER_KIND(id, zh, en, lock, limit, how)                                                                       \
+    const struct sv_job_kind sv_kind_vm_##id = {.name = "vm." #id,                                                     \
+                                                .title_zh = zh,                                                        \
+                                                .title_en = en,                                                        \
+                                                .lock_code = SV_LOCK_##lock,                                           \
+                                                .deadline_ms = limit,                                                  \
+                                                .resumable = true,                                                     \
+                                                STEPS(id##_steps),                                                     \
+                                                .end = end_##how}
+POWER_KIND(start, "启动云主机", "start VM", STARTING, POWER_LIMIT_MS, running);
+POWER_KIND(destroy, "云主机关闭电源", "power off VM", STOPPING, POWER_LIMIT_MS, stopped);
+POWER_KIND(shutdown, "云主机关闭系统", "shut down VM", STOPPING, ASK_LIMIT_MS, stopped);
+POWER_KIND(restart, "重启云主机", "restart VM", STARTING, POWER_LIMIT_MS, running);
+POWER_KIND(suspend, "休眠云主机", "suspend VM", STOPPING, POWER_LIMIT_MS, paused);
+POWER_KIND(resume, "唤醒云主机", "resume VM", STARTING, POWER_LIMIT_MS, running);
