@@ -109,13 +109,25 @@ static enum sv_err do_agent(struct sim_host *h, const char *v, struct sv_error *
     return rc ? rc : sim_guest_agent(h, d, on, err);
 }
 
+static enum sv_err do_write(struct sim_host *h, const char *v, struct sv_error *err)
+{
+    struct sim_key k = {0};
+    struct sv_id id = {0};
+
+    if (strlen(v) <= SV_ID_LEN || v[SV_ID_LEN] != ':')
+        return bad(err, "simulator: write= takes DISK:TEXT");
+    memcpy(id.s, v, SV_ID_LEN);
+    const enum sv_err rc = sim_key_of(&id, &k, err);
+    return rc ? rc : sim_volume_write(h, &k, v + SV_ID_LEN + 1, err);
+}
+
 static const struct {
     const char *key;
     enum sv_err (*run)(struct sim_host *h, const char *value, struct sv_error *err);
 } commands[] = {
     {.key = "fail=", .run = do_fail},   {.key = "delay=", .run = do_delay}, {.key = "hang=", .run = do_hang},
     {.key = "down=", .run = do_down},   {.key = "crash=", .run = do_crash}, {.key = "stop=", .run = do_stop},
-    {.key = "agent=", .run = do_agent},
+    {.key = "agent=", .run = do_agent}, {.key = "write=", .run = do_write},
 };
 
 enum sv_err sim_control(struct sv_hv_host *hh, const char *command, struct sv_error *err)
@@ -131,7 +143,7 @@ enum sv_err sim_control(struct sv_hv_host *hh, const char *command, struct sv_er
         pthread_mutex_unlock(&h->lock);
         return rc;
     }
-    return bad(err, "simulator: known commands: fail= delay= hang= down= crash= stop= agent=");
+    return bad(err, "simulator: known commands: fail= delay= hang= down= crash= stop= agent= write=");
 }
 
 /* --- files of DIR/sim/control --- */

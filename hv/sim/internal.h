@@ -75,7 +75,8 @@ enum {
     SIM_REC_VOLUME,
     SIM_REC_DROP,
     SIM_REC_PLUGGED,
-    SIM_REC_PASSWORD
+    SIM_REC_PASSWORD,
+    SIM_REC_CONTENT,
 };
 
 enum {
@@ -139,6 +140,7 @@ struct sim_volume { /* or a template */
     struct sim_key template_id;
     int64_t size;         /* [bytes] */
     int64_t virtual_size; /* template: of its image */
+    char *content;        /* what was written to it; NULL = nothing yet */
 };
 
 /* --- uri.c --- */
@@ -339,8 +341,15 @@ enum sv_err sim_set_memory(struct sv_hv_host *h, const struct sv_id *vm, int64_t
                            struct sv_error *err);
 
 /* --- storage.c: volumes and templates --- */
+enum { SIM_CONTENT_MAX = 63 }; /* [bytes] of the short text that stands for all the bytes of a volume */
+/* What was written to it, "" for nothing or no such volume; until the host is left. */
+const char *sim_volume_content(const struct sim_host *h, const struct sim_key *volume);
+/* Journals it and makes it so; what it is already costs nothing. STORAGE when there is no such volume or the
+ * text is too long. */
+enum sv_err sim_volume_write(struct sim_host *h, const struct sim_key *volume, const char *text, struct sv_error *err);
 bool sim_volume_apply(struct sim_host *h, unsigned type, const struct sim_key *k, const unsigned char *p, size_t n);
 void sim_volume_each(struct sim_host *h, struct sim_rewrite *w);
+void sim_volume_free(void *v); /* NULL ok */
 enum sv_err sim_templates_open(struct sim *s, const char *data_dir, struct sv_error *err);
 void sim_templates_close(struct sim *s);
 /* STORAGE naming what is missing; what a hypervisor says when a guest's image is not there. */

@@ -14,7 +14,7 @@ static bool apply(void *arg, unsigned type, const struct sim_key *k, const unsig
 {
     struct sim_host *h = arg;
 
-    if (type == SIM_REC_VOLUME || type == SIM_REC_DROP)
+    if (type == SIM_REC_VOLUME || type == SIM_REC_DROP || type == SIM_REC_CONTENT)
         return sim_volume_apply(h, type, k, p, n);
     return sim_domain_apply(h, type, k, p, n);
 }
@@ -29,7 +29,7 @@ static void each(void *arg, struct sim_rewrite *w)
 
 static size_t live_records(const struct sim_host *h)
 {
-    return 2 * h->domains.n + h->volumes.n;
+    return 2 * h->domains.n + 2 * h->volumes.n;
 }
 
 enum sv_err sim_record(struct sim_host *h, unsigned type, const struct sim_key *k, const void *p, size_t n,
@@ -70,7 +70,7 @@ static void host_free(struct sim_host *h)
 {
     sim_journal_close(&h->journal);
     sim_table_free(&h->domains, sim_domain_free);
-    sim_table_free(&h->volumes, free);
+    sim_table_free(&h->volumes, sim_volume_free);
     pthread_cond_destroy(&h->gate);
     pthread_cond_destroy(&h->change);
     pthread_mutex_destroy(&h->lock);

@@ -1,4 +1,4 @@
-/* Volumes of a host and the template library of all: sizes and names, no bytes. */
+/* Volumes of a host and the template library of all: sizes and names, no bytes but a short text. */
 #include "hv/sim/internal.h"
 
 #include <stdlib.h>
@@ -24,6 +24,15 @@ static struct sim_volume *image_new(const struct sim_key *k, const struct image_
     return v;
 }
 
+void sim_volume_free(void *p)
+{
+    struct sim_volume *v = p;
+
+    if (v)
+        free(v->content);
+    free(v);
+}
+
 static struct image_record record_of(const struct sim_volume *v)
 {
     return (struct image_record){.template_id = v->template_id, .size = v->size, .virtual_size = v->virtual_size};
@@ -36,6 +45,8 @@ static void table_each(const struct sim_table *t, struct sim_rewrite *w)
     for (size_t pos = 0; (v = sim_table_next(t, &pos));) {
         const struct image_record r = record_of(v);
         sim_journal_put(w, SIM_REC_VOLUME, &v->key, &r, sizeof(r));
+        if (v->content)
+            sim_journal_put(w, SIM_REC_CONTENT, &v->key, v->content, strlen(v->content));
     }
 }
 
@@ -58,7 +69,7 @@ static bool table_apply(struct sim_table *t, unsigned type, const struct sim_key
 
     if (type == SIM_REC_DROP) {
         *ret_delta = v ? -v->size : 0;
-        free(sim_table_take(t, k));
+        sim_volume_free(sim_table_take(t, k));
         return true;
     }
     if (type != SIM_REC_VOLUME || n != sizeof(r))
@@ -72,10 +83,23 @@ static bool table_apply(struct sim_table *t, unsigned type, const struct sim_key
     return true;
 }
 
+static bool content_apply(struct sim_host *h, const struct sim_key *k, const unsigned char *p, size_t n)
+{
+    struct sim_volume *v = sim_table_get(&h->volumes, k);
+
+    if (!v || n > SIM_CONTENT_MAX)
+        return false;
+    free(v->content);
+    v->content = n ? memcpy(sv_alloc(n + 1), p, n) : NULL;
+    return true;
+}
+
 bool sim_volume_apply(struct sim_host *h, unsigned type, const struct sim_key *k, const unsigned char *p, size_t n)
 {
     int64_t delta;
 
+    if (type == SIM_REC_CONTENT)
+        return content_apply(h, k, p, n);
     if (!table_apply(&h->volumes, type, k, p, n, &delta))
         return false;
     h->storage_used += delta;
@@ -112,6 +136,29 @@ enum sv_err sim_volume_there(struct sim_host *h, const struct sim_key *volume, s
     if (!key_empty(&v->template_id) && !template_there(h->sim, &v->template_id))
         return missing("backing template", &v->template_id, err);
     return SV_OK;
+}
+
+const char *sim_volume_content(const struct sim_host *h, const struct sim_key *volume)
+{
+    const struct sim_volume *v = sim_table_get(&h->volumes, volume);
+
+    return v && v->content ? v->content : "";
+}
+
+enum sv_err sim_volume_write(struct sim_host *h, const struct sim_key *volume, const char *text, struct sv_error *err)
+{
+    const size_t n = strlen(text);
+
+    if (!sim_table_get(&h->volumes, volume))
+        return missing("volume", volume, err);
+    if (n > SIM_CONTENT_MAX)
+        return sv_fail(err, SV_E_STORAGE, SV_F_NONE, "the text is too long for a simulated volume");
+    if (strcmp(sim_volume_content(h, volume), text) == 0)
+        return SV_OK;
+    const enum sv_err rc = sim_record(h, SIM_REC_CONTENT, volume, text, n, err);
+    if (!rc)
+        (void)content_apply(h, volume, (const unsigned char *)text, n);
+    return rc;
 }
 
 enum sv_err sim_volumes_there(struct sim_host *h, const struct sim_domain *d, struct sv_error *err)
@@ -250,7 +297,7 @@ enum sv_err sim_templates_open(struct sim *s, const char *data_dir, struct sv_er
 void sim_templates_close(struct sim *s)
 {
     sim_journal_close(&s->templates.journal);
-    sim_table_free(&s->templates.table, free);
+    sim_table_free(&s->templates.table, sim_volume_free);
 }
 
 /* True with its figures when the template is there. */

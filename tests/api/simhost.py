@@ -4,9 +4,14 @@ import os
 import struct
 import uuid
 
-DEFINE, LIVE, UNDEFINE, VOLUME, DROP, PLUGGED, PASSWORD = range(1, 8)
+DEFINE, LIVE, UNDEFINE, VOLUME, DROP, PLUGGED, PASSWORD, CONTENT = range(1, 9)
 HEAD = struct.Struct("=IHBB16s")
 RUNS = (2, 3)  # running, paused
+
+
+def vnc_mark(vm, password):
+    """What the journal holds of a VNC password (hv/sim/domain.c, mark_password())."""
+    return hashlib.sha256(uuid.UUID(vm).bytes + password.encode()).digest()[:8] if password else bytes(8)
 
 
 def text(raw):
@@ -19,7 +24,7 @@ class Devices:
     def __init__(self, raw):
         disks, nics, name_len = struct.unpack_from("=BBB", raw, 21)
         self.vcpus, = struct.unpack_from("=H", raw, 16)
-        self.vnc = text(raw[24:32])
+        self.vnc_mark = raw[24:32]
         self.disks, self.nics, self.macs = {}, [], []
         at = 32
         for _ in range(disks):
@@ -46,6 +51,11 @@ class Domain:
         assert self.runs
         return self.plugged or self.definition
 
+    @property
+    def vnc(self):
+        """Marks of VNC passwords compare as the passwords do; see vnc_mark()."""
+        return self.definition.vnc_mark
+
     def knows(self, user, password):
         salt, digest = self.password[:16], self.password[16:]
         return hashlib.sha256(salt + user.encode() + b"\0" + password.encode()).digest() == digest
@@ -53,7 +63,7 @@ class Domain:
 
 class SimHost:
     def __init__(self, server, name="host1"):
-        self.domains, self.volumes = {}, {}
+        self.domains, self.volumes, self.contents = {}, {}, {}  # contents: of volumes that were written to
         with open(os.path.join(server.data, "sim", name + ".journal"), "rb") as f:
             raw = f.read()
         assert raw.startswith(b"svsim 1\n")
@@ -69,6 +79,7 @@ class SimHost:
             self.volumes[key], = struct.unpack_from("=q", raw, 16)
         elif kind == DROP:
             self.volumes.pop(key, None)
+            self.contents.pop(key, None)
         elif kind == UNDEFINE:
             del self.domains[key]
         elif kind == DEFINE:
@@ -81,6 +92,8 @@ class SimHost:
             self.domains[key].plugged = Devices(raw)
         elif kind == PASSWORD:
             self.domains[key].password = raw
+        elif kind == CONTENT:
+            self.contents[key] = raw.decode()
 
     def agrees(self, client, vm):
         """A VM's disks and NICs are the same in the API, the definition and the running guest."""
