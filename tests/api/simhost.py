@@ -11,7 +11,7 @@ RUNS = (2, 3)  # running, paused
 
 def vnc_mark(vm, password):
     """What the journal holds of a VNC password (hv/sim/domain.c, mark_password())."""
-    return hashlib.sha256(uuid.UUID(vm).bytes + password.encode()).digest()[:8] if password else bytes(8)
+    return hashlib.sha256(uuid.UUID(vm).bytes + password.encode().ljust(8, b"\0")).digest()[:8]
 
 
 def text(raw):

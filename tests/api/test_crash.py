@@ -215,6 +215,7 @@ def test_every_step_of_every_kind_is_in_the_stories():
             steps = re.search(r"STEPS\((\w+)\)", body)
             steps = steps.group(1) if steps else next(s for macro, s in shared.items() if macro in body)
             found[kind] = arrays[steps]
+        found.update({"vm." + verb: arrays[verb + "_steps"] for verb in re.findall(r"^POWER_KIND\((\w+),", text, re.M)})
     assert found
     for kind, told in ELSEWHERE.items():  # with their own points, one test a step
         with open(os.path.join(ROOT, "tests", "api", told), encoding="utf-8") as f:

@@ -31,12 +31,15 @@ class World:
         made = who.create(vnic_portgroupid=vpc, vm_tenant_model=self.model).data[0]
         who.done(made["jobstartid"])
         row = who.show(made["vm.id"])
+        disk = who.ok("POST cloudvm/vdisk/search", {"vdisk.vmid": made["vm.id"]}).data[0]["vdisk.id"]
+        nic = who.ok("POST cloudvm/vnic/search", {"vnic.vmid": made["vm.id"]}).data[0]["vnic.id"]
         tokens = self.admin.ok("POST cloudTenant/token/search", {"app.id": who.id}).data
         who.ids = {
             "vm.id": made["vm.id"], "vmId": made["vm.id"], "job.objid": made["vm.id"], "startid": made["jobstartid"],
             "vnic.portgroupid": vpc, "vpc.id": vpc, "template.id": who.template_id, "templateId": who.template_id,
             "vm.template.id": who.template_id, "tenant.id": who.id, "app.id": who.id, "appId": who.id,
             "tenantId": who.id, "tokenId": tokens[0]["token.id"], "vm.ip": row["vm.ip"], "vm.name": row["vm.name"],
+            "vnic.vmid": made["vm.id"], "vdisk.vmid": made["vm.id"], "vdisk.id": disk, "vdiskId": disk, "vnicId": nic,
             "vm.hostid": str(uuid.uuid4()), "id": str(uuid.uuid4()),
         }
         return who

@@ -330,21 +330,30 @@ static void a_guest_without_an_agent_gets_none(void)
     sv_hv_close(hv);
 }
 
+/* The simulator keeps a mark of the password, which tells one from another and no more. */
 static void the_screen_has_one_password(void)
 {
     struct sv_hv *hv = sim_open_plain("sim://");
     struct sv_hv_host *h = sv_hv_host_at(hv, 0);
     const struct sv_hv_domain dom = vm_def(1);
+    unsigned char eight[8], six[8];
+    static const unsigned char none[8];
 
     make_vm(h, 1);
+    CHECK_INT(memcmp(domain(h, 1)->def->vnc_mark, none, 8), 0);
     OK(SV_HV_CALL(h, set_vnc_password, &dom.id, "eight888", NULL));
-    CHECK_INT(memcmp(domain(h, 1)->def->vnc_password, "eight888", 8), 0);
+    memcpy(eight, domain(h, 1)->def->vnc_mark, 8);
+    CHECK(memcmp(eight, none, 8) != 0 && memcmp(eight, "eight888", 8) != 0);
     OK(SV_HV_CALL(h, start, &dom.id, NULL));
     OK(SV_HV_CALL(h, set_vnc_password, &dom.id, "six", NULL));
-    CHECK_INT(memcmp(domain(h, 1)->def->vnc_password, "six\0\0\0\0", 8), 0);
+    memcpy(six, domain(h, 1)->def->vnc_mark, 8);
+    CHECK(memcmp(six, none, 8) != 0 && memcmp(six, eight, 8) != 0);
     OK(SV_HV_CALL(h, define, &dom, NULL)); /* an empty one keeps it */
-    CHECK_INT(memcmp(domain(h, 1)->def->vnc_password, "six\0\0\0\0", 8), 0);
+    CHECK_INT(memcmp(domain(h, 1)->def->vnc_mark, six, 8), 0);
     FAILS(SV_HV_CALL(h, set_vnc_password, &dom.id, "nine99999", NULL), SV_E_HYPERVISOR);
+    CHECK_INT(memcmp(domain(h, 1)->def->vnc_mark, six, 8), 0);
+    OK(SV_HV_CALL(h, set_vnc_password, &dom.id, "eight888", NULL));
+    CHECK_INT(memcmp(domain(h, 1)->def->vnc_mark, eight, 8), 0);
     sv_hv_close(hv);
 }
 
