@@ -139,11 +139,21 @@ static const char version_2[] =
     "ALTER TABLE storage ADD COLUMN monitors TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE storage ADD COLUMN pool TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE storage ADD COLUMN user TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE storage ADD COLUMN own INTEGER NOT NULL DEFAULT 1;" /* until now there were image directories only */
+    "ALTER TABLE storage ADD COLUMN ready INTEGER NOT NULL DEFAULT 1;"
+    "ALTER TABLE storage ADD COLUMN promised INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE disk ADD COLUMN use TEXT NOT NULL DEFAULT '';" /* of one without a VM */
     "CREATE INDEX disk_storage ON disk(storage_id);"
+    /* a directory that moved left a row that nothing was put on */
+    "DELETE FROM storage WHERE EXISTS (SELECT 1 FROM storage o WHERE o.host_id = storage.host_id AND (o.created, o.id)"
+    " < (storage.created, storage.id)) AND NOT EXISTS (SELECT 1 FROM disk WHERE storage_id = storage.id);"
+    "CREATE INDEX storage_shared ON storage(shared) WHERE shared = 1;"
+    "UPDATE storage SET promised = (SELECT coalesce(sum(size), 0) FROM disk WHERE storage_id = storage.id);"
     "ALTER TABLE vm ADD COLUMN firewalled INTEGER NOT NULL DEFAULT 1;"
+    /* who works on what it names besides its object */
+    "CREATE INDEX job_arg ON job(sarg) WHERE sarg <> '' AND result IN (2, 3);"
 
-    /* parent: '' at the root of the tree; current: the one the disks stem from, one a VM at most */
+    /* parent: '' at the root of the tree; ready: 2 = broken; current: the one the disks stem from, one a VM at most */
     "CREATE TABLE snapshot(id TEXT PRIMARY KEY, tenant_id TEXT NOT NULL REFERENCES tenant(id), vm_id TEXT NOT NULL"
     " REFERENCES vm(id), parent TEXT NOT NULL, name TEXT NOT NULL, descr TEXT NOT NULL, shape TEXT NOT NULL,"
     " memory INTEGER NOT NULL, ready INTEGER NOT NULL, current INTEGER NOT NULL, created INTEGER NOT NULL) STRICT;"
@@ -152,6 +162,7 @@ static const char version_2[] =
     "CREATE TABLE snapshot_disk(snapshot_id TEXT NOT NULL REFERENCES snapshot(id), disk_id TEXT NOT NULL REFERENCES"
     " disk(id), size INTEGER NOT NULL, PRIMARY KEY(snapshot_id, disk_id)) STRICT, WITHOUT ROWID;"
     "CREATE INDEX snapshot_disk_of ON snapshot_disk(disk_id);"
+    "ALTER TABLE leftover ADD COLUMN vm_id TEXT NOT NULL DEFAULT '';" /* of a snapshot */
 
     /* outlives its VM: vm_id and disk_id refer to what may be gone */
     "CREATE TABLE backup(id TEXT PRIMARY KEY, tenant_id TEXT NOT NULL REFERENCES tenant(id), vm_id TEXT NOT NULL,"

@@ -68,7 +68,8 @@ struct sv_disk {
     const char *target; /* "vda" */
     int64_t size;       /* [bytes] */
     bool boot;
-    bool ready; /* the volume exists on the storage */
+    bool ready;      /* the volume exists on the storage */
+    const char *use; /* of one without a VM: "vm", "volume"; else NULL or "" */
     int64_t created;
 };
 enum sv_err sv_disk_insert(struct sv_tx *tx, const struct sv_disk *d, struct sv_error *err);
@@ -77,8 +78,13 @@ enum sv_err sv_disk_get(struct sv_tx *tx, struct sv_scope scope, const struct sv
 /* Of one VM, boot disk first, then by target. */
 enum sv_err sv_disk_list_vm(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *vm,
                             void (*row)(void *arg, const struct sv_disk *d), void *arg, struct sv_error *err);
+/* Of no VM, on storages that were added through `host`. */
+enum sv_err sv_disk_list_volumes(struct sv_tx *tx, const struct sv_id *host,
+                                 void (*row)(void *arg, const struct sv_disk *d), void *arg, struct sv_error *err);
 enum sv_err sv_disk_set_ready(struct sv_tx *tx, const struct sv_id *id, bool ready, struct sv_error *err);
 enum sv_err sv_disk_set_size(struct sv_tx *tx, const struct sv_id *id, int64_t size, struct sv_error *err);
+/* It needs its template no more. */
+enum sv_err sv_disk_set_standalone(struct sv_tx *tx, const struct sv_id *id, struct sv_error *err);
 enum sv_err sv_disk_delete(struct sv_tx *tx, const struct sv_id *id, struct sv_error *err);
 enum sv_err sv_disk_delete_vm(struct sv_tx *tx, const struct sv_id *vm, struct sv_error *err); /* all of a VM */
 
