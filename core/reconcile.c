@@ -267,7 +267,7 @@ static enum sv_err write_connected(struct sv_tx *tx, void *arg, struct sv_error 
     rc = sv_host_set_capacity(tx, &a->host->id, (int64_t)((double)i->vcpus * a->c->vcpu_overcommit), i->memory,
                               i->cpu_vendor, i->os_version, i->virt_version, err);
     if (!rc)
-        rc = sv_storage_of_host(tx, &a->host->id, &storage, err);
+        rc = sv_storage_own(tx, &a->host->id, &storage, err);
     if (!rc)
         rc = sv_storage_set_usage(tx, &storage, i->storage_size, i->storage_used, err);
     if (!rc)
@@ -352,6 +352,8 @@ static enum sv_err remove_one(struct sv_hv_host *h, const struct sv_leftover *l,
         return SV_HV_CALL(h, volume_delete, &l->object, d);
     case SV_LEFTOVER_TEMPLATE:
         return SV_HV_CALL(h, template_delete, &l->object, d);
+    case SV_LEFTOVER_SNAPSHOT:
+        return SV_HV_CALL(h, snapshot_delete, &l->vm, &l->object, d);
     }
     return rc;
 }

@@ -14,6 +14,7 @@ struct allowed {
 #define PAGE   "the order of the whole list: ends with the page"
 #define SEARCH "a search has to look at every name"
 #define HOSTS  "a few hundred hosts at most"
+#define STORAGES "a few a host"
 #define OPEN   "an index of just the open jobs"
 
 static struct allowed allowed[] = {
@@ -39,6 +40,14 @@ static struct allowed allowed[] = {
     {"host", "RETURNING id", "SCAN host USING INDEX host_free", "ends with the first that fits"},
     {"host", "sum(vcpus)", "SCAN host", HOSTS},
     {"host", "sum(vcpus)", "SCAN storage", HOSTS},
+    {"storage", "SELECT name FROM storage", "SCAN storage", STORAGES},
+    {"storage", "OFFSET ?2", "SCAN storage", STORAGES},
+    {"storage", "OFFSET ?2", "USE TEMP B-TREE FOR ORDER BY", STORAGES},
+    {"storage", "count(*) FROM storage", "SCAN storage", STORAGES},
+    {"storage", "own = 0", "SCAN storage", STORAGES},
+    {"storage", "own = 0", "USE TEMP B-TREE FOR ORDER BY", STORAGES},
+    {"storage", "max(used, promised)", "SCAN storage", STORAGES},
+    {"storage", "max(used, promised)", "USE TEMP B-TREE FOR ORDER BY", STORAGES},
     {"job", "FROM job WHERE ?1 = '' AND ?2 < 0 ORDER BY seq", "SCAN job", PAGE},
     {"job", "FROM job_count WHERE ?1 = ''", "SCAN job_count", "a row a tenant, for admins"},
     {"job", "INDEXED BY job_open", "SCAN job USING INDEX job_open", OPEN},
@@ -136,7 +145,8 @@ static const struct path paths[] = {
     {"vpc", "SELECT count(*) FROM vpc WHERE tenant_id = ?1",
      "SEARCH vpc USING COVERING INDEX vpc_tenant (tenant_id=? AND deleting=?)"},
     {"vpc", "SELECT count(*) FROM nic", "SEARCH nic USING COVERING INDEX sqlite_autoindex_nic_3 (vpc_id=?)"},
-    {"storage", "ORDER BY created, id LIMIT 1", "SEARCH storage USING COVERING INDEX storage_order (host_id=?)"},
+    {"storage", "own = 1 ORDER BY created, id LIMIT 1", "SEARCH storage USING INDEX storage_order (host_id=?)"},
+    {"storage", "FROM disk WHERE storage_id = ?1", "SEARCH disk USING COVERING INDEX disk_storage (storage_id=?)"},
     {"template", "UNION ALL", "SEARCH template USING COVERING INDEX template_tenant (tenant_id=?)"},
     {"job", "FROM job WHERE id = ?1 AND (?2", "SEARCH job USING INDEX sqlite_autoindex_job_1 (id=?)"},
     {"job", "FROM job WHERE tenant_id = ?1 AND ?2 < 0", "SEARCH job USING INDEX job_tenant (tenant_id=?)"},
