@@ -34,6 +34,9 @@ struct sv_cloud {
     double vcpu_overcommit;
     pthread_mutex_t host_mutex; /* only for host_change */
     pthread_cond_t host_change; /* a host connected or was lost */
+    pthread_mutex_t agent_mutex; /* only for agent_change and agent_waits */
+    pthread_cond_t agent_change; /* somebody's agent came */
+    struct sv_agent_wait *agent_waits;
     struct sv_secrets *secrets;
     struct sv_sync *sync;
     pthread_mutex_t vpc_lock[SV_VPC_LOCKS]; /* striped by VPC id: reading the wanted state and applying it */
@@ -67,6 +70,9 @@ enum sv_err sv_secret_put(struct sv_secrets *s, const struct sv_id *owner, const
 enum sv_err sv_secret_get(struct sv_secrets *s, const struct sv_id *owner, const char *kind, char *buf, size_t size,
                           struct sv_error *err);
 void sv_secret_drop(struct sv_secrets *s, const struct sv_id *owner, const char *kind);
+/* Drops those of the kind whose owner `keep` does not claim. */
+void sv_secret_sweep(struct sv_secrets *s, const char *kind, bool (*keep)(void *arg, const struct sv_id *owner),
+                     void *arg);
 
 /* --- rules shared by rooms of the core (core/rules.c) --- */
 /* A name for people: 1..SV_MAX_NAME bytes of valid UTF-8 without control characters. NULL passes. */
@@ -99,6 +105,18 @@ enum sv_err sv_network_recover(struct sv_cloud *c, struct sv_error *err);
 /* --- templates (core/template.c) --- */
 /* Removes uploads that no import waits for: a crash left them between their arrival and their acceptance. */
 enum sv_err sv_template_recover(struct sv_cloud *c, struct sv_error *err);
+
+/* --- passwords of guests (core/vm_account.c, core/vm_guest.c) --- */
+/* The guest's agent came up; NULL: a host came or went, so anybody's may have. From drivers' threads. */
+void sv_agent_news(struct sv_cloud *c, const struct sv_id *vm);
+/* Removes sealed passwords that no job waits for: a crash left them between their sealing and the commit. */
+enum sv_err sv_account_recover(struct sv_cloud *c, struct sv_error *err);
+enum sv_err sv_check_password(const char *user, const char *password, struct sv_error *err);
+/* "account": waits for the guest agent and sets root's password. Needed when iarg[SV_CREATE_ACCOUNT] is set. */
+enum { SV_CREATE_ACCOUNT, SV_CREATE_FULL }; /* iarg of a job that makes a VM */
+#define SV_SECRET_ACCOUNT "account"
+enum sv_err sv_step_account(struct sv_run *r, struct sv_error *err);
+bool sv_step_account_needed(const struct sv_job *job);
 
 /* --- claiming a VM for a job (core/vm_power.c) --- */
 /* The VM, which no job holds and which is in a state to be changed: VM_NOT_FOUND, VM_LOCKED, VM_STATE, HOST_DOWN. */
@@ -140,7 +158,6 @@ extern const struct sv_job_kind sv_kind_vm_create, sv_kind_vm_install, sv_kind_v
     sv_kind_vm_shutdown, sv_kind_vm_restart, sv_kind_vm_suspend, sv_kind_vm_resume, sv_kind_vm_delete, sv_kind_vm_vcpus,
     sv_kind_vm_memory, sv_kind_disk_add, sv_kind_disk_remove, sv_kind_disk_extend, sv_kind_nic_add, sv_kind_nic_remove,
     sv_kind_vm_password, sv_kind_vm_agent, sv_kind_template_import, sv_kind_template_delete;
-extern const struct sv_job_kind *const sv_cloud_kinds[];
 
 /* Lock codes, StarVCenter appendix 2. */
 enum {

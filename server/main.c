@@ -282,11 +282,42 @@ static int serve(struct program *p)
     return code;
 }
 
+static int print(const struct sv_buf *out)
+{
+    return fwrite(out->p, 1, out->n, stdout) == out->n && fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 static int dump_routes(const struct sv_api *api)
 {
     SV_CLEANUP(sv_buf_free) struct sv_buf out = {0};
     sv_describe_dump(api, &out);
-    return fwrite(out.p, 1, out.n, stdout) == out.n && fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return print(&out);
+}
+
+static void dump_steps(struct sv_json *j, const char *key, const struct sv_job_kind *kind, bool undone)
+{
+    sv_json_arr(j, key);
+    for (unsigned i = 0; i < kind->step_count; i++)
+        if (!undone || kind->steps[i].undo)
+            sv_json_str(j, NULL, kind->steps[i].name);
+    sv_json_end_arr(j);
+}
+
+/* Tests derive from these rows where the server may be killed. */
+static int dump_kinds(void)
+{
+    SV_CLEANUP(sv_buf_free) struct sv_buf out = {0};
+    for (const struct sv_job_kind *const *k = sv_cloud_kinds; *k; k++) {
+        struct sv_json j;
+        sv_json_init(&j, &out);
+        sv_json_obj(&j, NULL);
+        sv_json_str(&j, "kind", (*k)->name);
+        dump_steps(&j, "steps", *k, false);
+        dump_steps(&j, "undo", *k, true);
+        sv_json_end_obj(&j);
+        sv_buf_add(&out, "\n", 1);
+    }
+    return print(&out);
 }
 
 static int run(struct program *p)
@@ -299,6 +330,8 @@ static int run(struct program *p)
     case SV_MODE_VERSION:
         puts("starvirtd " STARVIRT_VERSION);
         return EXIT_SUCCESS;
+    case SV_MODE_DUMP_KINDS:
+        return dump_kinds();
     case SV_MODE_DUMP_ROUTES:
     case SV_MODE_SERVE:
         break;

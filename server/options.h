@@ -10,7 +10,7 @@
 enum { SV_MAX_CONNECT = 64 };
 
 /* What the program is asked to do. */
-enum sv_mode { SV_MODE_SERVE, SV_MODE_HELP, SV_MODE_VERSION, SV_MODE_DUMP_ROUTES };
+enum sv_mode { SV_MODE_SERVE, SV_MODE_HELP, SV_MODE_VERSION, SV_MODE_DUMP_ROUTES, SV_MODE_DUMP_KINDS };
 
 struct sv_options {
     enum sv_mode mode;

@@ -40,6 +40,7 @@ void sv_cloud_stop(struct sv_cloud *c, int64_t limit_ms);
 void sv_cloud_free(struct sv_cloud *c);
 struct sv_db *sv_cloud_db(struct sv_cloud *c);
 struct sv_jobs *sv_cloud_jobs(struct sv_cloud *c);
+extern const struct sv_job_kind *const sv_cloud_kinds[]; /* every kind of job; NULL ends it */
 unsigned sv_cloud_hosts_connected(struct sv_cloud *c, unsigned *ret_total);
 
 /* --- who asks ------------------------------------------------------------------------------------- */
@@ -93,7 +94,9 @@ struct sv_vm_new {
     int64_t vcpus, memory; /* memory [bytes] */
     int64_t count;         /* 1..SV_MAX_VM_BATCH */
     const char *vnc_password;
+    const char *account_password; /* of root inside; set by the guest agent once it is up. NULL = as in the image */
     bool nested;
+    bool full; /* the system disk is a copy of the template instead of standing on it */
     int64_t data_disks, data_disk_size; /* size [bytes] */
 };
 struct sv_vm_made {
@@ -155,6 +158,16 @@ enum sv_err sv_vm_agent_resume(struct sv_cloud *c, struct sv_tx *tx, const struc
 /* Blocks. `password` NULL: a random one, written to made[]. */
 enum sv_err sv_vm_set_vnc_password(struct sv_cloud *c, const struct sv_actor *who, const char *vm, const char *password,
                                    char made[SV_MAX_VNC_PASSWORD + 1], struct sv_arena *a, struct sv_error *err);
+
+/* --- the screen (StarVCenter 2.2.9) -------------------------------------------------------------------- */
+
+/* Where a VNC client finds it; asks no host. VM_STATE when it has none now. */
+enum sv_err sv_vm_console_address(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *vm,
+                                  struct sv_arena *a, struct sv_vm *ret, char host[64], unsigned *ret_port,
+                                  struct sv_error *err);
+/* A stream that speaks RFB, for somebody who was let in by a console token; the caller closes it. Blocks. */
+enum sv_err sv_vm_console_open(struct sv_cloud *c, const struct sv_id *tenant, const struct sv_id *vm, int *ret_fd,
+                               const struct sv_deadline *d, struct sv_error *err);
 
 /* --- models and templates --------------------------------------------------------------------------- */
 

@@ -241,13 +241,14 @@ def test_a_deletion_that_fails_can_be_repeated(cloud, tenant, vm, vpc, call):
 
 # --------------------------------------------------------------------------------------------------- crashes
 class Crash:
-    def __init__(self, made, hot):
-        self.server, self.hot = made, hot
+    """Of a VM that is stopped; of a running one in test_crash.py."""
+
+    def __init__(self, made):
+        self.server = made
         self.tenant = made.admin.tenant()
         self.vpc, self.other = self.tenant.vpc(), self.tenant.vpc()
         self.vm = self.tenant.vm(vnic_portgroupid=self.vpc, vm_tenant_model=made.admin.model(size=1))
-        if not hot:
-            stop(self.tenant, self.vm)
+        stop(self.tenant, self.vm)
 
     def broken(self, op, params):
         """The operation that never answers; its job, once the server is there again, has ended well or not."""
@@ -264,7 +265,7 @@ class Crash:
         rows = nics(self.tenant, self.vm)
         assert len(rows) == count
         assert self.tenant.show(self.vm)["vm.ip"] == rows[0]["vnic.ipaddress"]
-        assert SimHost(self.server).agrees(self.tenant, self.vm).runs == self.hot
+        assert not SimHost(self.server).agrees(self.tenant, self.vm).runs
         assert self.server.fsck(hosts=False) == ""  # with the hosts at the end of the test
         if count == 1:
             self.tenant.ok("POST cloudnetwork/vpc/delete", {"vpc.id": self.other})
@@ -274,33 +275,21 @@ class Crash:
 
 @pytest.fixture
 def crash(server):
-    return lambda point, hot=True: Crash(server(connect="sim://?control=1", crash_point=point), hot)
+    return lambda point: Crash(server(connect="sim://?control=1", crash_point=point))
 
 
-@pytest.mark.parametrize("hot", [True, False], ids=["hot", "cold"])
 @pytest.mark.parametrize("point", points("nic.add", "network", "define", "attach"))
-def test_crash_while_adding(crash, point, hot):
-    c = crash(point, hot)
+def test_crash_while_adding(crash, point):
+    c = crash(point)
     job = c.broken("POST cloudvm/vnic/add", {"vnic.vmid": c.vm, "vnic.portgroupid": c.other})
     assert job.result == "0", job
     c.check(2)
 
 
-@pytest.mark.parametrize("hot", [True, False], ids=["hot", "cold"])
 @pytest.mark.parametrize("point", points("nic.remove", "detach", "define", "network"))
-def test_crash_while_deleting(crash, point, hot):
-    c = crash(point, hot)
+def test_crash_while_deleting(crash, point):
+    c = crash(point)
     nic = add(c.tenant, c.vm, c.other)
     job = c.broken("DELETE cloudvm/vnic/{vnicId}", {"vnicId": nic})
     assert job.result == "0", job
-    c.check(1)
-
-
-@pytest.mark.parametrize("point", [f"nic.add:{step}:undo-{when}" for step in ("network", "define", "attach")
-                                   for when in ("before", "after")])
-def test_crash_while_undoing_an_addition(crash, point):
-    c = crash(point)
-    c.server.control("fail=nic_attach:1")
-    job = c.broken("POST cloudvm/vnic/add", {"vnic.vmid": c.vm, "vnic.portgroupid": c.other})
-    assert job.result != "0", job
     c.check(1)
