@@ -99,6 +99,8 @@ static int on_lifecycle(virConnectPtr conn, virDomainPtr d, int event, int detai
         (now == SV_HV_ABSENT && virDomainGetID(d) != (unsigned)-1))
         return 0;
     lv_table_set_power(&h->table, &vm, now);
+    if (event == VIR_DOMAIN_EVENT_STARTED)
+        lv_screen_started(h, &vm);
     tell_power(h, &vm, now);
     return 0;
 }
@@ -124,6 +126,17 @@ static void on_unplugged(virConnectPtr conn, virDomainPtr d, const char *alias, 
     (void)alias;
     if (id_of(d, &vm))
         lv_table_set_unplugged(&h->table, &vm);
+}
+
+static void on_job_ended(virConnectPtr conn, virDomainPtr d, virTypedParameterPtr params, int n, void *arg)
+{
+    struct lv_host *h = arg;
+    struct sv_id vm;
+    (void)conn;
+    (void)params; /* who waits asks for them: the event may have been missed */
+    (void)n;
+    if (id_of(d, &vm))
+        lv_table_set_job_ended(&h->table, &vm);
 }
 
 static void on_reboot(virConnectPtr conn, virDomainPtr d, void *arg)
@@ -161,7 +174,7 @@ static int add(struct lv_host *h, virConnectPtr conn, int kind, virConnectDomain
     return id;
 }
 
-void lv_events_register(struct lv_host *h, virConnectPtr conn, int ids[4])
+void lv_events_register(struct lv_host *h, virConnectPtr conn, int ids[LV_EVENTS])
 {
     /* Drivers inside this process cannot lose their connection; they take the callback and forget it. */
     bool in_process = h->is_test || strstr(h->uri, ":///embed");
@@ -171,12 +184,13 @@ void lv_events_register(struct lv_host *h, virConnectPtr conn, int ids[4])
     ids[1] = add(h, conn, VIR_DOMAIN_EVENT_ID_REBOOT, VIR_DOMAIN_EVENT_CALLBACK(on_reboot));
     ids[2] = add(h, conn, VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_agent));
     ids[3] = add(h, conn, VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, VIR_DOMAIN_EVENT_CALLBACK(on_unplugged));
+    ids[4] = add(h, conn, VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, VIR_DOMAIN_EVENT_CALLBACK(on_job_ended));
     virResetLastError();
 }
 
-void lv_events_deregister(virConnectPtr conn, const int ids[4])
+void lv_events_deregister(virConnectPtr conn, const int ids[LV_EVENTS])
 {
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < LV_EVENTS; i++)
         if (ids[i] >= 0)
             virConnectDomainEventDeregisterAny(conn, ids[i]);
     virConnectUnregisterCloseCallback(conn, on_close);

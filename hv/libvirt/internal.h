@@ -32,7 +32,10 @@ struct lv_vm {
     bool shutdown_asked;    /* and not down since */
     uint64_t changes;       /* rises with every power event */
     uint64_t unplugged;     /* rises with every device that the guest let go of */
+    uint64_t jobs;          /* rises with every job of libvirt's that ended */
     enum sv_hv_power power; /* the last one's */
+    char screen_host[64];   /* where its VNC server listens */
+    unsigned screen_port;   /* 0 = not known */
 };
 enum { LV_BUCKETS = 1024 };
 struct lv_table {
@@ -56,8 +59,10 @@ int lv_table_agent(struct lv_table *t, const struct sv_id *vm);
 void lv_table_set_power(struct lv_table *t, const struct sv_id *vm, enum sv_hv_power power);
 void lv_table_ask_shutdown(struct lv_table *t, const struct sv_id *vm);
 void lv_table_set_unplugged(struct lv_table *t, const struct sv_id *vm);
+void lv_table_set_job_ended(struct lv_table *t, const struct sv_id *vm);
 void lv_table_ask_reboot(struct lv_table *t, const struct sv_id *vm);
 void lv_table_set_rebooted(struct lv_table *t, const struct sv_id *vm);
+void lv_table_set_screen(struct lv_table *t, const struct sv_id *vm, const char *host, unsigned port);
 /* The connection came or went: what agents do is no longer known, waiters look again. */
 void lv_table_new_epoch(struct lv_table *t);
 /* Waiters leave. */
@@ -86,16 +91,21 @@ struct lv_op {
     struct sv_hv_disk disk;
     struct sv_hv_nic nic;
     char *user, *secret; /* owned, the secret is wiped */
+    char *text;          /* owned */
     bool pending;        /* asked for and not done yet */
+    bool memory;         /* of a snapshot */
+    int64_t done, total; /* [bytes] of a copy */
     struct sv_hv_state state;
     struct sv_hv_info info;
     bool by_agent;
+    int fd; /* owned; -1 = none */
     struct lv_row *rows; /* owned */
     size_t row_count;
     /* call.c's */
     atomic_uint refs;
     lv_fn fn;
     enum lv_kind kind;
+    bool patient; /* moves bytes: only the deadline limits it, not the call limit */
     enum { LV_QUEUED, LV_RUNNING, LV_DONE } phase;
     bool left; /* nobody waits any more */
     enum sv_err rc;
@@ -121,6 +131,8 @@ void lv_op_unref(struct lv_op **op);             /* for SV_CLEANUP */
  * JOB_CANCELLED, HOST_DOWN, or what fn returned. All threads hung: HOST_TIMEOUT at once. */
 enum sv_err lv_call(struct lv_host *h, struct lv_op *op, lv_fn fn, enum lv_kind kind, const struct sv_deadline *d,
                     struct sv_error *err);
+/* The same with nobody waiting for what comes of it. Any thread. */
+void lv_post(struct lv_host *h, const struct sv_id *vm, lv_fn fn);
 /* Condition variables count on the monotonic clock here. */
 void lv_cond_init(pthread_cond_t *c);
 /* Waits at most `ms`, at most a tenth of a second when somebody may cancel. */
@@ -172,13 +184,16 @@ virConnectPtr lv_open(struct lv_host *h, char *why, size_t size);
 bool lv_library_ready(void);
 
 /* --- events.c --- */
-void lv_events_register(struct lv_host *h, virConnectPtr conn, int ids[4]);
-void lv_events_deregister(virConnectPtr conn, const int ids[4]);
+enum { LV_EVENTS = 5 };
+void lv_events_register(struct lv_host *h, virConnectPtr conn, int ids[LV_EVENTS]);
+void lv_events_deregister(virConnectPtr conn, const int ids[LV_EVENTS]);
 void lv_tell_host(struct lv_host *h, bool connected, const char *why);
 
 /* --- error.c --- */
 /* Turns libvirt's last error into ours: the full text goes to the log, a trimmed one to the client. */
 enum sv_err lv_error(struct lv_host *h, virConnectPtr conn, const char *what, struct sv_error *err);
+/* The same for a text that came otherwise. */
+enum sv_err lv_error_text(struct lv_host *h, const char *what, int code, const char *text, struct sv_error *err);
 /* One line without paths or command lines of the host (threat 24). */
 void lv_plain_text(const char *text, char *buf, size_t size);
 
@@ -276,6 +291,17 @@ enum sv_err lv_nic_detach(struct sv_hv_host *h, const struct sv_id *vm, const st
                           const struct sv_deadline *d, struct sv_error *err);
 enum sv_err lv_volume_resize(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_id *disk, int64_t bytes,
                              const struct sv_deadline *d, struct sv_error *err);
+
+/* --- console.c: where screens are, and the way to them --- */
+/* Remembers where the screen is, out of the definition of a running guest. */
+void lv_screen_note(struct lv_host *h, const struct sv_id *vm, const char *xml);
+/* The guest started: looks for its screen, on this thread or (after an event) later on one of the host's. */
+void lv_screen_look(struct lv_host *h, virDomainPtr d, const struct sv_id *vm);
+void lv_screen_started(struct lv_host *h, const struct sv_id *vm);
+enum sv_err lv_console_address(struct sv_hv_host *h, const struct sv_id *vm, char host[64], unsigned *ret_port,
+                               struct sv_error *err);
+enum sv_err lv_console_open(struct sv_hv_host *h, const struct sv_id *vm, int *ret_fd, const struct sv_deadline *d,
+                            struct sv_error *err);
 
 /* --- inside.c: a guest's users, its agent, its screen --- */
 enum sv_err lv_set_password(struct sv_hv_host *h, const struct sv_id *vm, const char *user, const char *password,

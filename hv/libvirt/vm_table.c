@@ -99,8 +99,18 @@ void lv_table_set_power(struct lv_table *t, const struct sv_id *vm, enum sv_hv_p
     if (power != SV_HV_RUNNING && power != SV_HV_PAUSED) {
         v->agent = 0;
         v->shutdown_asked = false;
+        v->screen_port = 0;
     }
     pthread_cond_broadcast(&t->changed);
+    pthread_mutex_unlock(&t->mu);
+}
+
+void lv_table_set_screen(struct lv_table *t, const struct sv_id *vm, const char *host, unsigned port)
+{
+    pthread_mutex_lock(&t->mu);
+    struct lv_vm *v = lv_table_get(t, vm);
+    SV_COPY(v->screen_host, host);
+    v->screen_port = port;
     pthread_mutex_unlock(&t->mu);
 }
 
@@ -115,6 +125,14 @@ void lv_table_set_unplugged(struct lv_table *t, const struct sv_id *vm)
 {
     pthread_mutex_lock(&t->mu);
     lv_table_get(t, vm)->unplugged++;
+    pthread_cond_broadcast(&t->changed);
+    pthread_mutex_unlock(&t->mu);
+}
+
+void lv_table_set_job_ended(struct lv_table *t, const struct sv_id *vm)
+{
+    pthread_mutex_lock(&t->mu);
+    lv_table_get(t, vm)->jobs++;
     pthread_cond_broadcast(&t->changed);
     pthread_mutex_unlock(&t->mu);
 }

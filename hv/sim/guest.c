@@ -50,8 +50,10 @@ enum sv_err sim_guest_become(struct sim_host *h, struct sim_domain *d, const str
         set_agent(h, d, false);
         sim_plugged_forget(d);
     }
-    if (before.power != next->power)
+    if (before.power != next->power) {
         sim_tell_power(h, d);
+        sim_screens_power(h, d);
+    }
     if (runs && (!ran || before.boots != next->boots))
         boot(h, d);
     if (before.power != next->power || before.boots != next->boots)

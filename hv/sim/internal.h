@@ -18,7 +18,7 @@
     X(info) X(volume_create) X(volume_delete) X(template_put) X(template_delete) X(define) X(undefine) \
     X(start) X(destroy) X(shutdown) X(reboot) X(reset) X(wait_power) X(wait_reboot) X(suspend) X(resume) \
     X(set_vcpus) X(set_memory) X(disk_attach) X(disk_detach) X(volume_resize) X(nic_attach) X(nic_detach) \
-    X(set_password) X(agent_sync) X(set_vnc_password) X(state) X(list) X(list_volumes)
+    X(set_password) X(agent_sync) X(set_vnc_password) X(console_open) X(state) X(list) X(list_volumes)
 #define SIM_CALL_ENUM(name) SIM_CALL_##name,
 enum sim_call { SIM_CALLS(SIM_CALL_ENUM) SIM_CALL_COUNT };
 #undef SIM_CALL_ENUM
@@ -209,6 +209,7 @@ struct sim {
     struct sim_driver driver;
     struct sim_templates templates;
     struct sim_watch *watch; /* control files; NULL = none */
+    struct sim_screens *screens;
     int64_t call_limit_ms;
     unsigned slots; /* calls under way at a time on one host */
 };
@@ -306,6 +307,16 @@ enum sv_err sim_agent_sync(struct sv_hv_host *h, const struct sv_id *vm, const s
 enum sv_err sim_set_vnc_password(struct sv_hv_host *h, const struct sv_id *vm, const char *password,
                                  const struct sv_deadline *d, struct sv_error *err);
 bool sim_password_apply(struct sim_domain *d, const unsigned char *p, size_t n); /* replay */
+
+/* --- console.c: screens --- */
+struct sim_screens *sim_screens_new(void);
+void sim_screens_free(struct sim_screens *s);
+/* Under the host's lock: whose guest stopped sees no more of it. */
+void sim_screens_power(struct sim_host *h, const struct sim_domain *d);
+enum sv_err sim_console_address(struct sv_hv_host *h, const struct sv_id *vm, char host[64], unsigned *ret_port,
+                                struct sv_error *err);
+enum sv_err sim_console_open(struct sv_hv_host *h, const struct sv_id *vm, int *ret_fd, const struct sv_deadline *d,
+                             struct sv_error *err);
 
 /* --- guest.c: what happens to a guest. All under the host's lock. --- */
 /* Journals `next` and makes it so, with its events and timers. */

@@ -105,6 +105,7 @@ static void sim_close(struct sv_hv *hv)
     for (unsigned i = 0; i < hv->host_count; i++)
         sim_host_drain(sim_host_of(hv->hosts[i]));
     sim_driver_stop(&s->driver);
+    sim_screens_free(s->screens);
     for (unsigned i = 0; i < hv->host_count; i++)
         host_free(sim_host_of(hv->hosts[i]));
     sim_templates_close(s);
@@ -125,6 +126,7 @@ static struct sim *sim_new(const struct sim_conf *conf, const struct sv_hv_optio
     s->templates.journal.fd = -1;
     pthread_mutex_init(&s->templates.lock, NULL);
     sim_driver_init(&s->driver, ev);
+    s->screens = sim_screens_new();
     s->base.hosts = sv_alloc(conf->hosts * sizeof(struct sv_hv_host *));
     for (; s->base.host_count < conf->hosts; s->base.host_count++)
         s->base.hosts[s->base.host_count] = &host_new(s, s->base.host_count)->base;
@@ -215,6 +217,8 @@ const struct sv_hv_ops sv_hv_sim_ops = {
     .set_password = sim_set_password,
     .agent_sync = sim_agent_sync,
     .set_vnc_password = sim_set_vnc_password,
+    .console_address = sim_console_address,
+    .console_open = sim_console_open,
     .state = sim_state,
     .list = sim_list,
     .list_volumes = sim_list_volumes,

@@ -148,6 +148,24 @@ enum sv_err sv_vm_nic_add(struct sv_cloud *c, const struct sv_actor *who, const 
 enum sv_err sv_vm_nic_remove(struct sv_cloud *c, const struct sv_actor *who, const char *nic, struct sv_arena *a,
                              struct sv_error *err);
 
+/* --- snapshots (StarVCenter 2.7) ----------------------------------------------------------------------- */
+
+struct sv_snapshot_made {
+    struct sv_id snapshot, startid;
+};
+/* Of the VM's disks, and of the memory when it runs. SNAPSHOT_LIMIT. */
+enum sv_err sv_snapshot_create(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *vm,
+                               const char *name, const char *descr, struct sv_snapshot_made *ret, struct sv_error *err);
+/* Disks as they were; a guest that ran then runs afterwards, from its memory when the VM still has the same
+ * devices and size, else from its disks. One that was off is off. SNAPSHOT_BROKEN. */
+enum sv_err sv_snapshot_restore(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *snapshot,
+                                struct sv_id *ret_startid, struct sv_error *err);
+/* Blocks: a job that is waited for. The others of the tree stay. */
+enum sv_err sv_snapshot_remove(struct sv_cloud *c, const struct sv_actor *who, const char *snapshot, struct sv_arena *a,
+                               struct sv_error *err);
+enum sv_err sv_snapshot_describe(struct sv_tx *tx, const struct sv_actor *who, const char *snapshot,
+                                 const char *descr /* NULL = unchanged */, struct sv_error *err);
+
 /* --- inside the guest (StarVCenter 2.2.10 - 2.2.13) ---------------------------------------------------- */
 
 enum sv_err sv_vm_set_password(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *vm,
