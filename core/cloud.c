@@ -45,6 +45,8 @@ enum sv_err sv_cloud_start(struct sv_cloud *c, struct sv_error *err)
     enum sv_err rc = sv_template_recover(c, err);
 
     if (!rc)
+        rc = sv_account_recover(c, err);
+    if (!rc)
         rc = sv_network_recover(c, err);
     return rc ? rc : sv_jobs_start(c->jobs, err);
 }
@@ -71,6 +73,8 @@ void sv_cloud_free(struct sv_cloud *c)
         pthread_mutex_destroy(&c->vpc_lock[i]);
     pthread_mutex_destroy(&c->host_mutex);
     pthread_cond_destroy(&c->host_change);
+    pthread_mutex_destroy(&c->agent_mutex);
+    pthread_cond_destroy(&c->agent_change);
     free(c->data_dir);
     free(c->import_dirs);
     free(c);

@@ -157,10 +157,13 @@ struct sv_amounts sv_vm_rows_amounts(const struct sv_vm_rows *rows);
 extern const struct sv_job_kind sv_kind_vm_create, sv_kind_vm_install, sv_kind_vm_start, sv_kind_vm_destroy,
     sv_kind_vm_shutdown, sv_kind_vm_restart, sv_kind_vm_suspend, sv_kind_vm_resume, sv_kind_vm_delete, sv_kind_vm_vcpus,
     sv_kind_vm_memory, sv_kind_disk_add, sv_kind_disk_remove, sv_kind_disk_extend, sv_kind_nic_add, sv_kind_nic_remove,
-    sv_kind_vm_password, sv_kind_vm_agent, sv_kind_template_import, sv_kind_template_delete;
+    sv_kind_vm_password, sv_kind_vm_agent, sv_kind_template_import, sv_kind_template_delete,
+    sv_kind_snapshot_create, sv_kind_snapshot_restore, sv_kind_snapshot_delete;
 
 /* Lock codes, StarVCenter appendix 2. */
 enum {
+    SV_LOCK_SNAPSHOT = 5,
+    SV_LOCK_SNAPSHOT_BACK = 6,
     SV_LOCK_STARTING = 7,
     SV_LOCK_STOPPING = 8,
     SV_LOCK_IMPORTING = 10,

@@ -44,6 +44,8 @@ static enum sv_err check_texts(const struct sv_vm_new *in, struct sv_error *err)
         rc = sv_fail(err, SV_E_PARAM_LENGTH, SV_F_VM_NAME, sv_dec(SV_MAX_NAME - 3).s);
     if (!rc && in->vnc_password && strlen(in->vnc_password) > SV_MAX_VNC_PASSWORD)
         rc = sv_fail(err, SV_E_PARAM_LENGTH, SV_F_VNC_PASSWORD, sv_dec(SV_MAX_VNC_PASSWORD).s);
+    if (!rc && in->account_password)
+        rc = sv_check_password(NULL, in->account_password, err);
     return rc;
 }
 
@@ -120,20 +122,23 @@ static enum sv_err accept_one(struct sv_cloud *c, struct sv_tx *tx, const struct
 {
     const struct sv_vm_new *in = o->in;
     const bool clone = !sv_id_empty(&o->template_id);
-    struct sv_vm_plan p = {.kind = clone ? &sv_kind_vm_create : &sv_kind_vm_install,
-                           .vm = {.id = sv_id_new(),
-                                  .tenant = in->owner,
-                                  .template_id = o->template_id,
-                                  .name = made->name,
-                                  .descr = "",
-                                  .model = o->model,
-                                  .model_type = o->model_type,
-                                  .state = clone ? SV_VM_CLONING : SV_VM_BUILDING,
-                                  .vcpus = in->vcpus,
-                                  .memory = in->memory,
-                                  .nested = in->nested},
-                           .vpc = &o->vpc,
-                           .vnc_password = in->vnc_password};
+    struct sv_vm_plan p = {
+        .kind = clone ? &sv_kind_vm_create : &sv_kind_vm_install,
+        .vm = {.id = sv_id_new(),
+               .tenant = in->owner,
+               .template_id = o->template_id,
+               .name = made->name,
+               .descr = "",
+               .model = o->model,
+               .model_type = o->model_type,
+               .state = clone ? SV_VM_CLONING : SV_VM_BUILDING,
+               .vcpus = in->vcpus,
+               .memory = in->memory,
+               .nested = in->nested},
+        .vpc = &o->vpc,
+        .vnc_password = in->vnc_password,
+        .account_password = in->account_password,
+        .iarg = {[SV_CREATE_ACCOUNT] = in->account_password != NULL, [SV_CREATE_FULL] = in->full && clone}};
 
     if (!in->name)
         snprintf(made->name, sizeof(made->name), "vm-%.8s", p.vm.id.s + SV_ID_LEN - 8);
@@ -144,6 +149,15 @@ static enum sv_err accept_one(struct sv_cloud *c, struct sv_tx *tx, const struct
     made->vm = p.vm.id;
     plan_disks(&p, o, sv_tx_arena(tx));
     return sv_vm_plan_accept(c, tx, &p, &made->startid, err);
+}
+
+/* What no rollback takes back. */
+static void forget_secrets(struct sv_cloud *c, const struct sv_vm_made *made, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        sv_secret_drop(c->secrets, &made[i].vm, "vnc");
+        sv_secret_drop(c->secrets, &made[i].vm, SV_SECRET_ACCOUNT);
+    }
 }
 
 enum sv_err sv_vm_create(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const struct sv_vm_new *in,
@@ -165,15 +179,41 @@ enum sv_err sv_vm_create(struct sv_cloud *c, struct sv_tx *tx, const struct sv_a
                                .memory = in->memory * in->count,
                                .storage = (o.sysdisk + in->data_disks * in->data_disk_size) * in->count};
     rc = sv_tenant_reserve(tx, &in->owner, &need, err);
-    for (int64_t i = 0; !rc && i < in->count; i++)
+    for (int64_t i = 0; !rc && i < in->count; i++) {
         rc = accept_one(c, tx, &o, i + 1, &ret[i], err);
+        if (rc)
+            forget_secrets(c, ret, i + 1);
+    }
     return rc;
 }
 
 /* --- steps ------------------------------------------------------------------------------------------ */
 
+static void on_progress(void *arg, int64_t done, int64_t total)
+{
+    sv_run_progress(arg, done, total);
+}
+
+static enum sv_err write_standalone(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    return sv_disk_set_standalone(tx, arg, err);
+}
+
+/* A full copy needs its template until it is there, and no longer. */
+static enum sv_err make_full(struct sv_run *r, struct sv_hv_host *h, struct sv_hv_disk *v, struct sv_error *err)
+{
+    enum sv_err rc;
+
+    v->full = true;
+    v->progress = on_progress;
+    v->progress_arg = r;
+    rc = SV_HV_CALL(h, volume_create, v, sv_run_deadline(r));
+    return rc ? rc : sv_db_write(sv_run_db(r), write_standalone, &v->id, err);
+}
+
 static enum sv_err make_disks(struct sv_run *r, struct sv_error *err)
 {
+    const bool full = sv_run_job(r)->iarg[SV_CREATE_FULL] != 0;
     struct sv_cloud *c = sv_run_app(r);
     struct sv_vm_rows rows;
     struct sv_hv_host *h;
@@ -184,13 +224,37 @@ static enum sv_err make_disks(struct sv_run *r, struct sv_error *err)
         struct sv_hv_disk v = {.id = d->id, .size = d->size, .template_id = d->template_id};
 
         SV_COPY(v.target, d->target);
-        rc = SV_HV_CALL(h, volume_create, &v, sv_run_deadline(r));
+        rc = full && !sv_id_empty(&v.template_id) ? make_full(r, h, &v, err)
+                                                  : SV_HV_CALL(h, volume_create, &v, sv_run_deadline(r));
         if (!rc)
             rc = sv_step_disk_ready(c, &d->id, true, err);
         if (!rc)
             sv_run_note(r, SV_LOG_INFO, SV_N_DISK_READY, d->target, sv_dec((d->size + SV_GIB - 1) / SV_GIB).s, NULL);
         sv_run_progress(r, i + 1, rows.disk_count);
     }
+    return rc;
+}
+
+/* Without KVM the guest's own virtualisation is emulated, too: it works, slowly. */
+static void note_nested(struct sv_run *r, struct sv_hv_host *h)
+{
+    struct sv_hv_info info;
+    struct sv_error e, *const err = &e;
+
+    if (!SV_HV_CALL(h, info, &info, sv_run_deadline(r)) && strcmp(info.domain_type, "qemu") == 0)
+        sv_run_note(r, SV_LOG_WARN, SV_N_NESTED_EMULATED, NULL);
+}
+
+static enum sv_err define_new(struct sv_run *r, struct sv_error *err)
+{
+    struct sv_vm_rows rows;
+    struct sv_hv_host *h;
+    enum sv_err rc = sv_step_define(r, err);
+
+    if (!rc)
+        rc = sv_step_begin(r, &rows, &h, err);
+    if (!rc && rows.vm.nested)
+        note_nested(r, h);
     return rc;
 }
 
@@ -211,7 +275,7 @@ static const struct sv_step create_steps[] = {
      .title_zh = "定义云主机",
      .title_en = "define the VM",
      .weight = 15,
-     .run = sv_step_define,
+     .run = define_new,
      .undo = sv_step_undefine},
     {.name = "start",
      .title_zh = "启动云主机",
@@ -219,6 +283,12 @@ static const struct sv_step create_steps[] = {
      .weight = 30,
      .run = sv_step_new_start,
      .undo = sv_step_new_stop},
+    {.name = "password",
+     .title_zh = "设置系统账号密码",
+     .title_en = "set the administrator's password",
+     .weight = 20,
+     .run = sv_step_account,
+     .needed = sv_step_account_needed},
 };
 #define CREATE_ROW                                                                                                     \
     .deadline_ms = 30 * 60 * 1000, .resumable = true, .steps = create_steps,                                           \

@@ -7,7 +7,7 @@ static const char secret_kind[] = "pwd"; /* sealed until its job ends; one job a
 
 /* --- passwords of the guest's users ------------------------------------------------------------------ */
 
-static enum sv_err check_password(const char *user, const char *password, struct sv_error *err)
+enum sv_err sv_check_password(const char *user, const char *password, struct sv_error *err)
 {
     const size_t n = strlen(password);
 
@@ -26,7 +26,7 @@ enum sv_err sv_vm_set_password(struct sv_cloud *c, struct sv_tx *tx, const struc
     enum sv_err rc = sv_vm_claim(tx, who, id, &vm, err);
 
     if (!rc)
-        rc = check_password(user, password, err);
+        rc = sv_check_password(user, password, err);
     if (!rc)
         rc = sv_vm_accept(c, tx, &vm, &sv_kind_vm_password, user ? user : "root", 0, 0, ret_startid, err);
     return rc ? rc : sv_secret_put(c->secrets, &vm.id, secret_kind, password, err);

@@ -62,9 +62,11 @@ enum sv_err sv_vm_plan_accept(struct sv_cloud *c, struct sv_tx *tx, const struct
         rc = insert_nic(tx, p->vpc, &vm, err);
     if (!rc && p->vnc_password)
         rc = sv_secret_put(c->secrets, &vm.id, "vnc", p->vnc_password, err);
+    if (!rc && p->account_password)
+        rc = sv_secret_put(c->secrets, &vm.id, SV_SECRET_ACCOUNT, p->account_password, err);
     if (!rc)
         rc = sv_cloud_event(tx, "vm.create", "vm", &vm.id, &vm.tenant, vm.name, err);
-    return rc ? rc : sv_vm_accept(c, tx, &vm, p->kind, p->sarg, 0, 0, ret_startid, err);
+    return rc ? rc : sv_vm_accept(c, tx, &vm, p->kind, p->sarg, p->iarg[0], p->iarg[1], ret_startid, err);
 }
 
 /* --- steps ------------------------------------------------------------------------------------------ */
@@ -120,6 +122,7 @@ enum sv_err sv_step_new_end(struct sv_tx *tx, const struct sv_job *job, enum sv_
 {
     struct sv_cloud *c = app;
 
+    sv_secret_drop(c->secrets, &job->object, SV_SECRET_ACCOUNT);
     if (result != SV_JOB_DONE)
         return give_up(c, tx, job, err);
     return sv_step_running(c, tx, job, err);

@@ -7,11 +7,12 @@
 struct sv_vm_plan {
     const struct sv_job_kind *kind;
     const char *sarg; /* the job's; may be NULL */
+    int64_t iarg[2];  /* likewise: SV_CREATE_... */
     struct sv_vm vm;  /* without host, address and time of creation */
     const struct sv_vpc *vpc;
     struct sv_disk disks[SV_HV_MAX_DISKS]; /* id, name, target, size, boot, template */
     unsigned disk_count;
-    const char *vnc_password; /* may be NULL */
+    const char *vnc_password, *account_password; /* may be NULL */
 };
 /* Place on a host, address, rows, event, job. The tenant's quota is reserved by the caller, who knows how
  * many there are. */

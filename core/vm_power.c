@@ -106,7 +106,7 @@ enum sv_err sv_vm_act(struct sv_cloud *c, struct sv_tx *tx, const struct sv_acto
 
 bool sv_vm_can_ask(const struct sv_vm *vm)
 {
-    return vm->state == SV_VM_RUNNING;
+    return vm->state == SV_VM_RUNNING && !vm->locked;
 }
 
 /* --- resize: acceptance ----------------------------------------------------------------------------- */
@@ -155,6 +155,19 @@ enum sv_err sv_vm_modify(struct sv_tx *tx, const struct sv_actor *who, const cha
     if (!rc)
         rc = sv_check_descr(descr, SV_F_VM_DESC, err);
     return rc ? rc : sv_vm_rename(tx, sv_scope_of(who), &vid, name, descr, err);
+}
+
+/* Not while a job holds the VM: what it applies of the network reads the switch. */
+enum sv_err sv_vm_switch_firewall(struct sv_tx *tx, const struct sv_actor *who, const char *id, bool on,
+                                  struct sv_error *err)
+{
+    struct sv_vm vm;
+    enum sv_err rc = sv_vm_claim(tx, who, id, &vm, err);
+
+    if (rc || vm.firewalled == on)
+        return rc;
+    rc = sv_vm_set_firewalled(tx, &vm.id, on, err);
+    return rc ? rc : sv_cloud_event(tx, "vm.firewall", "vm", &vm.id, &vm.tenant, on ? "on" : "off", err);
 }
 
 /* --- steps ------------------------------------------------------------------------------------------ */

@@ -150,6 +150,7 @@ static const char version_2[] =
     "CREATE INDEX storage_shared ON storage(shared) WHERE shared = 1;"
     "UPDATE storage SET promised = (SELECT coalesce(sum(size), 0) FROM disk WHERE storage_id = storage.id);"
     "ALTER TABLE vm ADD COLUMN firewalled INTEGER NOT NULL DEFAULT 1;"
+    "ALTER TABLE vm ADD COLUMN guest_ips TEXT NOT NULL DEFAULT '';" /* as its agent tells, by comma */
     /* who works on what it names besides its object */
     "CREATE INDEX job_arg ON job(sarg) WHERE sarg <> '' AND result IN (2, 3);"
 

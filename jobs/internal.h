@@ -115,7 +115,8 @@ struct sv_run {
     struct sv_arena *job_arena, *step_arena;
     struct sv_job job; /* texts in job_arena */
     struct sv_deadline deadline;
-    unsigned step;    /* the one being run or undone */
+    unsigned step_count; /* of this job */
+    unsigned step;       /* the one being run or undone */
     unsigned percent; /* highest written */
     int64_t progress_at;
     bool undoing;
@@ -159,6 +160,7 @@ void *jobs_worker_main(void *worker);
 
 /* steps.c: a job forward; undo.c: and back */
 enum jobs_way jobs_steps(struct sv_run *r);
+unsigned jobs_step_count(const struct sv_job_kind *kind, const struct sv_job *job); /* those it needs */
 enum jobs_way jobs_undo(struct sv_run *r);
 unsigned jobs_percent(const struct sv_run *r, unsigned steps_done, int64_t part, int64_t whole);
 

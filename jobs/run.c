@@ -46,6 +46,14 @@ void sv_run_note(struct sv_run *r, enum sv_level level, enum sv_note note, ...)
     jobs_post(r, &(struct jobs_record){.line = &line});
 }
 
+void sv_run_note_error(struct sv_run *r, enum sv_level level, enum sv_note note, const struct sv_error *why)
+{
+    char packed[640];
+    jobs_error_pack(why, packed, sizeof(packed));
+    struct jobs_line line = {.level = level, .note = note, .args = {packed}};
+    jobs_post(r, &(struct jobs_record){.line = &line});
+}
+
 void sv_run_progress(struct sv_run *r, int64_t done, int64_t total)
 {
     int64_t now = sv_mono_ms();

@@ -13,8 +13,6 @@
     }
 
 static const struct sv_route routes[] = {
-    NOT_YET("2.2.9", "GET", "cloudvm/connection/{vmId}", SV_SYNC, "获取云主机连接信息"),
-    NOT_YET("2.2.18", "POST", "cloudvm/switchfirewalld", SV_SYNC, "访问控制开关"),
     NOT_YET("2.3.5", "POST", "cloudnetwork/sharenet/connect", SV_SYNC, "云主机-添加IP映射"),
     NOT_YET("2.3.6", "POST", "cloudnetwork/sharenet/search", SV_SYNC, "查询租户间IP映射清单"),
     NOT_YET("2.3.7", "POST", "cloudnetwork/portMapping/create", SV_SYNC, "添加端口映射"),
@@ -29,11 +27,6 @@ static const struct sv_route routes[] = {
     NOT_YET("2.6.3", "DELETE", "cloudvm/backup/{backupId}", SV_SYNC, "删除云主机备份"),
     NOT_YET("2.6.4", "PUT", "cloudvm/backup/restore", SV_ASYNC, "恢复云主机备份"),
     NOT_YET("2.6.5", "PUT", "cloudvm/backup/modify", SV_SYNC, "修改云主机备份信息"),
-    NOT_YET("2.7.1", "GET", "cloudvm/snapshot/{vmId}", SV_SYNC, "获取云主机快照"),
-    NOT_YET("2.7.2", "POST", "cloudvm/snapshot/create", SV_ASYNC, "创建云主机快照"),
-    NOT_YET("2.7.3", "PUT", "cloudvm/snapshot/restore", SV_ASYNC, "恢复云主机快照"),
-    NOT_YET("2.7.4", "DELETE", "cloudvm/snapshot/{snapshotId}", SV_SYNC, "删除云主机快照"),
-    NOT_YET("2.7.5", "PUT", "cloudvm/snapshot/modify", SV_SYNC, "修改虚拟机快照信息"),
     NOT_YET("2.8.1", "POST", "cloudmonitor/compute/current", SV_SYNC, "查询CPU/MEM性能监控数据(实时)"),
     NOT_YET("2.8.2", "POST", "cloudmonitor/compute/history", SV_SYNC, "查询CPU/MEM监控数据(历史)"),
     NOT_YET("2.8.3", "POST", "cloudmonitor/disk/history", SV_SYNC, "查询磁盘IO监控数据(历史)"),

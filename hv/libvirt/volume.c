@@ -161,6 +161,21 @@ static enum sv_err run_create(const char *part, const char *backing, int64_t siz
     return rc;
 }
 
+static enum sv_err read_size(const char *path, int64_t *ret, struct sv_error *err);
+static enum sv_err run_resize(const char *path, int64_t bytes, const struct sv_deadline *d, struct sv_error *err);
+
+/* A copy that needs its template no more, grown to the size wanted. */
+static enum sv_err run_copy(const char *image_dir, const char *part, const struct sv_hv_disk *disk,
+                            const struct sv_deadline *d, struct sv_error *err)
+{
+    SV_AUTOFREE char *from = lv_volume_path(image_dir, &disk->template_id, true);
+    int64_t size = 0;
+    enum sv_err rc = sv_image_convert(from, "qcow2", part, disk->progress, disk->progress_arg, d, err);
+    if (!rc)
+        rc = read_size(part, &size, err);
+    return rc || size >= disk->size ? rc : run_resize(part, disk->size, d, err);
+}
+
 /* Complete and on disk before it has its name. */
 static enum sv_err into_place(const char *dir, const char *part, const char *path, struct sv_error *err)
 {
@@ -201,7 +216,8 @@ static enum sv_err make_disk(const char *image_dir, const struct sv_hv_disk *dis
     SV_AUTOFREE char *part = sv_asprintf("%s" PART_MARK "%s", path, hex);
     SV_AUTOFREE char *backing =
         sv_id_empty(&disk->template_id) ? NULL : sv_asprintf("%s" TEMPLATE_SUFFIX, disk->template_id.s);
-    enum sv_err rc = run_create(part, backing, disk->size, d, err);
+    enum sv_err rc =
+        disk->full && backing ? run_copy(image_dir, part, disk, d, err) : run_create(part, backing, disk->size, d, err);
     if (!rc)
         rc = into_place(image_dir, part, path, err);
     if (rc)
@@ -262,10 +278,24 @@ enum sv_err lv_volume_size(struct lv_host *h, const struct sv_id *disk, int64_t 
     return read_size(path, ret, err);
 }
 
+void lv_volume_look(const char *image_dir, struct sv_hv_disk *disk)
+{
+    if (sv_id_empty(&disk->template_id))
+        return;
+    SV_AUTOFREE char *path = lv_volume_path(image_dir, &disk->id, false);
+    if (lv_qcow2_stands_alone(path))
+        disk->template_id = (struct sv_id){0};
+}
+
 enum sv_err lv_volume_grow(struct lv_host *h, const struct sv_id *disk, int64_t bytes, const struct sv_deadline *d,
                            struct sv_error *err)
 {
     SV_AUTOFREE char *path = lv_volume_path(h->image_dir, disk, false);
+    return run_resize(path, bytes, d, err);
+}
+
+static enum sv_err run_resize(const char *path, int64_t bytes, const struct sv_deadline *d, struct sv_error *err)
+{
     struct sv_buf text = {0};
     struct sv_dec to = sv_dec(bytes);
     int status = -1;

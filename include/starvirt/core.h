@@ -124,8 +124,13 @@ enum sv_err sv_vm_find(struct sv_tx *tx, const struct sv_actor *who, const char 
                        struct sv_vm *ret, struct sv_error *err);
 enum sv_err sv_vm_modify(struct sv_tx *tx, const struct sv_actor *who, const char *id, const char *name,
                          const char *descr, struct sv_error *err);
-/* May it be asked to reboot or shut down right now? (running with agent or ACPI) */
+/* May it be asked to reboot or shut down right now? It runs (every VM has ACPI, whether or not its agent
+ * answers), its host is connected, and no job holds it. */
 bool sv_vm_can_ask(const struct sv_vm *vm);
+
+/* The switch of the VM's filters (StarVCenter 2.2.18). A change of the row alone: filters are applied by it. */
+enum sv_err sv_vm_switch_firewall(struct sv_tx *tx, const struct sv_actor *who, const char *id, bool on,
+                                  struct sv_error *err);
 
 /* --- disks and NICs of a VM (StarVCenter 2.4, 2.5) ---------------------------------------------------- */
 

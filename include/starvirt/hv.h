@@ -75,6 +75,8 @@ struct sv_hv_pool {
     char rbd_pool[64], rbd_user[64], rbd_key[128]; /* RBD; the key is a secret */
 };
 
+typedef void (*sv_hv_progress)(void *arg, int64_t done, int64_t total);
+
 struct sv_hv_disk {
     struct sv_id id;
     char target[8];           /* "vda" */
@@ -82,6 +84,8 @@ struct sv_hv_disk {
     struct sv_id template_id; /* qcow2 overlay of it; empty = blank */
     bool full;                /* a copy of the template of its own instead of an overlay; matters at creation only */
     struct sv_id pool;        /* empty = the image directory; matters at creation only, later it is found by id */
+    sv_hv_progress progress;  /* of a full copy; NULL = nobody asks. With its argument: */
+    void *progress_arg;
 };
 
 enum sv_hv_nic_kind {
@@ -113,8 +117,6 @@ struct sv_hv_state {
     int64_t vcpus, memory; /* of the running guest; 0 when off */
     bool agent;            /* the guest agent's channel is open */
 };
-
-typedef void (*sv_hv_progress)(void *arg, int64_t done, int64_t total);
 
 /* A copy of a disk, as a standalone qcow2 file of ours. */
 struct sv_hv_copy {

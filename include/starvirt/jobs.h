@@ -19,6 +19,9 @@ struct sv_step {
     unsigned weight; /* share of percent */
     enum sv_err (*run)(struct sv_run *r, struct sv_error *err);
     enum sv_err (*undo)(struct sv_run *r, struct sv_error *err); /* NULL = nothing to undo */
+    /* Of the last steps of a kind only: false ends the job before it, for a job that does not need it. Tells
+     * by what never changes of a job. NULL = always needed. */
+    bool (*needed)(const struct sv_job *job);
 };
 
 struct sv_job_kind {
@@ -100,6 +103,8 @@ struct sv_arena *sv_run_arena(struct sv_run *r);
 const struct sv_deadline *sv_run_deadline(const struct sv_run *r);
 /* A line of the job log; NULL-terminated string arguments (at most 3). */
 void sv_run_note(struct sv_run *r, enum sv_level level, enum sv_note note, ...) __attribute__((sentinel));
+/* The same about an error that does not end the job: {0} of the note, in each reader's language. */
+void sv_run_note_error(struct sv_run *r, enum sv_level level, enum sv_note note, const struct sv_error *why);
 /* Progress within the step; written at most twice a second. */
 void sv_run_progress(struct sv_run *r, int64_t done, int64_t total);
 

@@ -25,6 +25,9 @@ struct sv_vm {
     int64_t live_vcpus, live_memory; /* what the running guest has; 0 when it does not run */
     uint32_t ip;                     /* of the first NIC, 0 = none */
     bool nested, agent;              /* nested virtualisation; the guest agent answers */
+    bool firewalled;                 /* its filters are in force */
+    bool locked;                     /* a job holds it; on reading */
+    const char *guest_ips;           /* addresses the guest itself names, by comma; "" = not known */
     int64_t created;
 };
 
@@ -46,7 +49,7 @@ enum sv_err sv_vm_list(struct sv_tx *tx, struct sv_scope scope, const struct sv_
 enum sv_err sv_vm_rename(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *id, const char *name,
                          const char *descr /* NULL = unchanged */, struct sv_error *err);
 /* UPDATE ... WHERE id=? AND state IN (from mask, bit per state); VM_STATE when no row matched. Entering
- * any state but RUNNING and PAUSED clears agent and live figures. */
+ * any state but RUNNING and PAUSED clears agent, guest_ips and live figures. */
 enum sv_err sv_vm_set_state(struct sv_tx *tx, const struct sv_id *id, unsigned from_mask, enum sv_vm_state to,
                             struct sv_error *err);
 #define SV_VM_ANY 0xffU
@@ -55,6 +58,10 @@ enum sv_err sv_vm_set_size(struct sv_tx *tx, const struct sv_id *id, int64_t vcp
 enum sv_err sv_vm_set_live(struct sv_tx *tx, const struct sv_id *id, int64_t vcpus, int64_t memory,
                            struct sv_error *err);
 enum sv_err sv_vm_set_agent(struct sv_tx *tx, const struct sv_id *id, bool up, struct sv_error *err);
+enum sv_err sv_vm_set_firewalled(struct sv_tx *tx, const struct sv_id *id, bool on, struct sv_error *err);
+/* *ret_changed false: they were that already. Only of a VM that runs, is paused or is being made. */
+enum sv_err sv_vm_set_guest_ips(struct sv_tx *tx, const struct sv_id *id, const char *ips, bool *ret_changed,
+                                struct sv_error *err);
 enum sv_err sv_vm_set_host(struct sv_tx *tx, const struct sv_id *id, const struct sv_id *host, struct sv_error *err);
 /* The VM, its disks and NICs must be gone already for the latter two (asserted by foreign keys). */
 enum sv_err sv_vm_delete(struct sv_tx *tx, const struct sv_id *id, struct sv_error *err);
