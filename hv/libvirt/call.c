@@ -62,6 +62,9 @@ void lv_op_unref(struct lv_op **at)
         explicit_bzero(op->secret, strlen(op->secret));
     free(op->secret);
     free(op->user);
+    if (op->storage)
+        explicit_bzero(op->storage, sizeof(*op->storage));
+    free(op->storage);
     free(op->text);
     if (op->fd >= 0)
         close(op->fd);

@@ -3,6 +3,7 @@
 #include "starvirt/text.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Disks and NICs of running guests. What is plugged in is found in the live definition by what is ours in
  * it, a disk by its serial, a NIC by its MAC; what a guest was asked to let go of is gone when it is no
@@ -28,7 +29,7 @@ char *lv_xml_around(const char *xml, const char *elem, const char *mark)
     return NULL;
 }
 
-static char *disk_mark(const struct sv_id *disk)
+char *lv_disk_mark(const struct sv_id *disk)
 {
     char serial[LV_SERIAL_LEN + 1];
     lv_disk_serial(disk, serial);
@@ -173,8 +174,11 @@ static enum sv_err do_disk_attach(struct lv_host *h, virConnectPtr conn, struct 
     LV_DOMAIN d = lv_lookup(h, conn, &op->vm, err);
     if (!d)
         return err->code;
-    SV_AUTOFREE char *mark = disk_mark(&op->disk.id);
-    SV_AUTOFREE char *xml = lv_disk_xml(&op->disk, h->image_dir);
+    SV_AUTOFREE char *mark = lv_disk_mark(&op->disk.id);
+    SV_AUTOFREE char *path = lv_disk_path(h, &op->disk, err);
+    if (!path)
+        return err->code;
+    SV_AUTOFREE char *xml = lv_disk_xml(&op->disk, path, h->image_dir);
     return lv_plug(h, conn, d, "disk", mark, xml, err);
 }
 
@@ -183,7 +187,7 @@ static enum sv_err do_disk_detach(struct lv_host *h, virConnectPtr conn, struct 
     LV_DOMAIN d = lv_lookup(h, conn, &op->vm, err);
     if (!d)
         return err->code;
-    SV_AUTOFREE char *mark = disk_mark(&op->disk.id);
+    SV_AUTOFREE char *mark = lv_disk_mark(&op->disk.id);
     return lv_unplug(h, conn, d, "disk", mark, &op->pending, err);
 }
 
@@ -254,7 +258,7 @@ static enum sv_err do_live_resize(struct lv_host *h, virConnectPtr conn, struct 
     enum sv_err rc = lv_live_xml(h, conn, d, &live, err);
     if (rc || !live)
         return rc;
-    SV_AUTOFREE char *mark = disk_mark(&op->disk.id);
+    SV_AUTOFREE char *mark = lv_disk_mark(&op->disk.id);
     SV_AUTOFREE char *present = lv_xml_around(live, "disk", mark);
     if (!present || !lv_xml_attr(present, "target", NULL, NULL, "dev", target, sizeof(target)))
         return SV_OK;
@@ -270,7 +274,12 @@ enum sv_err lv_volume_resize(struct sv_hv_host *base, const struct sv_id *vm, co
     struct lv_host *h = lv_host_of(base);
     LV_HOLD(h);
     int64_t now = 0;
-    enum sv_err rc = lv_volume_size(h, disk, &now, err);
+    bool in_ceph = false;
+    SV_AUTOFREE char *path = lv_volume_find(h, disk);
+    enum sv_err rc = access(path, F_OK) != 0 ? lv_rbd_resize(h, disk, bytes, &in_ceph, d, err) : SV_OK;
+    if (rc || in_ceph)
+        return rc;
+    rc = lv_volume_size(h, disk, &now, err);
     if (rc || bytes == now)
         return rc;
     if (bytes < now)

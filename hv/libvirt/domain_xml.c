@@ -150,9 +150,8 @@ static void cpu(struct sv_xml *x, const struct sv_hv_domain *d, bool tcg)
     sv_xml_close(x);
 }
 
-static void disk_source(struct sv_xml *x, const char *image_dir, const struct sv_id *id, bool is_template)
+static void disk_source(struct sv_xml *x, const char *path, bool is_template)
 {
-    SV_AUTOFREE char *path = lv_volume_path(image_dir, id, is_template);
     sv_xml_open(x, "source");
     sv_xml_attr(x, "file", path);
     if (is_template) {
@@ -172,7 +171,8 @@ static void backing(struct sv_xml *x, const char *image_dir, const struct sv_hv_
     sv_xml_open(x, "backingStore");
     sv_xml_attr(x, "type", "file");
     leaf2(x, "format", "type", "qcow2", NULL, NULL);
-    disk_source(x, image_dir, &d->template_id, true);
+    SV_AUTOFREE char *path = lv_volume_path(image_dir, &d->template_id, true);
+    disk_source(x, path, true);
     sv_xml_empty(x, "backingStore");
     sv_xml_close(x);
 }
@@ -186,7 +186,7 @@ void lv_disk_serial(const struct sv_id *disk, char serial[LV_SERIAL_LEN + 1])
     serial[n] = '\0';
 }
 
-static void disk(struct sv_xml *x, const char *image_dir, const struct sv_hv_disk *d)
+static void disk(struct sv_xml *x, const char *path, const char *image_dir, const struct sv_hv_disk *d)
 {
     char serial[LV_SERIAL_LEN + 1];
     lv_disk_serial(&d->id, serial);
@@ -199,7 +199,7 @@ static void disk(struct sv_xml *x, const char *image_dir, const struct sv_hv_dis
     sv_xml_attr(x, "cache", "writeback"); /* the guest's flushes count, and any file system will do */
     sv_xml_attr(x, "discard", "unmap");
     sv_xml_close(x);
-    disk_source(x, image_dir, &d->id, false);
+    disk_source(x, path, false);
     backing(x, image_dir, d);
     leaf2(x, "target", "dev", d->target, "bus", "virtio");
     sv_xml_leaf(x, "serial", serial);
@@ -289,8 +289,10 @@ static void helpers(struct sv_xml *x)
 static void devices(struct sv_xml *x, const struct sv_hv_domain *d, const struct lv_xml_env *env)
 {
     sv_xml_open(x, "devices");
-    for (unsigned i = 0; i < d->disk_count; i++)
-        disk(x, env->image_dir, &d->disks[i]);
+    for (unsigned i = 0; i < d->disk_count; i++) {
+        SV_AUTOFREE char *usual = lv_volume_path(env->image_dir, &d->disks[i].id, false);
+        disk(x, env->paths ? env->paths[i] : usual, env->image_dir, &d->disks[i]);
+    }
     for (unsigned i = 0; i < d->nic_count; i++)
         nic(x, &d->nics[i]);
     serial_port(x);
@@ -327,12 +329,12 @@ char *lv_domain_xml(const struct sv_hv_domain *dom, const struct lv_xml_env *env
 
 /* --- parts --- */
 
-char *lv_disk_xml(const struct sv_hv_disk *d, const char *image_dir)
+char *lv_disk_xml(const struct sv_hv_disk *d, const char *path, const char *image_dir)
 {
     struct sv_buf out = {0};
     struct sv_xml x;
     sv_xml_init(&x, &out);
-    disk(&x, image_dir, d);
+    disk(&x, path, image_dir, d);
     return sv_buf_steal(&out);
 }
 

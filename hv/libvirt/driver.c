@@ -67,6 +67,7 @@ static struct lv_host *host_new(const char *uri, const struct sv_hv_options *opt
     lv_cond_init(&h->woken);
     lv_pool_init(&h->pool, opt->threads_per_host ? opt->threads_per_host : THREADS);
     lv_table_init(&h->table);
+    lv_places_init(&h->places);
     return h;
 }
 
@@ -184,6 +185,9 @@ const struct sv_hv_ops sv_hv_libvirt_ops = {
     .set_vnc_password = lv_set_vnc_password,
     .console_address = lv_console_address,
     .console_open = lv_console_open,
+    .pool_open = lv_place_open,
+    .pool_close = lv_place_close,
+    .pool_info = lv_place_info,
     .state = lv_state,
     .list = lv_list,
     .list_volumes = lv_list_volumes,

@@ -91,8 +91,10 @@ struct lv_op {
     struct sv_hv_disk disk;
     struct sv_hv_nic nic;
     char *user, *secret; /* owned, the secret is wiped */
+    struct sv_hv_pool *storage; /* owned, wiped */
     char *text;          /* owned */
     bool pending;        /* asked for and not done yet */
+    struct sv_id snapshot;
     bool memory;         /* of a snapshot */
     int64_t done, total; /* [bytes] of a copy */
     struct sv_hv_state state;
@@ -138,6 +140,21 @@ void lv_cond_init(pthread_cond_t *c);
 /* Waits at most `ms`, at most a tenth of a second when somebody may cancel. */
 void lv_cond_wait(pthread_cond_t *c, pthread_mutex_t *mu, const struct sv_deadline *d, int64_t ms);
 
+/* --- pool.c: where volumes live besides the image directory --- */
+struct lv_place {
+    struct sv_id id;
+    enum sv_hv_pool_kind kind;
+    char *dir; /* NULL: Ceph */
+    bool made; /* the directory was not there before */
+};
+struct lv_places {
+    pthread_mutex_t mu;
+    struct lv_place *v;
+    size_t n;
+};
+void lv_places_init(struct lv_places *p);
+void lv_places_free(struct lv_places *p);
+
 /* --- connection.c --- */
 struct lv_host {
     struct sv_hv_host base;
@@ -162,6 +179,7 @@ struct lv_host {
 
     struct lv_pool pool;
     struct lv_table table;
+    struct lv_places places;
 };
 struct lv_host *lv_host_ref(struct lv_host *h);
 void lv_host_unref(struct lv_host *h);
@@ -209,11 +227,12 @@ bool lv_xml_text(const char *xml, const char *elem, char *buf, size_t size);
 #define LV_AGENT_CHANNEL "org.qemu.guest_agent.0"
 struct lv_xml_env {
     const char *type, *image_dir;
+    char *const *paths; /* of the domain's disks; NULL: all in the image directory */
 };
 /* Pure. The caller frees. */
 char *lv_domain_xml(const struct sv_hv_domain *dom, const struct lv_xml_env *env);
 /* Its parts, as they stand in it. */
-char *lv_disk_xml(const struct sv_hv_disk *d, const char *image_dir);
+char *lv_disk_xml(const struct sv_hv_disk *d, const char *path, const char *image_dir);
 char *lv_nic_xml(const struct sv_hv_nic *n);
 char *lv_channel_xml(void); /* the guest agent's */
 char *lv_graphics_xml(const char *password);
@@ -267,7 +286,11 @@ enum sv_err lv_set_vcpus(struct sv_hv_host *h, const struct sv_id *vm, int64_t v
 enum sv_err lv_set_memory(struct sv_hv_host *h, const struct sv_id *vm, int64_t bytes, const struct sv_deadline *d,
                           struct sv_error *err);
 
+/* Into dom, unless it has one: the password that is there. */
+void lv_find_password(virConnectPtr conn, struct sv_hv_domain *dom);
+
 /* --- device.c: what comes and goes while a guest runs --- */
+char *lv_disk_mark(const struct sv_id *disk); /* stands in the XML of a disk and nowhere else; the caller frees */
 /* The whole <elem> around the first `mark`, as libvirt wrote it; NULL when there is none. The caller frees. */
 char *lv_xml_around(const char *xml, const char *elem, const char *mark);
 /* Its live definition when the guest runs or is paused; NULL with SV_OK when it does not. The caller frees. */
@@ -315,9 +338,47 @@ enum sv_err lv_set_vnc_password(struct sv_hv_host *h, const struct sv_id *vm, co
 /* False where adding a vCPU to the running guest would kill it. */
 bool lv_may_add_vcpus(virDomainPtr d);
 
+/* --- pool.c, rbd.c: storages besides the image directory --- */
+/* The directory that new volumes of a storage go to (empty id: the image directory); NULL: STORAGE. */
+char *lv_place_dir(struct lv_host *h, const struct sv_id *pool, struct sv_error *err);
+bool lv_place_is_rbd(struct lv_host *h, const struct sv_id *pool);
+/* The i-th storage: its directory, NULL for a Ceph pool and past the end (*ret_more false). The caller frees. */
+char *lv_place_at(struct lv_host *h, size_t i, struct sv_id *ret_id, bool *ret_more);
+/* A volume's file wherever it is; where it would be in the image directory when it is nowhere. */
+char *lv_volume_find(struct lv_host *h, const struct sv_id *disk);
+/* The same, but in its pool when the disk names one: STORAGE and NULL when that is not open. */
+char *lv_disk_path(struct lv_host *h, const struct sv_hv_disk *disk, struct sv_error *err);
+enum sv_err lv_place_open(struct sv_hv_host *h, const struct sv_hv_pool *pool, const struct sv_deadline *d,
+                          struct sv_error *err);
+enum sv_err lv_place_close(struct sv_hv_host *h, const struct sv_id *pool, const struct sv_deadline *d,
+                           struct sv_error *err);
+enum sv_err lv_place_info(struct sv_hv_host *h, const struct sv_id *pool, int64_t *ret_size, int64_t *ret_used,
+                          const struct sv_deadline *d, struct sv_error *err);
+void lv_storage_free(virStoragePoolPtr *p); /* for SV_CLEANUP */
+#define LV_STORAGE SV_CLEANUP(lv_storage_free) virStoragePoolPtr
+virStoragePoolPtr lv_storage_lookup(virConnectPtr conn, const struct sv_id *id); /* NULL: none */
+/* lv_error, as a fault of the storage. */
+enum sv_err lv_storage_error(struct lv_host *h, virConnectPtr conn, const char *what, struct sv_error *err);
+/* Pure; the key is not in it. */
+char *lv_rbd_xml(const struct sv_hv_pool *pool);
+enum sv_err lv_rbd_secret(struct lv_host *h, virConnectPtr conn, const struct sv_hv_pool *pool, struct sv_error *err);
+void lv_rbd_forget(virConnectPtr conn, const struct sv_id *pool);
+enum sv_err lv_rbd_create(struct lv_host *h, const struct sv_hv_disk *disk, const struct sv_deadline *d,
+                          struct sv_error *err);
+/* Absent from all of them: success. */
+enum sv_err lv_rbd_delete(struct lv_host *h, const struct sv_id *disk, const struct sv_deadline *d,
+                          struct sv_error *err);
+enum sv_err lv_rbd_resize(struct lv_host *h, const struct sv_id *disk, int64_t bytes, bool *ret_found,
+                          const struct sv_deadline *d, struct sv_error *err);
+enum sv_err lv_rbd_list(struct lv_host *h,
+                        void (*row)(void *arg, const struct sv_id *volume, bool is_template, int64_t bytes), void *arg,
+                        const struct sv_deadline *d, struct sv_error *err);
+
 /* --- volume.c: files of the image directory, named <id>.qcow2 and <id>.template.qcow2 --- */
 enum sv_err lv_volume_prepare(const char *image_dir, struct sv_error *err);
 char *lv_volume_path(const char *image_dir, const struct sv_id *id, bool is_template);
+/* Removes what was being made there when the program died. */
+void lv_volume_sweep(const char *dir);
 enum sv_err lv_volume_create(struct sv_hv_host *h, const struct sv_hv_disk *disk, const struct sv_deadline *d,
                              struct sv_error *err);
 enum sv_err lv_volume_delete(struct sv_hv_host *h, const struct sv_id *disk, const struct sv_deadline *d,
@@ -326,6 +387,8 @@ enum sv_err lv_volume_delete(struct sv_hv_host *h, const struct sv_id *disk, con
 enum sv_err lv_volume_size(struct lv_host *h, const struct sv_id *disk, int64_t *ret, struct sv_error *err);
 enum sv_err lv_volume_grow(struct lv_host *h, const struct sv_id *disk, int64_t bytes, const struct sv_deadline *d,
                            struct sv_error *err);
+/* A disk that was made whole stands on no template any more, whatever is wanted of it: clears the template. */
+void lv_volume_look(const char *image_dir, struct sv_hv_disk *disk);
 enum sv_err lv_template_put(struct sv_hv_host *h, const struct sv_id *tmpl, const char *path, const char *format,
                             int64_t *ret_size, int64_t *ret_virtual, sv_hv_progress progress, void *arg,
                             const struct sv_deadline *d, struct sv_error *err);
@@ -334,5 +397,54 @@ enum sv_err lv_template_delete(struct sv_hv_host *h, const struct sv_id *tmpl, c
 enum sv_err lv_list_volumes(struct sv_hv_host *h,
                             void (*row)(void *arg, const struct sv_id *volume, bool is_template, int64_t bytes),
                             void *arg, const struct sv_deadline *d, struct sv_error *err);
+
+/* --- qcow2.c: files of disks --- */
+enum sv_err lv_qcow2_create(const char *path, int64_t size, const struct sv_deadline *d, struct sv_error *err);
+/* Also of one that a QEMU has open. */
+enum sv_err lv_qcow2_holds(const char *path, const struct sv_id *snapshot, bool *ret, const struct sv_deadline *d,
+                           struct sv_error *err);
+enum sv_err lv_qcow2_apply(const char *path, const struct sv_id *snapshot, const struct sv_deadline *d,
+                           struct sv_error *err);
+enum sv_err lv_qcow2_drop(const char *path, const struct sv_id *snapshot, const struct sv_deadline *d,
+                          struct sv_error *err);
+bool lv_qcow2_stands_alone(const char *path); /* false also for what is none */
+enum sv_err lv_file_sync(const char *path, struct sv_error *err);
+int64_t lv_free_bytes(const char *path); /* of its file system */
+/* QEMU often says "input/output error" only: STORAGE_FULL instead of HYPERVISOR where no room is left. */
+enum sv_err lv_unless_full(const char *path, enum sv_err rc, struct sv_error *err);
+
+/* --- snapshot.c --- */
+enum sv_err lv_snapshot_create(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_id *snapshot,
+                               bool *ret_memory, const struct sv_deadline *d, struct sv_error *err);
+enum sv_err lv_snapshot_restore(struct sv_hv_host *h, const struct sv_hv_domain *dom, const struct sv_id *snapshot,
+                                bool memory, const struct sv_deadline *d, struct sv_error *err);
+enum sv_err lv_snapshot_delete(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_id *snapshot,
+                               const struct sv_deadline *d, struct sv_error *err);
+
+/* --- freeze.c, thaw.c: file systems of guests held still --- */
+enum { LV_FREEZE_S = 20, LV_THAW_ANYHOW_S = 60 };
+struct lv_frozen {
+    bool asked;
+    int watchdog; /* pipe to it, -1 without */
+    pid_t pid;
+};
+/* Where the agent answers. Whatever comes of it: lv_thaw follows. */
+void lv_freeze(struct lv_host *h, const struct sv_id *vm, struct lv_frozen *ret, const struct sv_deadline *d);
+/* True when it was frozen up to now. */
+bool lv_thaw(struct lv_host *h, const struct sv_id *vm, struct lv_frozen *f);
+enum { LV_THAW_OK = 'k' }; /* what the watchdog wants to hear */
+
+/* --- copy.c, copy_live.c --- */
+enum sv_err lv_copy_out(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_hv_copy *copies, unsigned n,
+                        bool *ret_quiesced, sv_hv_progress progress, void *arg, const struct sv_deadline *d,
+                        struct sv_error *err);
+enum sv_err lv_copy_abort(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d,
+                          struct sv_error *err);
+enum sv_err lv_copy_in(struct sv_hv_host *h, const struct sv_hv_disk *disk, const char *path, sv_hv_progress progress,
+                       void *arg, const struct sv_deadline *d, struct sv_error *err);
+/* While the guest runs; the files are there, as large as their disks. */
+enum sv_err lv_copy_live(struct lv_host *h, const struct sv_id *vm, const struct sv_hv_copy *copies, unsigned n,
+                         bool *ret_quiesced, sv_hv_progress progress, void *arg, const struct sv_deadline *d,
+                         struct sv_error *err);
 
 #endif

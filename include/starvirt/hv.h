@@ -83,7 +83,7 @@ struct sv_hv_disk {
     int64_t size;             /* [bytes] */
     struct sv_id template_id; /* qcow2 overlay of it; empty = blank */
     bool full;                /* a copy of the template of its own instead of an overlay; matters at creation only */
-    struct sv_id pool;        /* empty = the image directory; matters at creation only, later it is found by id */
+    struct sv_id pool;        /* empty = the image directory when it is made, wherever its id is found later */
     sv_hv_progress progress;  /* of a full copy; NULL = nobody asks. With its argument: */
     void *progress_arg;
 };
