@@ -13,6 +13,7 @@ struct sv_snapshot {
     const char *shape; /* the devices the guest had: memory goes back into the same ones only */
     bool memory;       /* holds the memory of a running guest */
     bool ready;        /* it was taken; false while its job runs */
+    bool broken;       /* its deletion began and failed: not ready, and not worth restoring */
     bool current;      /* the VM's disks stem from it; at most one of a VM */
     int64_t created;
 };
@@ -27,8 +28,14 @@ enum sv_err sv_snapshot_list_disks(struct sv_tx *tx, const struct sv_id *id,
                                    void (*row)(void *arg, const struct sv_id *disk, int64_t size), void *arg,
                                    struct sv_error *err);
 enum sv_err sv_snapshot_count(struct sv_tx *tx, const struct sv_id *vm, unsigned *ret, struct sv_error *err);
-/* READY, memory as it turned out, and current instead of what was. */
-enum sv_err sv_snapshot_taken(struct sv_tx *tx, const struct sv_id *id, bool memory, struct sv_error *err);
+enum sv_err sv_snapshot_current(struct sv_tx *tx, const struct sv_id *vm, struct sv_id *ret /* empty: none */,
+                                struct sv_error *err);
+/* As it turned out. */
+enum sv_err sv_snapshot_set_shape(struct sv_tx *tx, const struct sv_id *id, const char *shape, bool memory,
+                                  struct sv_error *err);
+/* Ready, and current instead of what was. */
+enum sv_err sv_snapshot_taken(struct sv_tx *tx, const struct sv_id *id, struct sv_error *err);
+enum sv_err sv_snapshot_set_broken(struct sv_tx *tx, const struct sv_id *id, struct sv_error *err);
 enum sv_err sv_snapshot_set_current(struct sv_tx *tx, const struct sv_id *id, struct sv_error *err);
 enum sv_err sv_snapshot_set_descr(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *id, const char *descr,
                                   struct sv_error *err);
