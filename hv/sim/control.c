@@ -115,10 +115,13 @@ static enum sv_err do_write(struct sim_host *h, const char *v, struct sv_error *
     struct sv_id id = {0};
 
     if (strlen(v) <= SV_ID_LEN || v[SV_ID_LEN] != ':')
-        return bad(err, "simulator: write= takes DISK:TEXT");
+        return bad(err, "simulator: write= takes DISK:TEXT or VM:TEXT");
     memcpy(id.s, v, SV_ID_LEN);
     const enum sv_err rc = sim_key_of(&id, &k, err);
-    return rc ? rc : sim_volume_write(h, &k, v + SV_ID_LEN + 1, err);
+    if (rc)
+        return rc;
+    struct sim_domain *d = sim_table_get(&h->domains, &k);
+    return d ? sim_guest_write(h, d, v + SV_ID_LEN + 1, err) : sim_volume_write(h, &k, v + SV_ID_LEN + 1, err);
 }
 
 static const struct {

@@ -131,6 +131,8 @@ void sim_domain_free(void *p)
     free(d->def);
     free(d->plugged);
     free(d->password);
+    free(d->words);
+    sim_snapshots_forget(d);
     free(d);
 }
 
@@ -138,8 +140,10 @@ static void drop(struct sim_host *h, const struct sim_key *k)
 {
     struct sim_domain *d = sim_table_take(&h->domains, k);
 
-    if (d)
-        sim_domain_free(d);
+    if (!d)
+        return;
+    h->snapshot_count -= sim_snapshots_count(d);
+    sim_domain_free(d);
 }
 
 /* --- the journal --- */
@@ -160,12 +164,7 @@ bool sim_domain_apply(struct sim_host *h, unsigned type, const struct sim_key *k
         return true;
     case SIM_REC_LIVE:
         d = sim_table_get(&h->domains, k);
-        if (!d || n != sizeof(d->live))
-            return false;
-        memcpy(&d->live, p, n);
-        if (!sim_guest_runs(d))
-            sim_plugged_forget(d);
-        return d->live.power <= SV_HV_CRASHED;
+        return d && sim_guest_live_apply(d, p, n);
     case SIM_REC_UNDEFINE:
         drop(h, k);
         return true;
@@ -175,6 +174,13 @@ bool sim_domain_apply(struct sim_host *h, unsigned type, const struct sim_key *k
     case SIM_REC_PASSWORD:
         d = sim_table_get(&h->domains, k);
         return d && sim_password_apply(d, p, n);
+    case SIM_REC_WORDS:
+        d = sim_table_get(&h->domains, k);
+        return d && sim_guest_words_apply(d, p, n);
+    case SIM_REC_SNAPSHOT:
+    case SIM_REC_UNSNAPSHOT:
+        d = sim_table_get(&h->domains, k);
+        return d && sim_snapshot_apply(h, d, type, p, n);
     }
     return false;
 }
@@ -190,13 +196,16 @@ void sim_domain_each(struct sim_host *h, struct sim_rewrite *w)
             sim_journal_put(w, SIM_REC_PLUGGED, &d->key, d->plugged, sim_def_size(d->plugged));
         if (d->password)
             sim_journal_put(w, SIM_REC_PASSWORD, &d->key, d->password, sizeof(*d->password));
+        if (d->words)
+            sim_journal_put(w, SIM_REC_WORDS, &d->key, d->words, strlen(d->words));
+        sim_snapshots_each(d, w);
     }
 }
 
 /* --- the calls --- */
 
-static enum sv_err define(struct sim_host *h, const struct sim_key *k, const struct sv_hv_domain *dom,
-                          struct sv_error *err)
+enum sv_err sim_domain_define(struct sim_host *h, const struct sim_key *k, const struct sv_hv_domain *dom,
+                              struct sv_error *err)
 {
     struct sim_domain *d = sim_table_get(&h->domains, k);
     struct sim_def *def = compact(k, dom, d ? d->def : NULL);
@@ -231,7 +240,7 @@ enum sv_err sim_define(struct sv_hv_host *hh, const struct sv_hv_domain *dom, co
         rc = sim_enter(h, SIM_CALL_define, dl, err);
     if (rc)
         return rc;
-    rc = define(h, &k, dom, err);
+    rc = sim_domain_define(h, &k, dom, err);
     sim_leave(h);
     return rc;
 }

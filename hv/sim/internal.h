@@ -18,7 +18,8 @@
     X(info) X(volume_create) X(volume_delete) X(template_put) X(template_delete) X(define) X(undefine) \
     X(start) X(destroy) X(shutdown) X(reboot) X(reset) X(wait_power) X(wait_reboot) X(suspend) X(resume) \
     X(set_vcpus) X(set_memory) X(disk_attach) X(disk_detach) X(volume_resize) X(nic_attach) X(nic_detach) \
-    X(set_password) X(agent_sync) X(set_vnc_password) X(console_open) X(state) X(list) X(list_volumes)
+    X(set_password) X(agent_sync) X(set_vnc_password) X(console_open) X(snapshot_create) \
+    X(snapshot_restore) X(snapshot_delete) X(state) X(list) X(list_volumes)
 #define SIM_CALL_ENUM(name) SIM_CALL_##name,
 enum sim_call { SIM_CALLS(SIM_CALL_ENUM) SIM_CALL_COUNT };
 #undef SIM_CALL_ENUM
@@ -77,6 +78,9 @@ enum {
     SIM_REC_PLUGGED,
     SIM_REC_PASSWORD,
     SIM_REC_CONTENT,
+    SIM_REC_WORDS,
+    SIM_REC_SNAPSHOT,
+    SIM_REC_UNSNAPSHOT,
 };
 
 enum {
@@ -84,6 +88,7 @@ enum {
     SIM_AGENT_ON = 2,  /* agent=<vm>:1 */
     SIM_STOPPING = 4,  /* a guest that is on its way down */
     SIM_REBOOTING = 8, /* or down and up again */
+    SIM_GROWN = 16,    /* a vCPU was added to the running guest */
 };
 /* Journaled as it is; all fields of it count, no padding. */
 struct sim_live {
@@ -117,7 +122,10 @@ struct sim_def {
 enum {
     SIM_DEF_MAX = sizeof(struct sim_def) + SV_HV_MAX_DISKS * sizeof(struct sim_def_disk) +
                   SV_HV_MAX_NICS * sizeof(struct sim_def_nic) + SV_MAX_NAME,
+    SIM_CONTENT_MAX = 63,      /* [bytes] of the short text that stands for all the bytes of a volume or a memory */
+    SIM_RECORD_MAX = 16 << 10, /* [bytes] behind the key of a record of the journal */
 };
+_Static_assert(SIM_DEF_MAX <= SIM_RECORD_MAX, "a definition is one record");
 
 /* The password set last inside a guest: enough to recognise it, not to learn it. Journaled as it is. */
 struct sim_password {
@@ -129,6 +137,8 @@ struct sim_domain {
     struct sim_def *def;
     struct sim_def *plugged;       /* devices of the running guest where they are not the defined ones; else NULL */
     struct sim_password *password; /* NULL = none was set */
+    struct sim_snapshot *snapshots;
+    char *words; /* what was written to the running guest's memory; NULL = nothing since it booted */
     struct sim_live live;
     uint32_t epoch; /* of the current boot: timers of an older one are void */
     uint16_t def_len;
@@ -222,6 +232,7 @@ struct sim_host {
     struct sim_table domains, volumes;
     struct sim_journal journal;
     int64_t storage_used;
+    size_t snapshot_count; /* of all domains */
     uint64_t random;
     int64_t delay_us, jitter_us;
     double fail[SIM_CALL_COUNT];
@@ -261,6 +272,9 @@ void sim_cond_init(pthread_cond_t *c); /* on the monotonic clock */
 bool sim_domain_apply(struct sim_host *h, unsigned type, const struct sim_key *k, const unsigned char *p, size_t n);
 void sim_domain_each(struct sim_host *h, struct sim_rewrite *w);
 void sim_domain_free(void *d);
+/* Journals the definition and makes it so; a running guest keeps its devices. */
+enum sv_err sim_domain_define(struct sim_host *h, const struct sim_key *k, const struct sv_hv_domain *dom,
+                              struct sv_error *err);
 enum sv_err sim_define(struct sv_hv_host *h, const struct sv_hv_domain *dom, const struct sv_deadline *d,
                        struct sv_error *err);
 enum sv_err sim_undefine(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d,
@@ -282,6 +296,9 @@ const struct sim_def *sim_plugged(const struct sim_domain *d);
 /* Journals and makes it so that the running guest has these. */
 enum sv_err sim_plug(struct sim_host *h, struct sim_domain *d, const struct sim_def_disk *disks, unsigned disk_count,
                      const struct sim_def_nic *nics, unsigned nic_count, struct sv_error *err);
+/* So that it has those of this definition. */
+enum sv_err sim_plug_like(struct sim_host *h, struct sim_domain *d, const struct sim_def *devices,
+                          struct sv_error *err);
 /* Before its definition changes: what a running guest has stays as it is. */
 enum sv_err sim_plugged_keep(struct sim_host *h, struct sim_domain *d, const struct sim_def *next,
                              struct sv_error *err);
@@ -329,6 +346,12 @@ void sim_guest_timer(struct sim_host *h, const struct sim_timer *t);
 enum sv_err sim_guest_off(struct sim_host *h, struct sim_domain *d, enum sv_hv_power how, struct sv_error *err);
 enum sv_err sim_guest_agent(struct sim_host *h, struct sim_domain *d, bool on, struct sv_error *err);
 bool sim_guest_runs(const struct sim_domain *d);
+/* Journals what the memory of a running guest holds; a boot and an end forget it. HYPERVISOR when it does not
+ * run. */
+enum sv_err sim_guest_write(struct sim_host *h, struct sim_domain *d, const char *words, struct sv_error *err);
+/* Replay. */
+bool sim_guest_live_apply(struct sim_domain *d, const unsigned char *p, size_t n);
+bool sim_guest_words_apply(struct sim_domain *d, const unsigned char *p, size_t n);
 
 /* --- power.c: the calls that change or await power --- */
 enum sv_err sim_start(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d, struct sv_error *err);
@@ -352,7 +375,6 @@ enum sv_err sim_set_memory(struct sv_hv_host *h, const struct sv_id *vm, int64_t
                            struct sv_error *err);
 
 /* --- storage.c: volumes and templates --- */
-enum { SIM_CONTENT_MAX = 63 }; /* [bytes] of the short text that stands for all the bytes of a volume */
 /* What was written to it, "" for nothing or no such volume; until the host is left. */
 const char *sim_volume_content(const struct sim_host *h, const struct sim_key *volume);
 /* Journals it and makes it so; what it is already costs nothing. STORAGE when there is no such volume or the
@@ -380,6 +402,18 @@ enum sv_err sim_template_delete(struct sv_hv_host *h, const struct sv_id *tmpl, 
 enum sv_err sim_list_volumes(struct sv_hv_host *h,
                              void (*row)(void *arg, const struct sv_id *volume, bool is_template, int64_t bytes),
                              void *arg, const struct sv_deadline *d, struct sv_error *err);
+
+/* --- snapshot.c --- */
+enum sv_err sim_snapshot_create(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_id *snapshot,
+                                bool *ret_memory, const struct sv_deadline *d, struct sv_error *err);
+enum sv_err sim_snapshot_restore(struct sv_hv_host *h, const struct sv_hv_domain *dom, const struct sv_id *snapshot,
+                                 bool memory, const struct sv_deadline *d, struct sv_error *err);
+enum sv_err sim_snapshot_delete(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_id *snapshot,
+                                const struct sv_deadline *d, struct sv_error *err);
+void sim_snapshots_forget(struct sim_domain *d);
+size_t sim_snapshots_count(const struct sim_domain *d);
+bool sim_snapshot_apply(struct sim_host *h, struct sim_domain *d, unsigned type, const unsigned char *p, size_t n);
+void sim_snapshots_each(const struct sim_domain *d, struct sim_rewrite *w);
 
 /* --- control.c --- */
 enum sv_err sim_control(struct sv_hv_host *h, const char *command, struct sv_error *err);

@@ -73,6 +73,13 @@ enum sv_err sim_plug(struct sim_host *h, struct sim_domain *d, const struct sim_
     return set(h, d, devices_only(disks, disk_count, nics, nic_count), err);
 }
 
+enum sv_err sim_plug_like(struct sim_host *h, struct sim_domain *d, const struct sim_def *devices, struct sv_error *err)
+{
+    if (same_devices(sim_plugged(d), devices))
+        return SV_OK;
+    return sim_plug(h, d, sim_def_disks(devices), devices->disks, sim_def_nics(devices), devices->nics, err);
+}
+
 enum sv_err sim_plugged_keep(struct sim_host *h, struct sim_domain *d, const struct sim_def *next, struct sv_error *err)
 {
     const struct sim_def *now = d->def;

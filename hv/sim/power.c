@@ -254,6 +254,7 @@ enum sv_err sim_set_vcpus(struct sv_hv_host *hh, const struct sv_id *vm, int64_t
         rc = unsupported(err, "more vCPUs than the guest started with room for");
     else if (vcpus != d->live.vcpus) {
         next.vcpus = (uint16_t)vcpus;
+        next.flags |= SIM_GROWN;
         rc = sim_guest_become(h, d, &next, err);
     }
     sim_leave(h);

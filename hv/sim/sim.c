@@ -29,7 +29,7 @@ static void each(void *arg, struct sim_rewrite *w)
 
 static size_t live_records(const struct sim_host *h)
 {
-    return 2 * h->domains.n + 2 * h->volumes.n;
+    return 2 * h->domains.n + 2 * h->volumes.n + h->snapshot_count;
 }
 
 enum sv_err sim_record(struct sim_host *h, unsigned type, const struct sim_key *k, const void *p, size_t n,
@@ -219,6 +219,9 @@ const struct sv_hv_ops sv_hv_sim_ops = {
     .set_vnc_password = sim_set_vnc_password,
     .console_address = sim_console_address,
     .console_open = sim_console_open,
+    .snapshot_create = sim_snapshot_create,
+    .snapshot_restore = sim_snapshot_restore,
+    .snapshot_delete = sim_snapshot_delete,
     .state = sim_state,
     .list = sim_list,
     .list_volumes = sim_list_volumes,
