@@ -4,6 +4,7 @@
 
 #include "core/internal.h"
 #include "core/vm_steps.h"
+#include "starvirt/store_copy.h"
 
 enum { DISK_LIMIT_MS = 10 * 60 * 1000 };
 enum { BEFORE = 0, AFTER = 1 }; /* iarg of extend */
@@ -87,6 +88,15 @@ static enum sv_err find_disk(struct sv_tx *tx, const struct sv_actor *who, const
     return rc ? rc : sv_vm_claim_devices(tx, who, d->vm.s, takes_away, vm, err);
 }
 
+/* A snapshot of it could no longer be restored whole. */
+static enum sv_err check_not_held(struct sv_tx *tx, const struct sv_disk *d, struct sv_error *err)
+{
+    const char *name = "";
+    enum sv_err rc = sv_snapshot_of_disk(tx, &d->id, sv_tx_arena(tx), &name, err);
+
+    return rc || !*name ? rc : sv_fail(err, SV_E_SNAPSHOT_HOLDS, SV_F_DISK, name);
+}
+
 enum sv_err sv_vm_disk_remove(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *disk,
                               struct sv_id *ret_startid, struct sv_error *err)
 {
@@ -96,6 +106,8 @@ enum sv_err sv_vm_disk_remove(struct sv_cloud *c, struct sv_tx *tx, const struct
 
     if (!rc && d.boot)
         rc = sv_fail(err, SV_E_DISK_IS_BOOT, SV_F_DISK);
+    if (!rc)
+        rc = check_not_held(tx, &d, err);
     return rc ? rc : sv_vm_accept(c, tx, &vm, &sv_kind_disk_remove, d.id.s, 0, 0, ret_startid, err);
 }
 

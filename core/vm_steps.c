@@ -1,5 +1,6 @@
 /* Pieces that several VM jobs are made of. */
 #include "core/vm_steps.h"
+#include "starvirt/store_copy.h"
 #include "starvirt/store_leftover.h"
 
 enum sv_err sv_step_begin(struct sv_run *r, struct sv_vm_rows *ret_rows, struct sv_hv_host **ret_host,
@@ -123,6 +124,8 @@ enum sv_err sv_step_release(struct sv_cloud *c, struct sv_tx *tx, const struct s
         rc = sv_host_reserve(tx, &rows.vm.host, -rows.vm.vcpus, -rows.vm.memory, err);
     if (!rc)
         rc = sv_nic_delete_vm(tx, vm, err);
+    if (!rc)
+        rc = sv_snapshot_delete_vm(tx, vm, err);
     if (!rc)
         rc = sv_disk_delete_vm(tx, vm, err);
     if (!rc)

@@ -10,6 +10,7 @@ static const struct sv_route_table *const tables[] = {
     &sv_table_guest,
     &sv_table_vdisk,
     &sv_table_vnic,
+    &sv_table_snapshot,
     &sv_table_model,
     &sv_table_vpc,
     &sv_table_template,
