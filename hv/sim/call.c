@@ -218,6 +218,8 @@ void sim_link(struct sim_host *h, const char *why)
 
     if (atomic_exchange(&h->base.connected, connected) == connected)
         return;
+    if (!connected)
+        sim_pools_forget(h);
     sim_tell_host(h, connected, why);
     pthread_cond_broadcast(&h->gate);
     pthread_cond_broadcast(&h->change);

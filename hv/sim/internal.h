@@ -19,7 +19,8 @@
     X(start) X(destroy) X(shutdown) X(reboot) X(reset) X(wait_power) X(wait_reboot) X(suspend) X(resume) \
     X(set_vcpus) X(set_memory) X(disk_attach) X(disk_detach) X(volume_resize) X(nic_attach) X(nic_detach) \
     X(set_password) X(agent_sync) X(set_vnc_password) X(console_open) X(snapshot_create) \
-    X(snapshot_restore) X(snapshot_delete) X(state) X(list) X(list_volumes)
+    X(snapshot_restore) X(snapshot_delete) X(state) X(list) X(list_volumes) \
+    X(pool_open) X(pool_close) X(pool_info)
 #define SIM_CALL_ENUM(name) SIM_CALL_##name,
 enum sim_call { SIM_CALLS(SIM_CALL_ENUM) SIM_CALL_COUNT };
 #undef SIM_CALL_ENUM
@@ -37,6 +38,7 @@ struct sim_table {
 enum sv_err sim_key_of(const struct sv_id *id, struct sim_key *ret, struct sv_error *err);
 struct sv_id sim_key_id(const struct sim_key *k);
 bool sim_key_eq(const struct sim_key *a, const struct sim_key *b);
+bool sim_key_empty(const struct sim_key *k);
 void *sim_table_get(const struct sim_table *t, const struct sim_key *k); /* NULL = absent */
 void sim_table_put(struct sim_table *t, struct sim_key *entry);          /* its key must be absent */
 void *sim_table_take(struct sim_table *t, const struct sim_key *k);      /* out of the table; NULL = absent */
@@ -148,6 +150,7 @@ struct sim_domain {
 struct sim_volume { /* or a template */
     struct sim_key key;
     struct sim_key template_id;
+    struct sim_key pool;  /* none: the image directory */
     int64_t size;         /* [bytes] */
     int64_t virtual_size; /* template: of its image */
     char *content;        /* what was written to it; NULL = nothing yet */
@@ -158,6 +161,7 @@ struct sim_conf {
     unsigned hosts, seed;
     int64_t delay_us, jitter_us, boot_us, stop_us;
     int64_t vcpus, memory, storage; /* of each host; storage 0 = the default */
+    int64_t pool;                   /* [bytes] of each storage besides */
     bool agent, acpi, control;
     double fail[SIM_CALL_COUNT];
     bool hang[SV_MAX_HOSTS];
@@ -230,6 +234,7 @@ struct sim_host {
     pthread_cond_t gate;   /* hang, down, a free slot, the end */
     pthread_cond_t change; /* power, reboots, the end */
     struct sim_table domains, volumes;
+    struct sim_table pools; /* open ones */
     struct sim_journal journal;
     int64_t storage_used;
     size_t snapshot_count; /* of all domains */
@@ -373,6 +378,25 @@ enum sv_err sim_set_vcpus(struct sv_hv_host *h, const struct sv_id *vm, int64_t 
                           struct sv_error *err);
 enum sv_err sim_set_memory(struct sv_hv_host *h, const struct sv_id *vm, int64_t bytes, const struct sv_deadline *d,
                            struct sv_error *err);
+
+/* --- pool.c: storages besides the image directory --- */
+struct sim_pool {
+    struct sim_key key;
+    enum sv_hv_pool_kind kind;
+    int64_t used; /* [bytes] */
+};
+enum sv_err sim_pool_open(struct sv_hv_host *h, const struct sv_hv_pool *pool, const struct sv_deadline *d,
+                          struct sv_error *err);
+enum sv_err sim_pool_close(struct sv_hv_host *h, const struct sv_id *pool, const struct sv_deadline *d,
+                           struct sv_error *err);
+enum sv_err sim_pool_info(struct sv_hv_host *h, const struct sv_id *pool, int64_t *ret_size, int64_t *ret_used,
+                          const struct sv_deadline *d, struct sv_error *err);
+void sim_pools_forget(struct sim_host *h);
+/* A volume that can be seen: in the image directory or in an open storage. NULL = none. */
+struct sim_volume *sim_volume_get(const struct sim_host *h, const struct sim_key *volume);
+void sim_pool_charge(struct sim_host *h, const struct sim_key *pool, int64_t delta);
+/* STORAGE when it is not open, STORAGE_FULL. */
+enum sv_err sim_pool_room(const struct sim_host *h, const struct sim_key *pool, int64_t bytes, struct sv_error *err);
 
 /* --- storage.c: volumes and templates --- */
 /* What was written to it, "" for nothing or no such volume; until the host is left. */

@@ -71,6 +71,7 @@ static void host_free(struct sim_host *h)
     sim_journal_close(&h->journal);
     sim_table_free(&h->domains, sim_domain_free);
     sim_table_free(&h->volumes, sim_volume_free);
+    sim_pools_forget(h);
     pthread_cond_destroy(&h->gate);
     pthread_cond_destroy(&h->change);
     pthread_mutex_destroy(&h->lock);
@@ -222,6 +223,9 @@ const struct sv_hv_ops sv_hv_sim_ops = {
     .snapshot_create = sim_snapshot_create,
     .snapshot_restore = sim_snapshot_restore,
     .snapshot_delete = sim_snapshot_delete,
+    .pool_open = sim_pool_open,
+    .pool_close = sim_pool_close,
+    .pool_info = sim_pool_info,
     .state = sim_state,
     .list = sim_list,
     .list_volumes = sim_list_volumes,

@@ -1,26 +1,28 @@
 /* Volumes of a host and the template library of all: sizes and names, no bytes but a short text. */
 #include "hv/sim/internal.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 
-/* Journaled as it is, behind the key. */
+/* Journaled as it is, behind the key; without its tail where a volume is in the image directory. */
 struct image_record {
     struct sim_key template_id;
     int64_t size, virtual_size;
+    struct sim_key pool;
 };
+enum { SHORT_RECORD = offsetof(struct image_record, pool) };
 
-static bool key_empty(const struct sim_key *k)
+static size_t record_size(const struct image_record *r)
 {
-    static const struct sim_key none;
-    return sim_key_eq(k, &none);
+    return sim_key_empty(&r->pool) ? SHORT_RECORD : sizeof(*r);
 }
 
 static struct sim_volume *image_new(const struct sim_key *k, const struct image_record *r)
 {
     struct sim_volume *v = sv_alloc(sizeof(*v));
 
-    *v =
-        (struct sim_volume){.key = *k, .template_id = r->template_id, .size = r->size, .virtual_size = r->virtual_size};
+    *v = (struct sim_volume){
+        .key = *k, .template_id = r->template_id, .pool = r->pool, .size = r->size, .virtual_size = r->virtual_size};
     return v;
 }
 
@@ -35,7 +37,8 @@ void sim_volume_free(void *p)
 
 static struct image_record record_of(const struct sim_volume *v)
 {
-    return (struct image_record){.template_id = v->template_id, .size = v->size, .virtual_size = v->virtual_size};
+    return (struct image_record){
+        .template_id = v->template_id, .size = v->size, .virtual_size = v->virtual_size, .pool = v->pool};
 }
 
 static void table_each(const struct sim_table *t, struct sim_rewrite *w)
@@ -44,7 +47,7 @@ static void table_each(const struct sim_table *t, struct sim_rewrite *w)
 
     for (size_t pos = 0; (v = sim_table_next(t, &pos));) {
         const struct image_record r = record_of(v);
-        sim_journal_put(w, SIM_REC_VOLUME, &v->key, &r, sizeof(r));
+        sim_journal_put(w, SIM_REC_VOLUME, &v->key, &r, record_size(&r));
         if (v->content)
             sim_journal_put(w, SIM_REC_CONTENT, &v->key, v->content, strlen(v->content));
     }
@@ -60,25 +63,27 @@ static bool table_grow(struct sim_volume *v, const struct image_record *r, int64
     return true;
 }
 
-/* Replays one record onto `t`; *ret_delta is what it did to the space used. */
+/* Replays one record onto `t`; *ret_delta is what it did to the space used of *ret_pool. */
 static bool table_apply(struct sim_table *t, unsigned type, const struct sim_key *k, const unsigned char *p, size_t n,
-                        int64_t *ret_delta)
+                        struct sim_key *ret_pool, int64_t *ret_delta)
 {
     struct sim_volume *v = sim_table_get(t, k);
-    struct image_record r;
+    struct image_record r = {0};
 
+    *ret_pool = v ? v->pool : r.pool;
     if (type == SIM_REC_DROP) {
         *ret_delta = v ? -v->size : 0;
         sim_volume_free(sim_table_take(t, k));
         return true;
     }
-    if (type != SIM_REC_VOLUME || n != sizeof(r))
+    if (type != SIM_REC_VOLUME || (n != sizeof(r) && n != SHORT_RECORD))
         return false;
-    memcpy(&r, p, sizeof(r));
+    memcpy(&r, p, n);
     if (v) /* it grew */
         return table_grow(v, &r, ret_delta);
     v = image_new(k, &r);
     sim_table_put(t, &v->key);
+    *ret_pool = v->pool;
     *ret_delta = v->size;
     return true;
 }
@@ -96,13 +101,14 @@ static bool content_apply(struct sim_host *h, const struct sim_key *k, const uns
 
 bool sim_volume_apply(struct sim_host *h, unsigned type, const struct sim_key *k, const unsigned char *p, size_t n)
 {
+    struct sim_key pool;
     int64_t delta;
 
     if (type == SIM_REC_CONTENT)
         return content_apply(h, k, p, n);
-    if (!table_apply(&h->volumes, type, k, p, n, &delta))
+    if (!table_apply(&h->volumes, type, k, p, n, &pool, &delta))
         return false;
-    h->storage_used += delta;
+    sim_pool_charge(h, &pool, delta);
     return true;
 }
 
@@ -129,18 +135,18 @@ static enum sv_err missing(const char *what, const struct sim_key *k, struct sv_
 
 enum sv_err sim_volume_there(struct sim_host *h, const struct sim_key *volume, struct sv_error *err)
 {
-    const struct sim_volume *v = sim_table_get(&h->volumes, volume);
+    const struct sim_volume *v = sim_volume_get(h, volume);
 
     if (!v)
         return missing("volume", volume, err);
-    if (!key_empty(&v->template_id) && !template_there(h->sim, &v->template_id))
+    if (!sim_key_empty(&v->template_id) && !template_there(h->sim, &v->template_id))
         return missing("backing template", &v->template_id, err);
     return SV_OK;
 }
 
 const char *sim_volume_content(const struct sim_host *h, const struct sim_key *volume)
 {
-    const struct sim_volume *v = sim_table_get(&h->volumes, volume);
+    const struct sim_volume *v = sim_volume_get(h, volume);
 
     return v && v->content ? v->content : "";
 }
@@ -149,7 +155,7 @@ enum sv_err sim_volume_write(struct sim_host *h, const struct sim_key *volume, c
 {
     const size_t n = strlen(text);
 
-    if (!sim_table_get(&h->volumes, volume))
+    if (!sim_volume_get(h, volume))
         return missing("volume", volume, err);
     if (n > SIM_CONTENT_MAX)
         return sv_fail(err, SV_E_STORAGE, SV_F_NONE, "the text is too long for a simulated volume");
@@ -174,18 +180,20 @@ enum sv_err sim_volumes_there(struct sim_host *h, const struct sim_domain *d, st
 static enum sv_err create(struct sim_host *h, const struct sim_key *k, const struct image_record *r,
                           struct sv_error *err)
 {
+    enum sv_err rc = SV_OK;
+
     if (sim_table_get(&h->volumes, k))
-        return SV_OK;
-    if (!key_empty(&r->template_id) && !template_there(h->sim, &r->template_id))
+        return sim_volume_get(h, k) ? SV_OK : missing("open storage of volume", k, err);
+    if (!sim_key_empty(&r->template_id) && !template_there(h->sim, &r->template_id))
         return missing("template", &r->template_id, err);
-    if (r->size > h->sim->conf.storage - h->storage_used)
-        return sv_fail(err, SV_E_STORAGE_FULL, SV_F_NONE);
-    const enum sv_err rc = sim_record(h, SIM_REC_VOLUME, k, r, sizeof(*r), err);
+    rc = sim_pool_room(h, &r->pool, r->size, err);
+    if (!rc)
+        rc = sim_record(h, SIM_REC_VOLUME, k, r, record_size(r), err);
     if (rc)
         return rc;
     struct sim_volume *v = image_new(k, r);
     sim_table_put(&h->volumes, &v->key);
-    h->storage_used += v->size;
+    sim_pool_charge(h, &v->pool, v->size);
     return SV_OK;
 }
 
@@ -199,6 +207,8 @@ enum sv_err sim_volume_create(struct sv_hv_host *hh, const struct sv_hv_disk *di
 
     if (!rc && !sv_id_empty(&disk->template_id))
         rc = sim_key_of(&disk->template_id, &r.template_id, err);
+    if (!rc && !sv_id_empty(&disk->pool))
+        rc = sim_key_of(&disk->pool, &r.pool, err);
     if (!rc && disk->size < 1)
         rc = sv_fail(err, SV_E_STORAGE, SV_F_NONE, "invalid volume size");
     if (!rc)
@@ -221,7 +231,7 @@ enum sv_err sim_volume_delete(struct sv_hv_host *hh, const struct sv_id *disk, c
         rc = sim_enter(h, SIM_CALL_volume_delete, dl, err);
     if (rc)
         return rc;
-    if (sim_table_get(&h->volumes, &k)) {
+    if (sim_volume_get(h, &k)) {
         rc = sim_record(h, SIM_REC_DROP, &k, NULL, 0, err);
         if (!rc)
             (void)sim_volume_apply(h, SIM_REC_DROP, &k, NULL, 0);
@@ -232,7 +242,7 @@ enum sv_err sim_volume_delete(struct sv_hv_host *hh, const struct sv_id *disk, c
 
 static enum sv_err grow(struct sim_host *h, const struct sim_key *k, int64_t bytes, struct sv_error *err)
 {
-    const struct sim_volume *v = sim_table_get(&h->volumes, k);
+    const struct sim_volume *v = sim_volume_get(h, k);
 
     if (!v)
         return missing("volume", k, err);
@@ -240,13 +250,13 @@ static enum sv_err grow(struct sim_host *h, const struct sim_key *k, int64_t byt
         return sv_fail(err, SV_E_UNSUPPORTED, SV_F_NONE, "a smaller volume");
     if (bytes == v->size)
         return SV_OK;
-    if (bytes - v->size > h->sim->conf.storage - h->storage_used)
-        return sv_fail(err, SV_E_STORAGE_FULL, SV_F_NONE);
     struct image_record r = record_of(v);
     r.size = r.virtual_size = bytes;
-    const enum sv_err rc = sim_record(h, SIM_REC_VOLUME, k, &r, sizeof(r), err);
+    enum sv_err rc = sim_pool_room(h, &v->pool, bytes - v->size, err);
     if (!rc)
-        (void)sim_volume_apply(h, SIM_REC_VOLUME, k, (const unsigned char *)&r, sizeof(r));
+        rc = sim_record(h, SIM_REC_VOLUME, k, &r, record_size(&r), err);
+    if (!rc)
+        (void)sim_volume_apply(h, SIM_REC_VOLUME, k, (const unsigned char *)&r, record_size(&r));
     return rc;
 }
 
@@ -272,9 +282,10 @@ enum sv_err sim_volume_resize(struct sv_hv_host *hh, const struct sv_id *vm, con
 static bool template_apply(void *arg, unsigned type, const struct sim_key *k, const unsigned char *p, size_t n)
 {
     struct sim_templates *t = arg;
+    struct sim_key pool;
     int64_t delta;
 
-    return table_apply(&t->table, type, k, p, n, &delta);
+    return table_apply(&t->table, type, k, p, n, &pool, &delta);
 }
 
 static void template_each(void *arg, struct sim_rewrite *w)
@@ -319,9 +330,9 @@ static enum sv_err template_add(struct sim *s, const struct sim_key *k, const st
 
     pthread_mutex_lock(&t->lock);
     if (!sim_table_get(&t->table, k)) {
-        rc = sim_journal_add(&t->journal, SIM_REC_VOLUME, k, r, sizeof(*r), err);
+        rc = sim_journal_add(&t->journal, SIM_REC_VOLUME, k, r, record_size(r), err);
         if (!rc)
-            (void)template_apply(t, SIM_REC_VOLUME, k, (const unsigned char *)r, sizeof(*r));
+            (void)template_apply(t, SIM_REC_VOLUME, k, (const unsigned char *)r, record_size(r));
     }
     pthread_mutex_unlock(&t->lock);
     return rc;
@@ -390,13 +401,15 @@ struct listed {
     int64_t bytes;
 };
 
-static size_t copy_rows(const struct sim_table *t, bool is_template, struct listed *out)
+static size_t copy_rows(const struct sim_host *h, const struct sim_table *t, bool is_template, struct listed *out)
 {
     const struct sim_volume *v;
     size_t n = 0;
 
-    for (size_t pos = 0; (v = sim_table_next(t, &pos)); n++)
-        out[n] = (struct listed){.key = v->key, .is_template = is_template, .bytes = v->size};
+    for (size_t pos = 0; (v = sim_table_next(t, &pos));) {
+        if (is_template || sim_volume_get(h, &v->key))
+            out[n++] = (struct listed){.key = v->key, .is_template = is_template, .bytes = v->size};
+    }
     return n;
 }
 
@@ -412,8 +425,8 @@ enum sv_err sim_list_volumes(struct sv_hv_host *hh,
         return rc;
     pthread_mutex_lock(&t->lock);
     SV_AUTOFREE struct listed *all = sv_alloc((h->volumes.n + t->table.n + 1) * sizeof(*all));
-    size_t n = copy_rows(&h->volumes, false, all);
-    n += copy_rows(&t->table, true, all + n);
+    size_t n = copy_rows(h, &h->volumes, false, all);
+    n += copy_rows(h, &t->table, true, all + n);
     pthread_mutex_unlock(&t->lock);
     sim_leave(h);
     for (size_t i = 0; i < n; i++) {
