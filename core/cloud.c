@@ -31,6 +31,7 @@ enum sv_err sv_cloud_new(const struct sv_cloud_options *opt, struct sv_cloud **r
     for (unsigned i = 0; i < SV_VPC_LOCKS; i++)
         pthread_mutex_init(&c->vpc_lock[i], NULL);
     sv_hosts_init(c);
+    sv_addresses_init(c);
     rc = build(c, opt, err);
     if (rc) {
         sv_cloud_free(c);
@@ -56,6 +57,7 @@ void sv_cloud_stop(struct sv_cloud *c, int64_t limit_ms)
     if (c->jobs)
         sv_jobs_stop(c->jobs, limit_ms);
     sv_sync_stop(c);
+    sv_addresses_stop(c);
 }
 
 void sv_cloud_free(struct sv_cloud *c)
@@ -64,8 +66,10 @@ void sv_cloud_free(struct sv_cloud *c)
         return;
     /* Whoever asks drivers, then the drivers, then what their threads call into. */
     sv_sync_stop(c);
+    sv_addresses_stop(c);
     sv_hosts_close(c);
     sv_sync_free(c);
+    sv_addresses_free(c);
     if (c->jobs)
         sv_jobs_free(c->jobs);
     sv_secrets_close(c->secrets);

@@ -21,7 +21,9 @@ struct sv_cloud_host {
 enum { SV_VPC_LOCKS = 64 };
 
 struct sv_cloud {
-    char *data_dir, *import_dirs;
+    char *data_dir, *import_dirs, *backup_dir;
+    int64_t backup_keep; /* of a VM; 0 = all */
+    struct sv_id admin;  /* the first tenant: tells this cloud from others */
     struct sv_db *db;
     struct sv_net *net;
     struct sv_jobs *jobs;
@@ -39,6 +41,7 @@ struct sv_cloud {
     struct sv_agent_wait *agent_waits;
     struct sv_secrets *secrets;
     struct sv_sync *sync;
+    struct sv_addresses *addresses;
     pthread_mutex_t vpc_lock[SV_VPC_LOCKS]; /* striped by VPC id: reading the wanted state and applying it */
 };
 
@@ -60,6 +63,15 @@ void sv_sync_free(struct sv_cloud *c);
 /* For the end of a job: once it is committed, what the host told of this VM while it was locked is looked
  * at; `ask`: the job failed, so the host itself is asked. */
 void sv_sync_vm_released(struct sv_cloud *c, struct sv_tx *tx, const struct sv_id *vm, bool ask);
+
+/* --- addresses that guests name (core/address.c) --- */
+void sv_addresses_init(struct sv_cloud *c);
+/* Asks the guest's agent, now and again until it names one; from any thread. */
+void sv_address_ask(struct sv_cloud *c, struct sv_cloud_host *h, const struct sv_id *vm);
+/* What a guest said, by line, as it is kept: by comma, only what is an address that reaches somebody. */
+void sv_address_list(char *told, char *list, size_t size);
+void sv_addresses_stop(struct sv_cloud *c); /* waits for its threads; what comes later is dropped */
+void sv_addresses_free(struct sv_cloud *c);
 
 /* --- secrets (core/secret.c): sealed in DIR/secrets, so that no file shows one --- */
 enum sv_err sv_secrets_open(const char *data_dir, struct sv_secrets **ret, struct sv_error *err);
@@ -107,7 +119,7 @@ enum sv_err sv_network_recover(struct sv_cloud *c, struct sv_error *err);
 enum sv_err sv_template_recover(struct sv_cloud *c, struct sv_error *err);
 
 /* --- passwords of guests (core/vm_account.c, core/vm_guest.c) --- */
-/* The guest's agent came up; NULL: a host came or went, so anybody's may have. From drivers' threads. */
+/* The guest's agent came up, or the guest ended; NULL: a host came or went. From drivers' threads. */
 void sv_agent_news(struct sv_cloud *c, const struct sv_id *vm);
 /* Removes sealed passwords that no job waits for: a crash left them between their sealing and the commit. */
 enum sv_err sv_account_recover(struct sv_cloud *c, struct sv_error *err);

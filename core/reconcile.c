@@ -197,6 +197,8 @@ static void compare_row(void *arg, const struct sv_vm *v)
         cmp->cap = cmp->cap ? cmp->cap * 2 : 256;
         cmp->todo = sv_realloc(cmp->todo, cmp->cap * sizeof(*cmp->todo));
     }
+    if (h && h->state.agent && !v->agent) /* it came up while nobody listened */
+        sv_address_ask(cmp->host->cloud, cmp->host, &v->id);
     cmp->todo[cmp->n++] = (struct pending){v->id, h ? h->state : (struct sv_hv_state){.power = SV_HV_ABSENT}};
 }
 

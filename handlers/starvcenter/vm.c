@@ -44,7 +44,7 @@ void sv_put_vm(struct sv_reply *r, const struct sv_vm *vm)
     sv_put_bool(r, "vm.reboot.enable", can_ask);
     sv_put_bool(r, "vm.shutdown.enable", can_ask);
     sv_put_bool(r, "vm.firewalld.enable", vm->firewalled);
-    sv_put_str(r, "vm.guest.ip", vm->guest_ips);
+    sv_put_str(r, "vm.guest.ip", sv_vm_address_agrees(vm) ? "" : vm->guest_ips);
     sv_reply_end_obj(r);
 }
 

@@ -131,6 +131,7 @@ void sim_domain_free(void *p)
     free(d->def);
     free(d->plugged);
     free(d->password);
+    free(d->address);
     free(d->words);
     sim_snapshots_forget(d);
     free(d);

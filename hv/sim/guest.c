@@ -132,6 +132,15 @@ enum sv_err sim_guest_agent(struct sim_host *h, struct sim_domain *d, bool on, s
     return rc;
 }
 
+/* The agent's channel opens once more, which is when somebody asks it. */
+void sim_guest_address(struct sim_host *h, struct sim_domain *d, const char *address)
+{
+    free(d->address);
+    d->address = sv_strdup(address);
+    if (d->agent)
+        sim_tell_agent(h, d);
+}
+
 void sim_guest_go_on(struct sim_host *h, const struct sim_domain *d)
 {
     if (d->live.flags & SIM_STOPPING)

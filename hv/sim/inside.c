@@ -75,6 +75,43 @@ enum sv_err sim_agent_sync(struct sv_hv_host *hh, const struct sv_id *vm, const 
     return rc;
 }
 
+/* A guest without a word on its addresses is not even asked: a hundred thousand would cost a call each. */
+static bool has_address(struct sim_host *h, const struct sv_id *vm)
+{
+    struct sim_key k = {0};
+    struct sv_error ignored;
+    const struct sim_domain *d;
+    bool has = false;
+
+    if (sim_key_of(vm, &k, &ignored))
+        return false;
+    pthread_mutex_lock(&h->lock);
+    d = sim_table_get(&h->domains, &k);
+    has = d && d->address;
+    pthread_mutex_unlock(&h->lock);
+    return has;
+}
+
+enum sv_err sim_guest_addresses(struct sv_hv_host *hh, const struct sv_id *vm, char *buf, size_t size,
+                                const struct sv_deadline *dl, struct sv_error *err)
+{
+    struct sim_host *h = sim_host_of(hh);
+    enum sv_err rc;
+
+    if (!has_address(h, vm))
+        return sv_fail(err, SV_E_UNSUPPORTED, SV_F_NONE, "a simulated guest's own address");
+    const struct sim_domain *d = sim_enter_vm(h, SIM_CALL_guest_addresses, vm, dl, &rc, err);
+    if (!d)
+        return rc;
+    rc = check_awake(d, err);
+    if (!rc && !d->agent)
+        rc = sv_fail(err, SV_E_VM_NO_AGENT, SV_F_VM);
+    if (!rc)
+        sv_copy(buf, size, d->address ? d->address : "");
+    sim_leave(h);
+    return rc;
+}
+
 enum sv_err sim_set_vnc_password(struct sv_hv_host *hh, const struct sv_id *vm, const char *password,
                                  const struct sv_deadline *dl, struct sv_error *err)
 {

@@ -18,7 +18,7 @@
     X(info) X(volume_create) X(volume_delete) X(template_put) X(template_delete) X(define) X(undefine) \
     X(start) X(destroy) X(shutdown) X(reboot) X(reset) X(wait_power) X(wait_reboot) X(suspend) X(resume) \
     X(set_vcpus) X(set_memory) X(disk_attach) X(disk_detach) X(volume_resize) X(nic_attach) X(nic_detach) \
-    X(set_password) X(agent_sync) X(set_vnc_password) X(console_open) X(snapshot_create) \
+    X(set_password) X(agent_sync) X(set_vnc_password) X(guest_addresses) X(console_open) X(snapshot_create) \
     X(snapshot_restore) X(snapshot_delete) X(state) X(list) X(list_volumes) \
     X(pool_open) X(pool_close) X(pool_info)
 #define SIM_CALL_ENUM(name) SIM_CALL_##name,
@@ -139,6 +139,7 @@ struct sim_domain {
     struct sim_def *def;
     struct sim_def *plugged;       /* devices of the running guest where they are not the defined ones; else NULL */
     struct sim_password *password; /* NULL = none was set */
+    char *address;                 /* the guest's own word on its addresses, by a switch; NULL = it has none */
     struct sim_snapshot *snapshots;
     char *words; /* what was written to the running guest's memory; NULL = nothing since it booted */
     struct sim_live live;
@@ -328,6 +329,8 @@ enum sv_err sim_agent_sync(struct sv_hv_host *h, const struct sv_id *vm, const s
                            struct sv_error *err);
 enum sv_err sim_set_vnc_password(struct sv_hv_host *h, const struct sv_id *vm, const char *password,
                                  const struct sv_deadline *d, struct sv_error *err);
+enum sv_err sim_guest_addresses(struct sv_hv_host *h, const struct sv_id *vm, char *buf, size_t size,
+                                const struct sv_deadline *d, struct sv_error *err);
 bool sim_password_apply(struct sim_domain *d, const unsigned char *p, size_t n); /* replay */
 
 /* --- console.c: screens --- */
@@ -350,6 +353,7 @@ void sim_guest_go_on(struct sim_host *h, const struct sim_domain *d);
 void sim_guest_timer(struct sim_host *h, const struct sim_timer *t);
 enum sv_err sim_guest_off(struct sim_host *h, struct sim_domain *d, enum sv_hv_power how, struct sv_error *err);
 enum sv_err sim_guest_agent(struct sim_host *h, struct sim_domain *d, bool on, struct sv_error *err);
+void sim_guest_address(struct sim_host *h, struct sim_domain *d, const char *address); /* says so when asked */
 bool sim_guest_runs(const struct sim_domain *d);
 /* Journals what the memory of a running guest holds; a boot and an end forget it. HYPERVISOR when it does not
  * run. */

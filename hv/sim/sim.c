@@ -218,6 +218,7 @@ const struct sv_hv_ops sv_hv_sim_ops = {
     .set_password = sim_set_password,
     .agent_sync = sim_agent_sync,
     .set_vnc_password = sim_set_vnc_password,
+    .guest_addresses = sim_guest_addresses,
     .console_address = sim_console_address,
     .console_open = sim_console_open,
     .snapshot_create = sim_snapshot_create,

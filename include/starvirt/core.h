@@ -10,6 +10,7 @@
 #include "starvirt/jobs.h"
 #include "starvirt/net.h"
 #include "starvirt/store_catalog.h"
+#include "starvirt/store_copy.h"
 #include "starvirt/store_job.h"
 #include "starvirt/store_tenant.h"
 #include "starvirt/store_vm.h"
@@ -25,6 +26,8 @@ struct sv_cloud_options {
     struct sv_net *net; /* open; stays the caller's */
     uint32_t supernet;  /* VPCs are cut from it */
     unsigned supernet_prefix, vpc_prefix;
+    const char *backup_dir;  /* NULL = DIR/backups */
+    int64_t backup_keep;     /* backups kept of a VM; 0 = all */
     const char *import_dirs; /* comma list; templates by path come from below these; NULL = anywhere (admin) */
     double vcpu_overcommit;  /* vCPUs placed per physical one; 0 = 8 */
     struct sv_jobs_options jobs;
@@ -127,6 +130,8 @@ enum sv_err sv_vm_modify(struct sv_tx *tx, const struct sv_actor *who, const cha
 /* May it be asked to reboot or shut down right now? It runs (every VM has ACPI, whether or not its agent
  * answers), its host is connected, and no job holds it. */
 bool sv_vm_can_ask(const struct sv_vm *vm);
+/* Is the address it was given among those that the guest names? Also true while it names none. */
+bool sv_vm_address_agrees(const struct sv_vm *vm);
 
 /* The switch of the VM's filters (StarVCenter 2.2.18). A change of the row alone: filters are applied by it. */
 enum sv_err sv_vm_switch_firewall(struct sv_tx *tx, const struct sv_actor *who, const char *id, bool on,
@@ -170,6 +175,34 @@ enum sv_err sv_snapshot_remove(struct sv_cloud *c, const struct sv_actor *who, c
                                struct sv_error *err);
 enum sv_err sv_snapshot_describe(struct sv_tx *tx, const struct sv_actor *who, const char *snapshot,
                                  const char *descr /* NULL = unchanged */, struct sv_error *err);
+
+/* --- backups (StarVCenter 2.6) -------------------------------------------------------------------------- */
+
+/* A full copy of all disks, running or not. */
+enum sv_err sv_backup_create(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *vm,
+                             const char *name, const char *descr, struct sv_id *ret, struct sv_id *ret_startid,
+                             struct sv_error *err);
+/* The VM's disks become what they were; it runs afterwards if it does now. Disks that grew keep their size,
+ * disks that came later stay as they are. BACKUP_NO_VM, BACKUP_LOCKED, BACKUP_DAMAGED, BACKUP_DISKS,
+ * SNAPSHOT_HOLDS. */
+enum sv_err sv_backup_restore(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *backup,
+                              struct sv_id *ret_startid, struct sv_error *err);
+/* A new VM of the backup's disks and size. `name` NULL: the VM's and "-clone"; `vpc` NULL: that of the VM's first
+ * NIC, where there is one. */
+enum sv_err sv_backup_clone(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *backup,
+                            const char *name, const char *vpc, struct sv_vm_made *ret, struct sv_error *err);
+/* Blocks: a job that is waited for. BACKUP_LOCKED while it is made or read. */
+enum sv_err sv_backup_remove(struct sv_cloud *c, const struct sv_actor *who, const char *backup, struct sv_arena *a,
+                             struct sv_error *err);
+enum sv_err sv_backup_describe(struct sv_tx *tx, const struct sv_actor *who, const char *backup,
+                               const char *descr /* NULL = unchanged */, struct sv_error *err);
+/* Oldest first, also of a VM that is gone. Blocks: `usable` is what the files say now. `bytes`: of the files. */
+enum sv_err sv_backup_list_of(struct sv_cloud *c, const struct sv_actor *who, const char *vm,
+                              void (*row)(void *arg, const struct sv_backup *b, bool usable, int64_t bytes), void *arg,
+                              struct sv_arena *a, struct sv_error *err);
+/* Deletes the VM, and its backups in the same job. BACKUP_LOCKED. */
+enum sv_err sv_vm_delete_with_backups(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *vm,
+                                      struct sv_id *ret_startid, struct sv_error *err);
 
 /* --- inside the guest (StarVCenter 2.2.10 - 2.2.13) ---------------------------------------------------- */
 
