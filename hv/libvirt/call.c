@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 enum {
-    CANCEL_LOOK_MS = 100,            /* how soon a cancel is seen */
-    PATIENCE_MS = 6 * 3600 * 1000,   /* for calls that move bytes */
+    CANCEL_LOOK_MS = 100,          /* how soon a cancel is seen */
+    PATIENCE_MS = 6 * 3600 * 1000, /* for calls that move bytes */
 };
 
 void lv_cond_init(pthread_cond_t *c)

@@ -178,6 +178,7 @@ static enum sv_err do_disk_attach(struct lv_host *h, virConnectPtr conn, struct 
     SV_AUTOFREE char *path = lv_disk_path(h, &op->disk, err);
     if (!path)
         return err->code;
+    lv_volume_look(h, &op->disk);
     SV_AUTOFREE char *xml = lv_disk_xml(&op->disk, path, h->image_dir);
     return lv_plug(h, conn, d, "disk", mark, xml, err);
 }

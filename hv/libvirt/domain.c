@@ -46,7 +46,7 @@ static enum sv_err do_define(struct lv_host *h, virConnectPtr conn, struct lv_op
     pthread_mutex_unlock(&h->mu);
     lv_find_password(conn, op->dom);
     for (unsigned i = 0; i < op->dom->disk_count; i++)
-        lv_volume_look(h->image_dir, &op->dom->disks[i]);
+        lv_volume_look(h, &op->dom->disks[i]);
     char *xml = domain_xml(h, op->dom, type, err);
     if (!xml)
         return err->code;

@@ -90,17 +90,17 @@ struct lv_op {
     struct sv_hv_domain *dom; /* owned */
     struct sv_hv_disk disk;
     struct sv_hv_nic nic;
-    char *user, *secret; /* owned, the secret is wiped */
+    char *user, *secret;        /* owned, the secret is wiped */
     struct sv_hv_pool *storage; /* owned, wiped */
-    char *text;          /* owned */
-    bool pending;        /* asked for and not done yet */
+    char *text;                 /* owned */
+    bool pending;               /* asked for and not done yet */
     struct sv_id snapshot;
     bool memory;         /* of a snapshot */
     int64_t done, total; /* [bytes] of a copy */
     struct sv_hv_state state;
     struct sv_hv_info info;
     bool by_agent;
-    int fd; /* owned; -1 = none */
+    int fd;              /* owned; -1 = none */
     struct lv_row *rows; /* owned */
     size_t row_count;
     /* call.c's */
@@ -388,7 +388,10 @@ enum sv_err lv_volume_size(struct lv_host *h, const struct sv_id *disk, int64_t 
 enum sv_err lv_volume_grow(struct lv_host *h, const struct sv_id *disk, int64_t bytes, const struct sv_deadline *d,
                            struct sv_error *err);
 /* A disk that was made whole stands on no template any more, whatever is wanted of it: clears the template. */
-void lv_volume_look(const char *image_dir, struct sv_hv_disk *disk);
+void lv_volume_look(struct lv_host *h, struct sv_hv_disk *disk);
+/* A new name for what becomes `path`, and complete and on disk before it has that one. */
+char *lv_volume_part(const char *path);
+enum sv_err lv_volume_into_place(const char *dir, const char *part, const char *path, struct sv_error *err);
 enum sv_err lv_template_put(struct sv_hv_host *h, const struct sv_id *tmpl, const char *path, const char *format,
                             int64_t *ret_size, int64_t *ret_virtual, sv_hv_progress progress, void *arg,
                             const struct sv_deadline *d, struct sv_error *err);
@@ -400,6 +403,7 @@ enum sv_err lv_list_volumes(struct sv_hv_host *h,
 
 /* --- qcow2.c: files of disks --- */
 enum sv_err lv_qcow2_create(const char *path, int64_t size, const struct sv_deadline *d, struct sv_error *err);
+enum sv_err lv_qcow2_grow(const char *path, int64_t size, const struct sv_deadline *d, struct sv_error *err);
 /* Also of one that a QEMU has open. */
 enum sv_err lv_qcow2_holds(const char *path, const struct sv_id *snapshot, bool *ret, const struct sv_deadline *d,
                            struct sv_error *err);
@@ -432,6 +436,8 @@ struct lv_frozen {
 void lv_freeze(struct lv_host *h, const struct sv_id *vm, struct lv_frozen *ret, const struct sv_deadline *d);
 /* True when it was frozen up to now. */
 bool lv_thaw(struct lv_host *h, const struct sv_id *vm, struct lv_frozen *f);
+/* What a server that died may have left frozen. */
+void lv_thaw_left(struct lv_host *h, const struct sv_id *vm);
 enum { LV_THAW_OK = 'k' }; /* what the watchdog wants to hear */
 
 /* --- copy.c, copy_live.c --- */

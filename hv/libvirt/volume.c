@@ -180,7 +180,6 @@ static enum sv_err run_create(const char *part, const char *backing, int64_t siz
 }
 
 static enum sv_err read_size(const char *path, int64_t *ret, struct sv_error *err);
-static enum sv_err run_resize(const char *path, int64_t bytes, const struct sv_deadline *d, struct sv_error *err);
 
 /* A copy that needs its template no more, grown to the size wanted. */
 static enum sv_err run_copy(const char *image_dir, const char *part, const struct sv_hv_disk *disk,
@@ -191,11 +190,11 @@ static enum sv_err run_copy(const char *image_dir, const char *part, const struc
     enum sv_err rc = sv_image_convert(from, "qcow2", part, disk->progress, disk->progress_arg, d, err);
     if (!rc)
         rc = read_size(part, &size, err);
-    return rc || size >= disk->size ? rc : run_resize(part, disk->size, d, err);
+    return rc || size >= disk->size ? rc : lv_qcow2_grow(part, disk->size, d, err);
 }
 
 /* Complete and on disk before it has its name. */
-static enum sv_err into_place(const char *dir, const char *part, const char *path, struct sv_error *err)
+enum sv_err lv_volume_into_place(const char *dir, const char *part, const char *path, struct sv_error *err)
 {
     int fd = open(part, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
@@ -225,22 +224,26 @@ static enum sv_err check_template(const char *image_dir, const struct sv_hv_disk
 }
 
 /* `path` is in `dir`, the template in the image directory. */
-static enum sv_err make_disk(const char *image_dir, const char *dir, const struct sv_hv_disk *disk, const char *path,
-                             const struct sv_deadline *d, struct sv_error *err)
+char *lv_volume_part(const char *path)
 {
     unsigned char salt[8];
     char hex[2 * sizeof(salt) + 1];
     sv_random(salt, sizeof(salt));
     sv_hex(salt, sizeof(salt), hex);
-    SV_AUTOFREE char *part = sv_asprintf("%s" PART_MARK "%s", path, hex);
+    return sv_asprintf("%s" PART_MARK "%s", path, hex);
+}
+
+static enum sv_err make_disk(const char *image_dir, const char *dir, const struct sv_hv_disk *disk, const char *path,
+                             const struct sv_deadline *d, struct sv_error *err)
+{
+    SV_AUTOFREE char *part = lv_volume_part(path);
     SV_AUTOFREE char *backing = sv_id_empty(&disk->template_id) ? NULL
-                                : strcmp(dir, image_dir) == 0
-                                    ? sv_asprintf("%s" TEMPLATE_SUFFIX, disk->template_id.s)
-                                    : lv_volume_path(image_dir, &disk->template_id, true);
+                                : strcmp(dir, image_dir) == 0   ? sv_asprintf("%s" TEMPLATE_SUFFIX, disk->template_id.s)
+                                                                : lv_volume_path(image_dir, &disk->template_id, true);
     enum sv_err rc =
         disk->full && backing ? run_copy(image_dir, part, disk, d, err) : run_create(part, backing, disk->size, d, err);
     if (!rc)
-        rc = into_place(dir, part, path, err);
+        rc = lv_volume_into_place(dir, part, path, err);
     if (rc)
         unlink(part);
     return rc;
@@ -317,11 +320,11 @@ enum sv_err lv_volume_size(struct lv_host *h, const struct sv_id *disk, int64_t 
     return read_size(path, ret, err);
 }
 
-void lv_volume_look(const char *image_dir, struct sv_hv_disk *disk)
+void lv_volume_look(struct lv_host *h, struct sv_hv_disk *disk)
 {
     if (sv_id_empty(&disk->template_id))
         return;
-    SV_AUTOFREE char *path = lv_volume_path(image_dir, &disk->id, false);
+    SV_AUTOFREE char *path = lv_volume_find(h, &disk->id);
     if (lv_qcow2_stands_alone(path))
         disk->template_id = (struct sv_id){0};
 }
@@ -330,22 +333,7 @@ enum sv_err lv_volume_grow(struct lv_host *h, const struct sv_id *disk, int64_t 
                            struct sv_error *err)
 {
     SV_AUTOFREE char *path = lv_volume_find(h, disk);
-    return run_resize(path, bytes, d, err);
-}
-
-static enum sv_err run_resize(const char *path, int64_t bytes, const struct sv_deadline *d, struct sv_error *err)
-{
-    struct sv_buf text = {0};
-    struct sv_dec to = sv_dec(bytes);
-    int status = -1;
-    const char *const argv[] = {"qemu-img", "resize", "-q", "-f", "qcow2", "--", path, to.s, NULL};
-    const struct sv_proc p = {
-        .argv = argv, .err = &text, .cpu_s = TOOL_CPU_S, .memory_bytes = TOOL_MEMORY, .deadline = d};
-    enum sv_err rc = sv_proc_run(&p, &status, err);
-    if (!rc && status != 0)
-        rc = tool_failed(status, &text, err);
-    sv_buf_free(&text);
-    return rc;
+    return lv_qcow2_grow(path, bytes, d, err);
 }
 
 /* --- templates --- */

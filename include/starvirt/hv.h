@@ -306,5 +306,17 @@ enum sv_err sv_image_check(const char *path, const char *format, struct sv_image
 /* qemu-img convert with named formats and limits into a new standalone qcow2, atomically. */
 enum sv_err sv_image_convert(const char *src, const char *format, const char *dst, sv_hv_progress progress, void *arg,
                              const struct sv_deadline *d, struct sv_error *err);
+/* The same without the gate, for a qcow2 of ours with what it stands on, `size` bytes to its guest. Makes
+ * dst, removes it on failure; its flushing and naming are the caller's. */
+enum sv_err sv_image_copy(const char *src, int64_t size, const char *dst, sv_hv_progress progress, void *arg,
+                          const struct sv_deadline *d, struct sv_error *err);
+/* The bytes that a standalone copy takes at most, also while a guest writes to it. */
+enum sv_err sv_image_measure(const char *src, int64_t *ret, const struct sv_deadline *d, struct sv_error *err);
+/* STORAGE_FULL unless a file system has this much room and keeps its reserve. */
+enum sv_err sv_image_room(const char *dir, int64_t bytes, struct sv_error *err);
+
+/* The program's hidden mode --thaw: a process that waits until it is told, on stdin, that a guest's file
+ * systems were thawed, and thaws them by itself when the one who froze them is gone. The exit code. */
+int sv_hv_thaw(const char *uri, const char *domain);
 
 #endif
