@@ -22,6 +22,8 @@ enum sv_err sv_cloud_new(const struct sv_cloud_options *opt, struct sv_cloud **r
 
     c->data_dir = sv_strdup(opt->data_dir);
     c->import_dirs = sv_strdup(opt->import_dirs);
+    c->backup_dir = opt->backup_dir ? sv_strdup(opt->backup_dir) : sv_asprintf("%s/backups", opt->data_dir);
+    c->backup_keep = opt->backup_keep;
     c->db = opt->db;
     c->net = opt->net;
     c->supernet = opt->supernet;
@@ -47,6 +49,8 @@ enum sv_err sv_cloud_start(struct sv_cloud *c, struct sv_error *err)
 
     if (!rc)
         rc = sv_account_recover(c, err);
+    if (!rc)
+        rc = sv_backup_recover(c, err);
     if (!rc)
         rc = sv_network_recover(c, err);
     return rc ? rc : sv_jobs_start(c->jobs, err);
@@ -81,6 +85,7 @@ void sv_cloud_free(struct sv_cloud *c)
     pthread_cond_destroy(&c->agent_change);
     free(c->data_dir);
     free(c->import_dirs);
+    free(c->backup_dir);
     free(c);
 }
 

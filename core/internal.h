@@ -130,6 +130,10 @@ enum { SV_CREATE_ACCOUNT, SV_CREATE_FULL }; /* iarg of a job that makes a VM */
 enum sv_err sv_step_account(struct sv_run *r, struct sv_error *err);
 bool sv_step_account_needed(const struct sv_job *job);
 
+/* --- backups (core/backup_files.c) --- */
+/* Removes directories of backups that no row knows. */
+enum sv_err sv_backup_recover(struct sv_cloud *c, struct sv_error *err);
+
 /* --- claiming a VM for a job (core/vm_power.c) --- */
 /* The VM, which no job holds and which is in a state to be changed: VM_NOT_FOUND, VM_LOCKED, VM_STATE, HOST_DOWN. */
 enum sv_err sv_vm_claim(struct sv_tx *tx, const struct sv_actor *who, const char *id, struct sv_vm *ret,
@@ -170,7 +174,8 @@ extern const struct sv_job_kind sv_kind_vm_create, sv_kind_vm_install, sv_kind_v
     sv_kind_vm_shutdown, sv_kind_vm_restart, sv_kind_vm_suspend, sv_kind_vm_resume, sv_kind_vm_delete, sv_kind_vm_vcpus,
     sv_kind_vm_memory, sv_kind_disk_add, sv_kind_disk_remove, sv_kind_disk_extend, sv_kind_nic_add, sv_kind_nic_remove,
     sv_kind_vm_password, sv_kind_vm_agent, sv_kind_template_import, sv_kind_template_delete,
-    sv_kind_snapshot_create, sv_kind_snapshot_restore, sv_kind_snapshot_delete;
+    sv_kind_snapshot_create, sv_kind_snapshot_restore, sv_kind_snapshot_delete, sv_kind_backup_create,
+    sv_kind_backup_restore, sv_kind_backup_delete, sv_kind_vm_clone;
 
 /* Lock codes, StarVCenter appendix 2. */
 enum {

@@ -7,5 +7,6 @@ const struct sv_job_kind *const sv_cloud_kinds[] = {
     &sv_kind_vm_delete,       &sv_kind_vm_vcpus,         &sv_kind_vm_memory,       &sv_kind_disk_add,
     &sv_kind_disk_remove,     &sv_kind_disk_extend,      &sv_kind_nic_add,         &sv_kind_nic_remove,
     &sv_kind_vm_password,     &sv_kind_vm_agent,         &sv_kind_template_import, &sv_kind_template_delete,
-    &sv_kind_snapshot_create, &sv_kind_snapshot_restore, &sv_kind_snapshot_delete, NULL,
+    &sv_kind_snapshot_create, &sv_kind_snapshot_restore, &sv_kind_snapshot_delete, &sv_kind_backup_create,
+    &sv_kind_backup_restore,  &sv_kind_backup_delete,    &sv_kind_vm_clone,        NULL,
 };

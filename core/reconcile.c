@@ -354,6 +354,8 @@ static enum sv_err remove_one(struct sv_hv_host *h, const struct sv_leftover *l,
         return SV_HV_CALL(h, volume_delete, &l->object, d);
     case SV_LEFTOVER_TEMPLATE:
         return SV_HV_CALL(h, template_delete, &l->object, d);
+    case SV_LEFTOVER_COPY: /* of this VM, which may be frozen for it */
+        return SV_HV_CALL(h, copy_abort, &l->object, d);
     case SV_LEFTOVER_SNAPSHOT:
         return SV_HV_CALL(h, snapshot_delete, &l->vm, &l->object, d);
     }

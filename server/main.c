@@ -1,4 +1,5 @@
 /* starvirtd: wires the rooms together, waits for a signal, takes them apart again. */
+#include "server/console.h"
 #include "server/guard.h"
 #include "server/http.h"
 #include "server/listen.h"
@@ -21,6 +22,7 @@ enum {
     EXIT_BAD_OPTION = 2,
     STOP_LIMIT_MS = 30 * 1000,  /* running job steps */
     DRAIN_LIMIT_MS = 10 * 1000, /* requests under way */
+    CONSOLE_LIMIT_MS = 1000,    /* for browsers to take the last word */
     SEND_LIMIT_S = 1,           /* of these, what clients have not sent yet: they could take any time */
     MAX_PARKED = 2048,
     WORK_QUEUE = 256,
@@ -171,6 +173,8 @@ static enum sv_err open_cloud(struct program *p, struct sv_error *err)
         .supernet = o->supernet_base,
         .supernet_prefix = o->supernet_prefix,
         .vpc_prefix = (unsigned)o->vpc_prefix,
+        .backup_dir = o->backup_dir,
+        .backup_keep = o->backup_keep,
         .import_dirs = o->import_dirs,
         .vcpu_overcommit = (double)o->vcpu_overcommit,
         .jobs =
@@ -186,6 +190,17 @@ static enum sv_err open_cloud(struct program *p, struct sv_error *err)
         return e;
     p->server.cloud = p->cloud;
     return sv_cloud_start(p->cloud, err);
+}
+
+static enum sv_err open_consoles(struct program *p, struct sv_error *err)
+{
+    const struct sv_console_options how = {
+        .url = p->opt.console_url,
+        .tls = p->opt.tls_cert != NULL,
+        .token_ms = p->opt.console_token * 1000,
+        .silence_ms = p->opt.console_silence * 1000,
+    };
+    return sv_consoles_new(&p->server, &how, &p->server.consoles, err);
 }
 
 static enum sv_err open_http(struct program *p, struct sv_error *err)
@@ -214,6 +229,8 @@ static enum sv_err open_all(struct program *p, struct sv_error *err)
     if (e == SV_OK)
         e = open_cloud(p, err);
     if (e == SV_OK)
+        e = open_consoles(p, err);
+    if (e == SV_OK)
         e = open_http(p, err);
     if (e != SV_OK)
         return e;
@@ -236,6 +253,7 @@ static void stop_serving(struct program *p)
     atomic_store(&p->server.stopping, true);
     sv_park_stop(p->server.park);
     sv_links_hurry(p->server.links, SEND_LIMIT_S);
+    sv_consoles_stop(p->server.consoles, CONSOLE_LIMIT_MS);
 }
 
 static void close_all(struct program *p)
@@ -253,6 +271,7 @@ static void close_all(struct program *p)
         close(p->listen_fd);
     sv_workers_free(p->server.workers);
     p->server.workers = NULL;
+    sv_consoles_free(p->server.consoles);
     sv_cloud_free(p->cloud);
     sv_db_close(p->db);
     sv_net_close(p->net);

@@ -35,10 +35,14 @@ struct sv_options {
     bool requeue;
     int64_t keep_days;
     const char *crash_point; /* NULL = none */
+    const char *backup_dir;  /* NULL = DIR/backups */
+    int64_t backup_keep;     /* of a VM; 0 = all */
     const char *import_dirs; /* NULL = anywhere */
     bool metrics_public;
-    int64_t threads; /* I/O */
-    int64_t workers; /* requests that block */
+    const char *console_url;                /* NULL = as the client reached us */
+    int64_t console_token, console_silence; /* [s] */
+    int64_t threads;                        /* I/O */
+    int64_t workers;                        /* requests that block */
     struct sv_arena *texts;
 };
 

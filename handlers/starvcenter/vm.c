@@ -86,7 +86,7 @@ static const struct sv_param create_params[] = {
     TENANT_ROW(struct create_in, tenant),
 };
 
-static void put_made(struct sv_reply *out, const struct sv_vm_made *made, int64_t n)
+void sv_put_made(struct sv_reply *out, const struct sv_vm_made *made, int64_t n)
 {
     sv_reply_list(out);
     for (int64_t i = 0; i < n; i++) {
@@ -121,7 +121,7 @@ static enum sv_err create(struct sv_call *c, const void *input, struct sv_reply 
     if (!rc)
         rc = sv_vm_create(c->cloud, c->tx, &c->actor, &v, made, c->err);
     if (!rc)
-        put_made(out, made, v.count);
+        sv_put_made(out, made, v.count);
     return rc;
 }
 
