@@ -8,6 +8,7 @@
 #include "server/pages.h"
 #include "server/upload.h"
 #include "starvirt/dialects.h"
+#include "starvirt/hv.h"
 #include "starvirt/log.h"
 
 #include <malloc.h>
@@ -367,6 +368,8 @@ int main(int argc, char **argv)
     static struct program p;
     struct sv_error err = {0};
     int code = EXIT_BAD_OPTION;
+    if (argc == 4 && strcmp(argv[1], "--thaw") == 0) /* started by ourselves only, it has no options */
+        return sv_hv_thaw(argv[2], argv[3]);
     if (sv_options_parse(argc, argv, &p.opt, &err) == SV_OK)
         code = run(&p);
     else
