@@ -4,7 +4,7 @@ import os
 import struct
 import uuid
 
-DEFINE, LIVE, UNDEFINE, VOLUME, DROP, PLUGGED, PASSWORD, CONTENT = range(1, 9)
+DEFINE, LIVE, UNDEFINE, VOLUME, DROP, PLUGGED, PASSWORD, CONTENT, WORDS, SNAPSHOT, UNSNAPSHOT = range(1, 12)
 HEAD = struct.Struct("=IHBB16s")
 RUNS = (2, 3)  # running, paused
 
@@ -37,9 +37,21 @@ class Devices:
         self.name = raw[at:at + name_len].decode()
 
 
+class Snapshot:
+    """What was on its disks, and in the memory of a running guest."""
+
+    def __init__(self, raw):
+        self.id = str(uuid.UUID(bytes=raw[:16]))
+        self.words = text(raw[48:112])
+        self.memory, disks = bool(raw[112]), raw[113]
+        self.contents = {str(uuid.UUID(bytes=raw[at:at + 16])): text(raw[at + 16:at + 80])
+                         for at in range(120, 120 + disks * 80, 80)}
+
+
 class Domain:
     def __init__(self):
         self.definition, self.plugged, self.power, self.password = None, None, 1, None
+        self.words, self.boots, self.snapshots = "", 0, {}
 
     @property
     def runs(self):
@@ -88,12 +100,22 @@ class SimHost:
             domain = self.domains[key]
             domain.power = raw[24]
             domain.plugged = domain.plugged if domain.runs else None
+            boots, = struct.unpack_from("=H", raw, 20)
+            domain.words = domain.words if domain.runs and boots == domain.boots else ""
+            domain.boots = boots
         elif kind == PLUGGED:
             self.domains[key].plugged = Devices(raw)
         elif kind == PASSWORD:
             self.domains[key].password = raw
         elif kind == CONTENT:
             self.contents[key] = raw.decode()
+        elif kind == WORDS:
+            self.domains[key].words = raw.decode()
+        elif kind == SNAPSHOT:
+            found = Snapshot(raw)
+            self.domains[key].snapshots[found.id] = found
+        elif kind == UNSNAPSHOT:
+            self.domains[key].snapshots.pop(str(uuid.UUID(bytes=raw)), None)
 
     def agrees(self, client, vm):
         """A VM's disks and NICs are the same in the API, the definition and the running guest."""
@@ -105,6 +127,8 @@ class SimHost:
             assert have.disks == should
             assert sorted(have.nics) == sorted(row["vnic.id"] for row in nics)
             assert sorted(have.macs) == sorted(row["vnic.macaddress"] for row in nics)
+        rows = client.ok("GET cloudvm/snapshot/{vmId}", {"vmId": vm}).data
+        assert set(domain.snapshots) == {row["snapshot.id"] for row in rows}
         for row in disks:
             whole = -(-self.volumes[row["vdisk.id"]] // (1 << 30))  # a template's own size need not be
             assert whole == int(row["vdisk.size"]), row
