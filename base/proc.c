@@ -194,7 +194,8 @@ enum sv_err sv_proc_run(const struct sv_proc *p, int *ret_status, struct sv_erro
                          .stdio = {c.in, c.out[1], c.err[1]},
                          .netns_fd = p->netns_fd,
                          .cpu_s = p->cpu_s,
-                         .memory_bytes = p->memory_bytes};
+                         .memory_bytes = p->memory_bytes,
+                         .file_bytes = p->file_bytes};
     int number = sv_spawn(&s, &c.pid);
     close_fd(&c.in);
     close_fd(&c.out[1]);

@@ -87,6 +87,8 @@ static int apply_limits(const struct sv_spawn *s)
         return -1;
     if (s->memory_bytes > 0 && limit(RLIMIT_AS, s->memory_bytes) != 0)
         return -1;
+    if (s->file_bytes > 0 && limit(RLIMIT_FSIZE, s->file_bytes) != 0)
+        return -1;
     return 0;
 }
 

@@ -9,7 +9,7 @@ struct sv_spawn {
     const char *const *argv;
     int stdio[3]; /* become 0, 1, 2; nothing else is inherited */
     int netns_fd; /* <= 0: stay */
-    int64_t cpu_s, memory_bytes;
+    int64_t cpu_s, memory_bytes, file_bytes;
 };
 
 /* 0 with *ret_pid once the program runs, else an errno (also of what failed in the child). The child

@@ -34,8 +34,8 @@ struct sv_cloud {
     uint32_t supernet;
     unsigned supernet_prefix, vpc_prefix;
     double vcpu_overcommit;
-    pthread_mutex_t host_mutex; /* only for host_change */
-    pthread_cond_t host_change; /* a host connected or was lost */
+    pthread_mutex_t host_mutex;  /* only for host_change */
+    pthread_cond_t host_change;  /* a host connected or was lost */
     pthread_mutex_t agent_mutex; /* only for agent_change and agent_waits */
     pthread_cond_t agent_change; /* somebody's agent came */
     struct sv_agent_wait *agent_waits;
@@ -85,6 +85,42 @@ void sv_secret_drop(struct sv_secrets *s, const struct sv_id *owner, const char 
 /* Drops those of the kind whose owner `keep` does not claim. */
 void sv_secret_sweep(struct sv_secrets *s, const char *kind, bool (*keep)(void *arg, const struct sv_id *owner),
                      void *arg);
+
+/* --- storages besides the image directories (core/pool.c, core/storage.c) --- */
+enum sv_hv_pool_kind sv_storage_kind(const char *type);
+/* As a driver takes it, with the key: wipe it. */
+enum sv_err sv_storage_pool(struct sv_secrets *secrets, const struct sv_storage *s, struct sv_hv_pool *ret,
+                            struct sv_error *err);
+enum sv_err sv_storage_read(struct sv_cloud *c, const struct sv_id *id, struct sv_arena *a, struct sv_storage *ret,
+                            struct sv_error *err);
+/* Before anything is done there: the host may have forgotten it. An image directory is always open. */
+enum sv_err sv_storage_open(struct sv_cloud *c, struct sv_hv_host *h, const struct sv_id *id, struct sv_arena *a,
+                            const struct sv_deadline *d, struct sv_error *err);
+/* Those of some disks. */
+enum sv_err sv_disks_open(struct sv_cloud *c, struct sv_hv_host *h, const struct sv_disk *disks, unsigned n,
+                          struct sv_arena *a, const struct sv_deadline *d, struct sv_error *err);
+enum sv_err sv_step_open_disk(struct sv_run *r, struct sv_hv_host *h, const struct sv_id *disk, struct sv_error *err);
+/* How full it is, asked and written down. */
+enum sv_err sv_storage_measure(struct sv_cloud *c, struct sv_hv_host *h, const struct sv_id *id,
+                               const struct sv_deadline *d, struct sv_error *err);
+/* All of a host; each is told with its failure, NULL = it is open. */
+enum sv_err sv_storages_open_all(struct sv_db *db, struct sv_secrets *secrets, struct sv_hv_host *h,
+                                 const struct sv_id *host,
+                                 void (*each)(void *arg, const struct sv_storage *s, const struct sv_error *failed),
+                                 void *arg, unsigned *ret_failed, struct sv_error *err);
+/* The same at a connect, and how full they are. True: all are open. */
+bool sv_storages_connect(struct sv_cloud *c, struct sv_cloud_host *h, struct sv_error *err);
+/* Removes sealed keys of storages that never came to be: a crash left them before their acceptance. */
+enum sv_err sv_storage_recover(struct sv_cloud *c, struct sv_error *err);
+enum sv_err sv_disk_read(struct sv_cloud *c, const struct sv_id *id, struct sv_arena *a, struct sv_disk *ret,
+                         struct sv_error *err);
+/* What a driver takes for a row. */
+struct sv_hv_disk sv_hv_disk_of(const struct sv_disk *d);
+/* Disks without a VM (core/volume.c). */
+enum sv_err sv_volume_remove(struct sv_cloud *c, struct sv_tx *tx, const struct sv_disk *d, struct sv_id *ret_startid,
+                             struct sv_error *err);
+enum sv_err sv_volume_extend(struct sv_cloud *c, struct sv_tx *tx, const struct sv_disk *d, int64_t size,
+                             struct sv_id *ret_startid, struct sv_error *err);
 
 /* --- rules shared by rooms of the core (core/rules.c) --- */
 /* A name for people: 1..SV_MAX_NAME bytes of valid UTF-8 without control characters. NULL passes. */
@@ -173,9 +209,12 @@ struct sv_amounts sv_vm_rows_amounts(const struct sv_vm_rows *rows);
 extern const struct sv_job_kind sv_kind_vm_create, sv_kind_vm_install, sv_kind_vm_start, sv_kind_vm_destroy,
     sv_kind_vm_shutdown, sv_kind_vm_restart, sv_kind_vm_suspend, sv_kind_vm_resume, sv_kind_vm_delete, sv_kind_vm_vcpus,
     sv_kind_vm_memory, sv_kind_disk_add, sv_kind_disk_remove, sv_kind_disk_extend, sv_kind_nic_add, sv_kind_nic_remove,
-    sv_kind_vm_password, sv_kind_vm_agent, sv_kind_template_import, sv_kind_template_delete,
+    sv_kind_vm_password, sv_kind_vm_agent, sv_kind_template_import, sv_kind_template_create, sv_kind_template_delete,
     sv_kind_snapshot_create, sv_kind_snapshot_restore, sv_kind_snapshot_delete, sv_kind_backup_create,
     sv_kind_backup_restore, sv_kind_backup_delete, sv_kind_vm_clone;
+
+extern const struct sv_job_kind sv_kind_storage_add, sv_kind_storage_remove, sv_kind_disk_pv, sv_kind_disk_pv_remove,
+    sv_kind_disk_pv_extend;
 
 /* Lock codes, StarVCenter appendix 2. */
 enum {

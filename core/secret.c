@@ -109,7 +109,8 @@ enum sv_err sv_secret_put(struct sv_secrets *s, const struct sv_id *owner, const
     if (gnutls_aead_cipher_encrypt(s->cipher, sealed, NONCE_LEN, name, strlen(name), TAG_LEN, value, len,
                                    sealed + NONCE_LEN, &n) < 0)
         return sv_fail(err, SV_E_SYSTEM, SV_F_NONE, "sealing failed");
-    fd = openat(s->dir, temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    unlinkat(s->dir, temp, 0); /* of a write that broke off */
+    fd = openat(s->dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0 || write(fd, sealed, NONCE_LEN + n) != (ssize_t)(NONCE_LEN + n) || fdatasync(fd) < 0 ||
         renameat(s->dir, temp, s->dir, name) < 0)
         return fail_errno(err, "secrets");

@@ -66,7 +66,7 @@ static enum sv_err tool_failed(const char *what, int status, const struct sv_buf
            NULL);
     if (text->n && strstr(text->p, "No space left on device"))
         return sv_fail(err, SV_E_STORAGE_FULL, SV_F_NONE);
-    if (status > 128)
+    if (status > 128 || (text->n && strstr(text->p, "File too large")))
         return image_refuse(err, "reading it took more processor time, memory or room than allowed");
     return image_refuse(err, "it could not be read as what its header says");
 }

@@ -13,6 +13,7 @@ struct sv_proc {
     struct sv_buf *out;                 /* stdout, at most 1 MiB kept; NULL = discard */
     struct sv_buf *err;                 /* stderr, likewise */
     int64_t cpu_s, memory_bytes;        /* rlimits; 0 = none */
+    int64_t file_bytes;                 /* likewise: no file grows past it */
     const struct sv_deadline *deadline; /* over or cancelled: SIGKILL to the child */
     int netns_fd;                       /* enter this network namespace first; <= 0 = stay */
     /* Called with each chunk of stdout as it comes (progress); may be NULL. */

@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -179,6 +180,17 @@ static void limits(void)
                          .memory_bytes = 64 << 20};
     CHECK_INT(run(&p, &status, NULL), SV_OK);
     CHECK(status != 0);
+    char file[] = "/tmp/starvirt-proc-XXXXXX";
+    struct stat st;
+    close(mkstemp(file));
+    SV_AUTOFREE char *of = sv_asprintf("of=%s", file);
+    p = (struct sv_proc){.argv = (const char *const[]){"dd", "if=/dev/zero", of, "bs=64K", "count=100", NULL},
+                         .file_bytes = 1 << 20};
+    CHECK_INT(run(&p, &status, NULL), SV_OK);
+    CHECK_INT(status, 128 + SIGXFSZ);
+    CHECK_INT(stat(file, &st), 0);
+    CHECK_INT(st.st_size, 1 << 20);
+    unlink(file);
     sv_buf_free(&out);
 }
 
