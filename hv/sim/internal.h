@@ -19,7 +19,7 @@
     X(start) X(destroy) X(shutdown) X(reboot) X(reset) X(wait_power) X(wait_reboot) X(suspend) X(resume) \
     X(set_vcpus) X(set_memory) X(disk_attach) X(disk_detach) X(volume_resize) X(nic_attach) X(nic_detach) \
     X(set_password) X(agent_sync) X(set_vnc_password) X(guest_addresses) X(console_open) X(snapshot_create) \
-    X(snapshot_restore) X(snapshot_delete) X(state) X(list) X(list_volumes) \
+    X(snapshot_restore) X(snapshot_delete) X(copy_out) X(copy_abort) X(copy_in) X(state) X(list) X(list_volumes) \
     X(pool_open) X(pool_close) X(pool_info)
 #define SIM_CALL_ENUM(name) SIM_CALL_##name,
 enum sim_call { SIM_CALLS(SIM_CALL_ENUM) SIM_CALL_COUNT };
@@ -91,6 +91,7 @@ enum {
     SIM_STOPPING = 4,  /* a guest that is on its way down */
     SIM_REBOOTING = 8, /* or down and up again */
     SIM_GROWN = 16,    /* a vCPU was added to the running guest */
+    SIM_COPYING = 32,  /* its disks are being copied */
 };
 /* Journaled as it is; all fields of it count, no padding. */
 struct sim_live {
@@ -442,6 +443,19 @@ void sim_snapshots_forget(struct sim_domain *d);
 size_t sim_snapshots_count(const struct sim_domain *d);
 bool sim_snapshot_apply(struct sim_host *h, struct sim_domain *d, unsigned type, const unsigned char *p, size_t n);
 void sim_snapshots_each(const struct sim_domain *d, struct sim_rewrite *w);
+
+/* The volume := this, made where it is not there; standalone. Under the host's lock. */
+enum sv_err sim_volume_put(struct sim_host *h, const struct sim_key *volume, const struct sim_key *pool, int64_t size,
+                           const char *content, struct sv_error *err);
+
+/* --- copy.c: disks as files --- */
+enum sv_err sim_copy_out(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_hv_copy *copies, unsigned n,
+                         bool *ret_quiesced, sv_hv_progress progress, void *arg, const struct sv_deadline *d,
+                         struct sv_error *err);
+enum sv_err sim_copy_abort(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d,
+                           struct sv_error *err);
+enum sv_err sim_copy_in(struct sv_hv_host *h, const struct sv_hv_disk *disk, const char *path, sv_hv_progress progress,
+                        void *arg, const struct sv_deadline *d, struct sv_error *err);
 
 /* --- control.c --- */
 enum sv_err sim_control(struct sv_hv_host *h, const char *command, struct sv_error *err);

@@ -55,9 +55,12 @@ static void table_each(const struct sim_table *t, struct sim_rewrite *w)
 
 static bool table_grow(struct sim_volume *v, const struct image_record *r, int64_t *ret_delta)
 {
-    if (r->size < v->size || !sim_key_eq(&r->template_id, &v->template_id))
+    const bool alone = sim_key_empty(&r->template_id); /* it was replaced, and needs its template no more */
+
+    if (r->size < v->size || (!alone && !sim_key_eq(&r->template_id, &v->template_id)))
         return false;
     *ret_delta = r->size - v->size;
+    v->template_id = r->template_id;
     v->size = r->size;
     v->virtual_size = r->virtual_size;
     return true;
@@ -275,6 +278,30 @@ enum sv_err sim_volume_resize(struct sv_hv_host *hh, const struct sv_id *vm, con
     rc = grow(h, &k, bytes, err);
     sim_leave(h);
     return rc;
+}
+
+/* The size first: killed between the records the old content is there, and the whole is done again. */
+enum sv_err sim_volume_put(struct sim_host *h, const struct sim_key *volume, const struct sim_key *pool, int64_t size,
+                           const char *content, struct sv_error *err)
+{
+    const struct sim_volume *v = sim_volume_get(h, volume);
+    struct image_record r = {.size = size, .virtual_size = size, .pool = *pool};
+    enum sv_err rc;
+
+    if (!v) {
+        rc = create(h, volume, &r, err);
+        return rc ? rc : sim_volume_write(h, volume, content, err);
+    }
+    r.pool = v->pool;
+    if (r.size < v->size)
+        r.size = r.virtual_size = v->size;
+    rc = sim_pool_room(h, &v->pool, r.size - v->size, err);
+    if (!rc)
+        rc = sim_record(h, SIM_REC_VOLUME, volume, &r, record_size(&r), err);
+    if (rc)
+        return rc;
+    (void)sim_volume_apply(h, SIM_REC_VOLUME, volume, (const unsigned char *)&r, record_size(&r));
+    return sim_volume_write(h, volume, content, err);
 }
 
 /* --- templates --- */
