@@ -109,7 +109,9 @@ enum sv_err sv_storages_open_all(struct sv_db *db, struct sv_secrets *secrets, s
                                  void (*each)(void *arg, const struct sv_storage *s, const struct sv_error *failed),
                                  void *arg, unsigned *ret_failed, struct sv_error *err);
 /* The same at a connect, and how full they are. True: all are open. */
-bool sv_storages_connect(struct sv_cloud *c, struct sv_cloud_host *h, struct sv_error *err);
+bool sv_storages_connect(struct sv_cloud *c, struct sv_cloud_host *h);
+/* Has the host any to open? */
+bool sv_storages_any(struct sv_cloud *c, const struct sv_id *host);
 /* Removes sealed keys of storages that never came to be: a crash left them before their acceptance. */
 enum sv_err sv_storage_recover(struct sv_cloud *c, struct sv_error *err);
 enum sv_err sv_disk_read(struct sv_cloud *c, const struct sv_id *id, struct sv_arena *a, struct sv_disk *ret,

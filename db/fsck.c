@@ -97,7 +97,9 @@ static const char *const sql[] = {
     "SELECT printf('vm %s: is being made and has no open job', v.id) FROM vm v WHERE v.state IN (:vm_building,"
     " :vm_cloning) AND NOT " OPEN_JOB_ON("v.id"),
     "SELECT printf('template %s: is being imported or deleted and has no open job', t.id) FROM template t WHERE t.state"
-    " IN (:template_importing, :template_deleting) AND NOT " OPEN_JOB_ON("t.id"),
+    " IN (:template_importing, :template_deleting) AND NOT " OPEN_JOB_ON("t.id")
+    " AND NOT EXISTS (SELECT 1 FROM job j WHERE j.kind = 'template.create' AND j.sarg = t.id AND j.result IN"
+    " (:job_running, :job_queued))",
     "SELECT printf('storage %s: is being added or removed and has no open job', s.id) FROM storage s WHERE NOT s.ready"
     " AND NOT " OPEN_JOB_ON("s.id"),
     "SELECT printf('host %s: has %d image directories', h.id, s.n) FROM host h JOIN (SELECT host_id, count(*) AS n FROM"

@@ -204,6 +204,42 @@ enum sv_err sv_backup_list_of(struct sv_cloud *c, const struct sv_actor *who, co
 enum sv_err sv_vm_delete_with_backups(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *vm,
                                       struct sv_id *ret_startid, struct sv_error *err);
 
+/* --- storages (StarVCenter 2.16; adding and removing is ours), disks without a VM (2.4.5): administrators ---- */
+
+struct sv_storage_new {
+    const char *name, *descr;
+    const char *type;     /* dir, nfs, ceph */
+    const char *location; /* dir: its path; nfs: "server:/export"; ceph: any name */
+    enum sv_storage_use use;
+    const char *host;                       /* NULL: the only one; nfs and ceph: all of them */
+    const char *monitors, *pool, *user, *key; /* ceph: all four. The key is sealed and shown by sv_volume_make() only */
+};
+/* Both block: jobs that are waited for. */
+enum sv_err sv_storage_add(struct sv_cloud *c, const struct sv_actor *who, const struct sv_storage_new *in,
+                           struct sv_arena *a, struct sv_id *ret, struct sv_error *err);
+/* STORAGE_IN_USE; a host's own image directory stays. */
+enum sv_err sv_storage_remove(struct sv_cloud *c, const struct sv_actor *who, const char *id, struct sv_arena *a,
+                              struct sv_error *err);
+/* NULL = unchanged. */
+enum sv_err sv_storage_modify(struct sv_tx *tx, const char *id, const char *name, const char *descr,
+                              const enum sv_storage_use *use, struct sv_error *err);
+/* Blocks: asks the storage how full it is. */
+enum sv_err sv_storage_refresh(struct sv_cloud *c, const char *id, struct sv_arena *a, struct sv_error *err);
+
+struct sv_volume_new {
+    const char *name, *descr, *storage;
+    const char *tenant; /* whose it is and whose quota; NULL = the actor's own */
+    const char *use;    /* "vm", "volume" */
+    int64_t size;       /* [bytes] */
+};
+struct sv_volume_made {
+    struct sv_id disk;
+    char key[128], pool[64], user[64], monitors[512]; /* what a client of Ceph needs */
+};
+/* Blocks. Ceph storages only: STORAGE_TYPE. sv_vm_disk_remove() and _extend() take such a disk, too. */
+enum sv_err sv_volume_make(struct sv_cloud *c, const struct sv_actor *who, const struct sv_volume_new *in,
+                           struct sv_arena *a, struct sv_volume_made *ret, struct sv_error *err);
+
 /* --- inside the guest (StarVCenter 2.2.10 - 2.2.13) ---------------------------------------------------- */
 
 enum sv_err sv_vm_set_password(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *vm,
@@ -241,6 +277,10 @@ struct sv_template_new {
 enum sv_err sv_template_import(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who,
                                const struct sv_template_new *in, struct sv_id *ret, struct sv_id *ret_startid,
                                struct sv_error *err);
+/* Of the VM's system disk, as it is: name and descr of `in` only. It is the VM's tenant's. */
+enum sv_err sv_template_create(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who,
+                               const struct sv_template_new *in, const char *vm, struct sv_id *ret,
+                               struct sv_id *ret_startid, struct sv_error *err);
 enum sv_err sv_template_remove(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *id,
                                struct sv_id *ret_startid, struct sv_error *err);
 
