@@ -1,5 +1,30 @@
-/* Passwords and the agent of a guest (StarVCenter 2.2.10 - 2.2.13). */
+/* Screen, passwords and the agent of a guest (StarVCenter 2.2.9 - 2.2.13). */
 #include "handlers/starvcenter/rows.h"
+
+static const struct sv_param connection_params[] = {
+    PATH_ID("vmId", struct sv_id_in, id, SV_F_VM, "虚拟机编号", "id of the VM"),
+};
+
+static enum sv_err connection(struct sv_call *c, const void *input, struct sv_reply *out)
+{
+    const struct sv_id_in *in = input;
+    struct sv_vm vm;
+    char host[64];
+    unsigned port;
+    enum sv_err rc = sv_vm_console_address(c->cloud, c->tx, &c->actor, in->id, c->arena, &vm, host, &port, c->err);
+
+    if (rc)
+        return rc;
+    const char *url = c->console_url(c, &vm.tenant, &vm.id, vm.name);
+    if (!url)
+        return sv_fail(c->err, SV_E_BAD_REQUEST, SV_F_NONE, "Host");
+    sv_reply_obj(out);
+    sv_put_str(out, "vm.console.url", url);
+    sv_put_str(out, "vm.hostip", host);
+    sv_put_int(out, "vm.vncport", port);
+    sv_reply_end_obj(out);
+    return SV_OK;
+}
 
 struct password_in {
     const char *id, *user, *password;
@@ -64,6 +89,16 @@ static enum sv_err set_vnc(struct sv_call *c, const void *input, struct sv_reply
 }
 
 static const struct sv_route routes[] = {
+    {.section = "2.2.9",
+     .method = "GET",
+     .path = "cloudvm/connection/{vmId}",
+     .runs = SV_RUN_READ,
+     SV_PARAMS(connection_params),
+     .in_size = sizeof(struct sv_id_in),
+     .data = SV_DATA_OBJ,
+     SV_FIELDS("vm.console.url", "vm.hostip", "vm.vncport"),
+     .handler = connection,
+     DOC("获取云主机连接信息", "where the VM's screen is; the address of the page opens once, within a minute")},
     {.section = "2.2.10",
      .method = "POST",
      .path = "cloudvm/setadminpwd",
