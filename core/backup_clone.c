@@ -121,6 +121,8 @@ static enum sv_err fill_one(struct filling *f, const struct sv_disk *to, const s
     enum sv_err rc;
 
     SV_COPY(d.target, to->target);
+    if (to->elsewhere)
+        d.pool = to->storage;
     sv_backup_progress_next(&f->p, from->bytes);
     rc = SV_HV_CALL(f->h, copy_in, &d, path, sv_backup_progress_copy, &f->p, sv_run_deadline(f->r));
     if (!rc)

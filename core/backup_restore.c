@@ -164,6 +164,8 @@ static enum sv_err load_one(struct loading *l, unsigned i, struct sv_error *err)
     enum sv_err rc = sv_db_write(sv_run_db(l->r), write_mark, &m, err);
 
     SV_COPY(d.target, to->target);
+    if (to->elsewhere)
+        d.pool = to->storage;
     sv_backup_progress_next(&l->p, from->bytes);
     if (!rc)
         rc = SV_HV_CALL(l->h, copy_in, &d, path, sv_backup_progress_copy, &l->p, sv_run_deadline(l->r));

@@ -48,6 +48,9 @@ enum sv_err sv_cloud_start(struct sv_cloud *c, struct sv_error *err)
     enum sv_err rc = sv_template_recover(c, err);
 
     if (!rc)
+        rc = sv_storage_recover(c, err);
+
+    if (!rc)
         rc = sv_account_recover(c, err);
     if (!rc)
         rc = sv_backup_recover(c, err);

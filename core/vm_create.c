@@ -221,9 +221,8 @@ static enum sv_err make_disks(struct sv_run *r, struct sv_error *err)
 
     for (unsigned i = 0; !rc && i < rows.disk_count; i++) {
         const struct sv_disk *d = &rows.disks[i];
-        struct sv_hv_disk v = {.id = d->id, .size = d->size, .template_id = d->template_id};
+        struct sv_hv_disk v = sv_hv_disk_of(d);
 
-        SV_COPY(v.target, d->target);
         rc = full && !sv_id_empty(&v.template_id) ? make_full(r, h, &v, err)
                                                   : SV_HV_CALL(h, volume_create, &v, sv_run_deadline(r));
         if (!rc)

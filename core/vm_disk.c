@@ -75,17 +75,17 @@ enum sv_err sv_vm_disk_add(struct sv_cloud *c, struct sv_tx *tx, const struct sv
     return rc;
 }
 
+/* The VM is empty for a disk without one. */
 static enum sv_err find_disk(struct sv_tx *tx, const struct sv_actor *who, const char *id, bool takes_away,
                              struct sv_disk *d, struct sv_vm *vm, struct sv_error *err)
 {
     struct sv_id did;
     enum sv_err rc = sv_check_id(id, SV_E_DISK_NOT_FOUND, SV_F_DISK, &did, err);
 
+    *vm = (struct sv_vm){.name = ""};
     if (!rc)
         rc = sv_disk_get(tx, sv_scope_of(who), &did, sv_tx_arena(tx), d, err);
-    if (!rc && sv_id_empty(&d->vm))
-        rc = sv_fail(err, SV_E_DISK_NOT_FOUND, SV_F_DISK);
-    return rc ? rc : sv_vm_claim_devices(tx, who, d->vm.s, takes_away, vm, err);
+    return rc || sv_id_empty(&d->vm) ? rc : sv_vm_claim_devices(tx, who, d->vm.s, takes_away, vm, err);
 }
 
 /* A snapshot of it could no longer be restored whole. */
@@ -104,6 +104,8 @@ enum sv_err sv_vm_disk_remove(struct sv_cloud *c, struct sv_tx *tx, const struct
     struct sv_vm vm;
     enum sv_err rc = find_disk(tx, who, disk, true, &d, &vm, err);
 
+    if (!rc && sv_id_empty(&vm.id))
+        return sv_volume_remove(c, tx, &d, ret_startid, err);
     if (!rc && d.boot)
         rc = sv_fail(err, SV_E_DISK_IS_BOOT, SV_F_DISK);
     if (!rc)
@@ -122,6 +124,8 @@ enum sv_err sv_vm_disk_extend(struct sv_cloud *c, struct sv_tx *tx, const struct
         rc = check_size(size, err);
     if (!rc && size < d.size)
         rc = sv_fail(err, SV_E_DISK_SHRINK, SV_F_DISK_SIZE, sv_dec((d.size + SV_GIB - 1) / SV_GIB).s);
+    if (!rc && sv_id_empty(&vm.id))
+        return sv_volume_extend(c, tx, &d, size, ret_startid, err);
     if (!rc)
         rc = reserve(tx, &vm.tenant, size - d.size, err);
     if (!rc)
@@ -144,8 +148,7 @@ static enum sv_err begin(struct sv_run *r, struct sv_vm_rows *rows, struct sv_hv
 
         if (!sv_id_eq(&d->id, &id))
             continue;
-        *ret_disk = (struct sv_hv_disk){.id = d->id, .size = d->size, .template_id = d->template_id};
-        SV_COPY(ret_disk->target, d->target);
+        *ret_disk = sv_hv_disk_of(d);
         *ret_found = true;
     }
     return rc;
@@ -175,6 +178,8 @@ static enum sv_err drop_volume(struct sv_run *r, struct sv_error *err)
 
     if (!rc)
         rc = sv_run_host(r, &h, err);
+    if (!rc)
+        rc = sv_step_open_disk(r, h, &id, err);
     return rc ? rc : SV_HV_CALL(h, volume_delete, &id, sv_run_deadline(r));
 }
 
@@ -227,6 +232,8 @@ static enum sv_err grow(struct sv_run *r, struct sv_error *err)
     struct sv_hv_host *h;
     enum sv_err rc = sv_run_host(r, &h, err);
 
+    if (!rc)
+        rc = sv_step_open_disk(r, h, &id, err);
     return rc ? rc : SV_HV_CALL(h, volume_resize, &job->object, &id, job->iarg[AFTER], sv_run_deadline(r));
 }
 

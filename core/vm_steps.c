@@ -9,7 +9,11 @@ enum sv_err sv_step_begin(struct sv_run *r, struct sv_vm_rows *ret_rows, struct 
     struct sv_cloud *c = sv_run_app(r);
     enum sv_err rc = sv_vm_rows_read(c->db, &sv_run_job(r)->object, sv_run_arena(r), ret_rows, err);
 
-    return rc ? rc : sv_run_host(r, ret_host, err);
+    if (!rc)
+        rc = sv_run_host(r, ret_host, err);
+    if (rc)
+        return rc;
+    return sv_disks_open(c, *ret_host, ret_rows->disks, ret_rows->disk_count, sv_run_arena(r), sv_run_deadline(r), err);
 }
 
 struct ready_args {

@@ -4,7 +4,7 @@
 
 #include "core/internal.h"
 
-/* The rows of the job's VM and the driver of its host. */
+/* The rows of the job's VM and the driver of its host, where the storages of its disks are open. */
 enum sv_err sv_step_begin(struct sv_run *r, struct sv_vm_rows *ret_rows, struct sv_hv_host **ret_host,
                           struct sv_error *err);
 enum sv_err sv_step_disk_ready(struct sv_cloud *c, const struct sv_id *disk, bool ready, struct sv_error *err);

@@ -5,6 +5,7 @@
 #include "starvirt/store_vm.h"
 
 #define COLS "id, tenant_id, vm_id, storage_id, template_id, name, descr, target, size, boot, ready, created, use"
+#define READ COLS ", (SELECT own = 0 FROM storage WHERE storage.id = storage_id)"
 
 enum {
     INSERT,
@@ -39,9 +40,9 @@ static const char *const sql[] = {
                       " WHERE id = (SELECT storage_id FROM disk WHERE id = ?1)",
     [BREAK_PROMISES] = "UPDATE storage SET promised = promised - (SELECT sum(size) FROM disk WHERE vm_id = ?1 AND"
                        " storage_id = storage.id) WHERE id IN (SELECT storage_id FROM disk WHERE vm_id = ?1)",
-    [GET] = "SELECT " COLS " FROM disk WHERE id = ?1 AND (?2 = '' OR tenant_id = ?2)",
-    [LIST_VM] = "SELECT " COLS " FROM disk WHERE vm_id = ?1 AND (?2 = '' OR tenant_id = ?2) ORDER BY boot DESC, target",
-    [LIST_VOLUMES] = "SELECT " COLS " FROM disk WHERE storage_id IN (SELECT id FROM storage WHERE host_id = ?1 AND"
+    [GET] = "SELECT " READ " FROM disk WHERE id = ?1 AND (?2 = '' OR tenant_id = ?2)",
+    [LIST_VM] = "SELECT " READ " FROM disk WHERE vm_id = ?1 AND (?2 = '' OR tenant_id = ?2) ORDER BY boot DESC, target",
+    [LIST_VOLUMES] = "SELECT " READ " FROM disk WHERE storage_id IN (SELECT id FROM storage WHERE host_id = ?1 AND"
                      " type = 'ceph') AND vm_id IS NULL",
     [SET_READY] = "UPDATE disk SET ready = ?2 WHERE id = ?1",
     [SET_SIZE] = "UPDATE disk SET size = ?2 WHERE id = ?1",
@@ -66,7 +67,8 @@ static void read_row(sqlite3_stmt *st, struct sv_disk *d)
                           .boot = sv_col_int(st, 9) != 0,
                           .ready = sv_col_int(st, 10) != 0,
                           .created = sv_col_int(st, 11),
-                          .use = sv_col_text(st, 12)};
+                          .use = sv_col_text(st, 12),
+                          .elsewhere = sv_col_int(st, 13) != 0};
 }
 
 enum sv_err sv_disk_insert(struct sv_tx *tx, const struct sv_disk *d, struct sv_error *err)

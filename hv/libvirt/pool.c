@@ -171,7 +171,10 @@ static enum sv_err open_dir(struct lv_host *h, const struct sv_hv_pool *pool, st
             rmdir(pool->path);
         return rc;
     }
-    lv_volume_sweep(pool->path);
+    struct lv_place known = {.dir = NULL};
+    if (!get(&h->places, &pool->id, &known)) /* else something may be in the making there right now */
+        lv_volume_sweep(pool->path);
+    free(known.dir);
     put(&h->places, &pool->id, SV_HV_POOL_DIR, sv_strdup(pool->path), made);
     return SV_OK;
 }
@@ -238,12 +241,12 @@ static char *nfs_xml(const struct lv_host *h, const struct sv_hv_pool *pool)
     return sv_buf_steal(&out);
 }
 
-/* One that is there and answers is good as it is. */
+/* One that is active is good as it is: libvirt connects anew for each call. */
 static enum sv_err activate(struct lv_host *h, virConnectPtr conn, const struct sv_hv_pool *pool, const char *xml,
                             unsigned flags, struct sv_error *err)
 {
     LV_STORAGE there = lv_storage_lookup(conn, &pool->id);
-    if (there && virStoragePoolIsActive(there) == 1 && virStoragePoolRefresh(there, 0) == 0)
+    if (there && virStoragePoolIsActive(there) == 1)
         return SV_OK;
     virResetLastError();
     if (there)

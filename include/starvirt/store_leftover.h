@@ -5,7 +5,14 @@
 
 #include "starvirt/store.h"
 
-enum sv_leftover_kind { SV_LEFTOVER_DOMAIN, SV_LEFTOVER_VOLUME, SV_LEFTOVER_TEMPLATE, SV_LEFTOVER_SNAPSHOT, SV_LEFTOVER_COPY };
+enum sv_leftover_kind {
+    SV_LEFTOVER_DOMAIN,
+    SV_LEFTOVER_VOLUME,
+    SV_LEFTOVER_TEMPLATE,
+    SV_LEFTOVER_SNAPSHOT,
+    SV_LEFTOVER_COPY,
+    SV_LEFTOVER_STORAGE
+};
 
 struct sv_leftover {
     struct sv_id host, object;

@@ -76,6 +76,7 @@ struct sv_disk {
     int64_t size;       /* [bytes] */
     bool boot;
     bool ready;      /* the volume exists on the storage */
+    bool elsewhere;  /* on reading: on another storage than its host's image directory */
     const char *use; /* of one without a VM: "vm", "volume"; else NULL or "" */
     int64_t created;
 };
