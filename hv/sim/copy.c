@@ -115,6 +115,15 @@ static enum sv_err read_file(struct image *image, struct sv_error *err)
     return SV_OK;
 }
 
+void sim_image_content(const char *path, char content[SIM_CONTENT_MAX + 1])
+{
+    struct image image = {.path = path};
+    struct sv_error ignored;
+
+    (void)read_file(&image, &ignored);
+    sv_copy(content, SIM_CONTENT_MAX + 1, image.content);
+}
+
 /* --- out ---------------------------------------------------------------------------------------------- */
 
 static enum sv_err set_copying(struct sim_host *h, struct sim_domain *d, bool on, struct sv_error *err)

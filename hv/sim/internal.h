@@ -406,6 +406,8 @@ enum sv_err sim_pool_room(const struct sim_host *h, const struct sim_key *pool, 
 /* --- storage.c: volumes and templates --- */
 /* What was written to it, "" for nothing or no such volume; until the host is left. */
 const char *sim_volume_content(const struct sim_host *h, const struct sim_key *volume);
+/* What sim_copy_out() wrote into this file, "" for any other. */
+void sim_image_content(const char *path, char content[SIM_CONTENT_MAX + 1]);
 /* Journals it and makes it so; what it is already costs nothing. STORAGE when there is no such volume or the
  * text is too long. */
 enum sv_err sim_volume_write(struct sim_host *h, const struct sim_key *volume, const char *text, struct sv_error *err);

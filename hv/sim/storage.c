@@ -91,9 +91,9 @@ static bool table_apply(struct sim_table *t, unsigned type, const struct sim_key
     return true;
 }
 
-static bool content_apply(struct sim_host *h, const struct sim_key *k, const unsigned char *p, size_t n)
+static bool content_apply(struct sim_table *t, const struct sim_key *k, const unsigned char *p, size_t n)
 {
-    struct sim_volume *v = sim_table_get(&h->volumes, k);
+    struct sim_volume *v = sim_table_get(t, k);
 
     if (!v || n > SIM_CONTENT_MAX)
         return false;
@@ -108,7 +108,7 @@ bool sim_volume_apply(struct sim_host *h, unsigned type, const struct sim_key *k
     int64_t delta;
 
     if (type == SIM_REC_CONTENT)
-        return content_apply(h, k, p, n);
+        return content_apply(&h->volumes, k, p, n);
     if (!table_apply(&h->volumes, type, k, p, n, &pool, &delta))
         return false;
     sim_pool_charge(h, &pool, delta);
@@ -166,7 +166,7 @@ enum sv_err sim_volume_write(struct sim_host *h, const struct sim_key *volume, c
         return SV_OK;
     const enum sv_err rc = sim_record(h, SIM_REC_CONTENT, volume, text, n, err);
     if (!rc)
-        (void)content_apply(h, volume, (const unsigned char *)text, n);
+        (void)content_apply(&h->volumes, volume, (const unsigned char *)text, n);
     return rc;
 }
 
@@ -180,15 +180,31 @@ enum sv_err sim_volumes_there(struct sim_host *h, const struct sim_domain *d, st
     return rc;
 }
 
+/* What the template holds, the disk made of it holds. */
+static enum sv_err inherit(struct sim_host *h, const struct sim_key *k, const struct sim_key *from,
+                           struct sv_error *err)
+{
+    struct sim_templates *t = &h->sim->templates;
+    char content[SIM_CONTENT_MAX + 1] = "";
+
+    pthread_mutex_lock(&t->lock);
+    const struct sim_volume *v = sim_table_get(&t->table, from);
+    if (v && v->content)
+        SV_COPY(content, v->content);
+    pthread_mutex_unlock(&t->lock);
+    return content[0] && !sim_volume_content(h, k)[0] ? sim_volume_write(h, k, content, err) : SV_OK;
+}
+
+/* `from`: its template, which a full copy does not stand on. */
 static enum sv_err create(struct sim_host *h, const struct sim_key *k, const struct image_record *r,
-                          struct sv_error *err)
+                          const struct sim_key *from, struct sv_error *err)
 {
     enum sv_err rc = SV_OK;
 
-    if (sim_table_get(&h->volumes, k))
-        return sim_volume_get(h, k) ? SV_OK : missing("open storage of volume", k, err);
-    if (!sim_key_empty(&r->template_id) && !template_there(h->sim, &r->template_id))
-        return missing("template", &r->template_id, err);
+    if (sim_table_get(&h->volumes, k)) /* its content may not have been written any more */
+        return sim_volume_get(h, k) ? inherit(h, k, from, err) : missing("open storage of volume", k, err);
+    if (!sim_key_empty(from) && !template_there(h->sim, from))
+        return missing("template", from, err);
     rc = sim_pool_room(h, &r->pool, r->size, err);
     if (!rc)
         rc = sim_record(h, SIM_REC_VOLUME, k, r, record_size(r), err);
@@ -197,7 +213,7 @@ static enum sv_err create(struct sim_host *h, const struct sim_key *k, const str
     struct sim_volume *v = image_new(k, r);
     sim_table_put(&h->volumes, &v->key);
     sim_pool_charge(h, &v->pool, v->size);
-    return SV_OK;
+    return inherit(h, k, from, err);
 }
 
 enum sv_err sim_volume_create(struct sv_hv_host *hh, const struct sv_hv_disk *disk, const struct sv_deadline *dl,
@@ -205,11 +221,13 @@ enum sv_err sim_volume_create(struct sv_hv_host *hh, const struct sv_hv_disk *di
 {
     struct sim_host *h = sim_host_of(hh);
     struct image_record r = {.size = disk->size, .virtual_size = disk->size};
-    struct sim_key k = {0};
+    struct sim_key k = {0}, from = {0};
     enum sv_err rc = sim_key_of(&disk->id, &k, err);
 
     if (!rc && !sv_id_empty(&disk->template_id))
-        rc = sim_key_of(&disk->template_id, &r.template_id, err);
+        rc = sim_key_of(&disk->template_id, &from, err);
+    if (!disk->full)
+        r.template_id = from;
     if (!rc && !sv_id_empty(&disk->pool))
         rc = sim_key_of(&disk->pool, &r.pool, err);
     if (!rc && disk->size < 1)
@@ -218,8 +236,10 @@ enum sv_err sim_volume_create(struct sv_hv_host *hh, const struct sv_hv_disk *di
         rc = sim_enter(h, SIM_CALL_volume_create, dl, err);
     if (rc)
         return rc;
-    rc = create(h, &k, &r, err);
+    rc = create(h, &k, &r, &from, err);
     sim_leave(h);
+    if (!rc && disk->full && disk->progress)
+        disk->progress(disk->progress_arg, disk->size, disk->size);
     return rc;
 }
 
@@ -289,7 +309,7 @@ enum sv_err sim_volume_put(struct sim_host *h, const struct sim_key *volume, con
     enum sv_err rc;
 
     if (!v) {
-        rc = create(h, volume, &r, err);
+        rc = create(h, volume, &r, &r.template_id, err);
         return rc ? rc : sim_volume_write(h, volume, content, err);
     }
     r.pool = v->pool;
@@ -312,6 +332,8 @@ static bool template_apply(void *arg, unsigned type, const struct sim_key *k, co
     struct sim_key pool;
     int64_t delta;
 
+    if (type == SIM_REC_CONTENT)
+        return content_apply(&t->table, k, p, n);
     return table_apply(&t->table, type, k, p, n, &pool, &delta);
 }
 
@@ -349,8 +371,9 @@ static bool template_get(struct sim *s, const struct sim_key *k, struct image_re
     return v != NULL;
 }
 
+/* The content last: it is there or not, and whoever put the template is told only when it is. */
 static enum sv_err template_add(struct sim *s, const struct sim_key *k, const struct image_record *r,
-                                struct sv_error *err)
+                                const char *content, struct sv_error *err)
 {
     struct sim_templates *t = &s->templates;
     enum sv_err rc = SV_OK;
@@ -360,6 +383,12 @@ static enum sv_err template_add(struct sim *s, const struct sim_key *k, const st
         rc = sim_journal_add(&t->journal, SIM_REC_VOLUME, k, r, record_size(r), err);
         if (!rc)
             (void)template_apply(t, SIM_REC_VOLUME, k, (const unsigned char *)r, record_size(r));
+    }
+    const struct sim_volume *v = sim_table_get(&t->table, k);
+    if (!rc && content[0] && !v->content) {
+        rc = sim_journal_add(&t->journal, SIM_REC_CONTENT, k, content, strlen(content), err);
+        if (!rc)
+            (void)template_apply(t, SIM_REC_CONTENT, k, (const unsigned char *)content, strlen(content));
     }
     pthread_mutex_unlock(&t->lock);
     return rc;
@@ -371,6 +400,7 @@ enum sv_err sim_template_put(struct sv_hv_host *hh, const struct sv_id *tmpl, co
 {
     struct sim_host *h = sim_host_of(hh);
     struct image_record r = {0};
+    char content[SIM_CONTENT_MAX + 1];
     struct sv_image image;
     struct sim_key k = {0};
     enum sv_err rc = sim_key_of(tmpl, &k, err);
@@ -386,10 +416,11 @@ enum sv_err sim_template_put(struct sv_hv_host *hh, const struct sv_id *tmpl, co
             return rc;
         r.size = image.size;
         r.virtual_size = image.virtual_size;
-        rc = template_add(h->sim, &k, &r, err);
-        if (rc)
-            return rc;
     }
+    sim_image_content(path, content);
+    rc = template_add(h->sim, &k, &r, content, err);
+    if (rc)
+        return rc;
     if (progress)
         progress(arg, r.size, r.size);
     *ret_size = r.size;

@@ -42,9 +42,20 @@ class World:
         self.nic = tenant.ok("POST cloudvm/vnic/add", {"vnic.vmid": self.running, "vnic.portgroupid": self.vpc}
                              ).data["vnic.id"]
         tenant.run("PUT cloudvm/destroy", {"vm.id": self.stopped})
+        (self.past_disk, _) = [row["vdisk.id"] for row in tenant.ok("POST cloudvm/vdisk/search",
+                                                                    {"vdisk.vmid": self.paused}).data]
+        self.pasts = [self.past(server, tenant, text) for text in ("one", "two")]
         tenant.run("PUT cloudvm/suspend", {"vm.id": self.paused})
         assert server.finish() == []
         shutil.copytree(self.path, self.kept)
+
+    def past(self, server, tenant, text):
+        """A snapshot of a time when this was on its disk and in its memory."""
+        for where in (self.past_disk, self.paused):
+            server.control(f"write={where}:{text}")
+        made = tenant.ok("POST cloudvm/snapshot/create", {"snapshot.vmid": self.paused, "snapshot.name": text})
+        tenant.done(made.startid)
+        return made.data["snapshot.id"]
 
     def server(self):
         server = Server(self.path, connect="sim://?control=1")
@@ -103,6 +114,26 @@ def nics_are(*names):
     return devices("POST cloudvm/vnic/search", "vnic.name", list(names))
 
 
+def snapshots_are(*wanted):
+    """(name, parent) of each, and the last of them is current."""
+    def check(tenant, world, vm):
+        rows = tenant.ok("GET cloudvm/snapshot/{vmId}", {"vmId": vm}).data
+        names = {row["snapshot.id"]: row["snapshot.name"] for row in rows}
+        assert all(row["snapshot.enable"] == "true" for row in rows)
+        assert [row["snapshot.name"] for row in rows if row["snapshot.current"] == "true"] in ([], [name for name, _ in wanted[-1:]])
+        return [(row["snapshot.name"], names.get(row["snapshot.parent"], "")) for row in rows] == list(wanted)
+    return check
+
+
+def is_back_at(text):
+    """Disk and memory are as they were, and the guest runs."""
+    def check(tenant, world, vm):
+        host = SimHost(tenant.server)
+        return (host.contents[world.past_disk], host.domains[vm].words, tenant.show(vm)["vm.state"]) == \
+            (text, text, "1")
+    return check
+
+
 def password_is(wanted):
     return lambda tenant, world, vm: SimHost(tenant.server).domains[vm].knows("root", wanted)
 
@@ -111,6 +142,23 @@ def hears(tenant, world, vm):
     """The agent does: it takes a password."""
     tenant.run("POST cloudvm/setadminpwd", {"vm.id": vm, "pwd": "after"})
     return password_is("after")(tenant, world, vm)
+
+
+def stands_alone(tenant, world, vm):
+    """Its template can be deleted; the VM starts without it."""
+    tenant.server.admin.run("DELETE cloudtemplate/{templateId}", {"templateId": world.template})
+    tenant.run("PUT cloudvm/destroy", {"vm.id": vm})
+    tenant.run("PUT cloudvm/start", {"vm.id": vm})
+    return True
+
+
+def made_of_it(wanted):
+    """The template made of the VM, and no file left of its making."""
+    def check(tenant, world, vm):
+        assert not os.path.exists(tenant.server.data + "/copy") or os.listdir(tenant.server.data + "/copy") == []
+        return [row["template.state"] for row in tenant.ok("POST cloudtemplate/search",
+                                                           {"template.name": "of it"}).data] == wanted
+    return check
 
 
 class Story:
@@ -138,8 +186,12 @@ def of(name, **more):
 
 
 STORIES = [
-    Story("vm.install", "POST cloudvm/create", lambda w: w.order, state_is("1"), "start:1", state_is("-2")),
-    Story("vm.create", "POST cloudvm/create", lambda w: w.clone, state_is("1"), "start:1", state_is("-2")),
+    Story("vm.install", "POST cloudvm/create", lambda w: {**w.order, "vm.account.pwd": "told once"},
+          password_is("told once"), "start:1", state_is("-2")),
+    Story("vm.create", "POST cloudvm/create", lambda w: {**w.clone, "vm.account.pwd": "told once"},
+          password_is("told once"), "start:1", state_is("-2")),
+    Story("vm.create", "POST cloudvm/create", lambda w: {**w.clone, "vm.account.pwd": "x", "vm.clone": "full"},
+          stands_alone, "start:1", state_is("-2"), name="-full"),
     Story("vm.start", "PUT cloudvm/start", of("stopped"), state_is("1")),
     Story("vm.destroy", "PUT cloudvm/destroy", of("running"), state_is("0")),
     Story("vm.shutdown", "PUT cloudvm/shutdown", of("running"), state_is("0")),
@@ -160,6 +212,14 @@ STORIES = [
     Story("disk.remove", "DELETE cloudvm/vdisk/{vdiskId}", lambda w: {"vdiskId": w.disk}, disks_are(1)),
     Story("disk.extend", "PUT cloudvm/vdisk/extend", lambda w: {"vdisk.id": w.disk, "vdisk.size": 5},
           disks_are(1, 5)),
+    Story("snapshot.create", "POST cloudvm/snapshot/create",
+          lambda w: {"snapshot.vmid": w.running, "snapshot.name": "new"}, snapshots_are(("new", "")),
+          "snapshot_create:1", snapshots_are()),
+    Story("snapshot.restore", "PUT cloudvm/snapshot/restore", lambda w: {"snapshot.id": w.pasts[0]},
+          is_back_at("one")),
+    Story("snapshot.delete", "DELETE cloudvm/snapshot/{snapshotId}", lambda w: {"snapshotId": w.pasts[0]},
+          snapshots_are(("two", ""))),
+    Story("vm.delete", "DELETE cloudvm/{vmId}", lambda w: {"vmId": w.paused}, gone, name="-snapshots"),
     Story("nic.add", "POST cloudvm/vnic/add", lambda w: {"vnic.vmid": w.running, "vnic.portgroupid": w.vpc},
           nics_are("eth0", "eth1", "eth2"), "nic_attach:1", nics_are("eth0", "eth1")),
     Story("nic.remove", "DELETE cloudvm/vnic/{vnicId}", lambda w: {"vnicId": w.nic}, nics_are("eth0")),
@@ -169,6 +229,8 @@ STORIES = [
     Story("template.import", "POST cloudtemplate/import",
           lambda w: {"template.name": "new", "template.path": w.image}, template_is(["ready"]), "template_put:1",
           template_is(["failed"]), admin=True),
+    Story("template.create", "POST cloudtemplate/create", lambda w: {"vm.id": w.running, "template.name": "of it"},
+          made_of_it(["ready"]), "template_put:1", made_of_it(["failed"])),
     Story("template.delete", "DELETE cloudtemplate/{templateId}", lambda w: {"templateId": w.spare}, template_is([]),
           admin=True),
 ]
@@ -194,7 +256,7 @@ def asks(server, world, story):
         reply = who.ok(story.op, story.params(world))
     except (http.client.HTTPException, OSError):
         return None
-    if story.kind.startswith("nic."):  # answered once its job is done
+    if story.kind.startswith("nic.") or story.kind == "snapshot.delete":  # answered once its job is done
         return None
     return reply.body.get("startid") or reply.data[0]["jobstartid"]
 
@@ -263,7 +325,7 @@ def test_every_step_of_every_kind_is_in_the_stories():
 
 # ---------------------------------------------------------------------------------- without taking jobs up again
 @pytest.mark.parametrize("story", [BY_KIND[kind] for kind in (
-    "vm.install", "vm.start", "vm.vcpus", "disk.add", "nic.add", "template.import")], ids=lambda s: s.kind)
+    "vm.install", "vm.start", "vm.vcpus", "disk.add", "nic.add", "template.import", "snapshot.create")], ids=lambda s: s.kind)
 def test_running_jobs_are_undone_where_that_is_asked_for(world, cloud, story):
     cloud.options = ["--jobs.requeue=false"]
     cloud.crash_point = f"{story.kind}:{story.steps[0]}:recorded"
