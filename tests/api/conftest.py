@@ -9,7 +9,8 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
-from starvirt import DAEMON, Server, dump_routes  # noqa: E402
+from servers import Servers  # noqa: E402
+from starvirt import DAEMON, dump_routes  # noqa: E402
 
 
 def pytest_configure(config):
@@ -25,28 +26,6 @@ def pytest_collection_modifyitems(items):
 def pytest_sessionstart(session):
     if not os.access(DAEMON, os.X_OK):
         pytest.exit(f"{DAEMON} is not there: build it, or point STARVIRT_BUILD to a build directory", 2)
-
-
-class Servers:
-    """Makes servers and, at the end, takes them to task."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.made = []
-
-    def __call__(self, start=True, data=None, **how):
-        found = Server(data or self.folder / f"data{len(self.made)}", **how)
-        self.made.append(found)
-        return found.start() if start else found
-
-    def finish(self):
-        complaints = []
-        for server in self.made:
-            complaints += [f"{server.data}: {text}" for text in server.finish()]
-        if not complaints:
-            for server in self.made:
-                server.erase()
-        assert not complaints, "\n".join(complaints)
 
 
 @pytest.fixture

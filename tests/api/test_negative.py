@@ -3,7 +3,7 @@ too small, too large, too long or unlisted value fails, names that wire key, and
 import json
 
 import pytest
-from conftest import Servers
+from servers import Servers
 from starvirt import BASE, Client, dump_routes, op_name
 
 ID = "01900000-0000-7000-8000-000000000000"
