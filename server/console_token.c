@@ -12,12 +12,14 @@ struct slot {
     unsigned char hash[SV_SHA256_LEN];
     struct sv_id tenant, vm;
     int64_t expires; /* [ms] monotonic, 0 = free */
+    uint64_t serial; /* which is older */
 };
 
 /* A thousand slots are looked through in microseconds: no index could tell less about what is in it. */
 struct sv_console_tokens {
     pthread_mutex_t lock;
     int64_t life_ms;
+    uint64_t issued;
     struct slot slots[SV_MAX_CONSOLE_TOKENS];
 };
 
@@ -40,7 +42,7 @@ void sv_console_tokens_free(struct sv_console_tokens *t)
 
 static bool older(const struct slot *a, const struct slot *b)
 {
-    return !b || a->expires < b->expires;
+    return !b || a->serial < b->serial;
 }
 
 /* A free slot, else the oldest: the tenant's own when it has its share, anybody's when all are taken. */
@@ -77,7 +79,7 @@ void sv_console_token_issue(struct sv_console_tokens *t, const struct sv_id *ten
     explicit_bzero(raw, sizeof(raw));
     pthread_mutex_lock(&t->lock);
     struct slot *s = slot_for(t, tenant, now);
-    *s = (struct slot){.tenant = *tenant, .vm = *vm, .expires = now + t->life_ms};
+    *s = (struct slot){.tenant = *tenant, .vm = *vm, .expires = now + t->life_ms, .serial = t->issued++};
     sv_sha256(ret, SV_CONSOLE_TOKEN_LEN, s->hash);
     pthread_mutex_unlock(&t->lock);
 }

@@ -62,9 +62,9 @@ class WebSocket:
         lines += [f"{name}: {value}" for name, value in head.items() if value is not None]
         self.unread = b""
         self.socket.sendall("\r\n".join([*lines, "", ""]).encode() + early)
-        self._read_head()
+        self._read_head(method)
 
-    def _read_head(self):
+    def _read_head(self, method):
         while b"\r\n\r\n" not in self.unread:
             self._more()
         head, _, self.unread = self.unread.partition(b"\r\n\r\n")
@@ -72,7 +72,7 @@ class WebSocket:
         self.head = {k.strip().lower(): v.strip() for k, v in (line.split(":", 1) for line in rest)}
         status = int(first.split()[1])
         if status != 101:
-            body = self.take(int(self.head.get("content-length", 0)))
+            body = b"" if method == "HEAD" else self.take(int(self.head.get("content-length", 0)))
             self.socket.close()
             raise Refused(status, self.head, body)
         accept = base64.b64encode(hashlib.sha1((self.key + GUID).encode()).digest()).decode()

@@ -51,7 +51,7 @@ class Snapshot:
 class Domain:
     def __init__(self):
         self.definition, self.plugged, self.power, self.password = None, None, 1, None
-        self.words, self.boots, self.snapshots = "", 0, {}
+        self.words, self.boots, self.flags, self.snapshots = "", 0, 0, {}
 
     @property
     def runs(self):
@@ -76,6 +76,7 @@ class Domain:
 class SimHost:
     def __init__(self, server, name="host1"):
         self.domains, self.volumes, self.contents = {}, {}, {}  # contents: of volumes that were written to
+        self.places = {}  # storages of volumes that are not in the image directory
         with open(os.path.join(server.data, "sim", name + ".journal"), "rb") as f:
             raw = f.read()
         assert raw.startswith(b"svsim 1\n")
@@ -89,8 +90,11 @@ class SimHost:
     def _apply(self, kind, key, raw):
         if kind == VOLUME:
             self.volumes[key], = struct.unpack_from("=q", raw, 16)
+            if len(raw) > 32:
+                self.places[key] = str(uuid.UUID(bytes=raw[32:48]))
         elif kind == DROP:
             self.volumes.pop(key, None)
+            self.places.pop(key, None)
             self.contents.pop(key, None)
         elif kind == UNDEFINE:
             del self.domains[key]
@@ -98,7 +102,7 @@ class SimHost:
             self.domains.setdefault(key, Domain()).definition = Devices(raw)
         elif kind == LIVE:
             domain = self.domains[key]
-            domain.power = raw[24]
+            domain.power, domain.flags = raw[24], raw[25]
             domain.plugged = domain.plugged if domain.runs else None
             boots, = struct.unpack_from("=H", raw, 20)
             domain.words = domain.words if domain.runs and boots == domain.boots else ""
