@@ -123,7 +123,9 @@ static void numa(struct sv_xml *x, const struct sv_hv_domain *d)
     sv_xml_close(x);
 }
 
-static void cpu_model(struct sv_xml *x, const struct sv_hv_domain *d, bool tcg)
+/* Guests that run guests: all that the host's CPU has, and its virtualisation is asked for, so that a host
+ * that does not lend it says so at the start. Translated code knows AMD's, on any host. */
+static void cpu_model(struct sv_xml *x, const struct sv_hv_domain *d, const char *own, bool tcg)
 {
     if (tcg) {
         sv_xml_attr(x, "mode", "custom");
@@ -132,7 +134,12 @@ static void cpu_model(struct sv_xml *x, const struct sv_hv_domain *d, bool tcg)
         sv_xml_attr(x, "fallback", "allow");
         sv_xml_text(x, "qemu64");
         sv_xml_close(x);
-        leaf2(x, "feature", "policy", "disable", "name", "svm");
+        leaf2(x, "feature", "policy", d->nested ? "require" : "disable", "name", "svm");
+        return;
+    }
+    if (d->nested && own) {
+        sv_xml_attr(x, "mode", "host-passthrough");
+        leaf2(x, "feature", "policy", "require", "name", own);
         return;
     }
     sv_xml_attr(x, "mode", "host-model");
@@ -141,10 +148,10 @@ static void cpu_model(struct sv_xml *x, const struct sv_hv_domain *d, bool tcg)
     leaf2(x, "feature", "policy", d->nested ? "optional" : "disable", "name", "svm");
 }
 
-static void cpu(struct sv_xml *x, const struct sv_hv_domain *d, bool tcg)
+static void cpu(struct sv_xml *x, const struct sv_hv_domain *d, const char *own, bool tcg)
 {
     sv_xml_open(x, "cpu");
-    cpu_model(x, d, tcg);
+    cpu_model(x, d, own, tcg);
     if (has_room(d))
         numa(x, d);
     sv_xml_close(x);
@@ -320,7 +327,7 @@ char *lv_domain_xml(const struct sv_hv_domain *dom, const struct lv_xml_env *env
     identity(&x, dom);
     size(&x, dom);
     machine(&x, dom, tcg);
-    cpu(&x, dom, strcmp(env->type, "kvm") != 0);
+    cpu(&x, dom, env->nested, strcmp(env->type, "kvm") != 0);
     lifecycle(&x);
     devices(&x, dom, env);
     sv_xml_close(&x);

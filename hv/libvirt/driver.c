@@ -183,6 +183,7 @@ const struct sv_hv_ops sv_hv_libvirt_ops = {
     .set_password = lv_set_password,
     .agent_sync = lv_agent_sync,
     .set_vnc_password = lv_set_vnc_password,
+    .guest_addresses = lv_guest_addresses,
     .snapshot_create = lv_snapshot_create,
     .snapshot_restore = lv_snapshot_restore,
     .snapshot_delete = lv_snapshot_delete,

@@ -129,6 +129,51 @@ enum sv_err lv_agent_sync(struct sv_hv_host *base, const struct sv_id *vm, const
     return rc;
 }
 
+/* --- its addresses --- */
+
+static char *list_addresses(virDomainInterfacePtr *ifs, int n)
+{
+    struct sv_buf all = {0};
+    for (int i = 0; i < n; i++)
+        for (unsigned k = 0; ifs[i] && k < ifs[i]->naddrs; k++) {
+            if (all.n)
+                sv_buf_add(&all, "\n", 1);
+            sv_buf_add(&all, ifs[i]->addrs[k].addr, strlen(ifs[i]->addrs[k].addr));
+        }
+    return all.n ? sv_buf_steal(&all) : sv_strdup("");
+}
+
+static enum sv_err do_addresses(struct lv_host *h, virConnectPtr conn, struct lv_op *op, struct sv_error *err)
+{
+    virDomainInterfacePtr *ifs = NULL;
+    LV_DOMAIN d = lv_lookup(h, conn, &op->vm, err);
+    if (!d)
+        return err->code;
+    enum sv_err rc = awake(h, conn, d, err);
+    if (!rc && !lv_agent_up(h, d, &op->vm))
+        rc = sv_fail(err, SV_E_VM_NO_AGENT, SV_F_VM);
+    if (rc)
+        return rc;
+    const int n = virDomainInterfaceAddresses(d, &ifs, VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT, 0);
+    if (n < 0)
+        return lv_error(h, conn, "guest_addresses", err);
+    op->text = list_addresses(ifs, n);
+    for (int i = 0; i < n; i++)
+        virDomainInterfaceFree(ifs[i]);
+    free(ifs);
+    return SV_OK;
+}
+
+enum sv_err lv_guest_addresses(struct sv_hv_host *h, const struct sv_id *vm, char *buf, size_t size,
+                               const struct sv_deadline *d, struct sv_error *err)
+{
+    LV_OP op = lv_op_new(vm);
+    enum sv_err rc = lv_call(lv_host_of(h), op, do_addresses, LV_CALL_GUEST, d, err);
+    if (!rc)
+        sv_copy(buf, size, op->text);
+    return rc;
+}
+
 /* --- the screen --- */
 
 static enum sv_err do_set_vnc_password(struct lv_host *h, virConnectPtr conn, struct lv_op *op, struct sv_error *err)

@@ -228,6 +228,7 @@ bool lv_xml_text(const char *xml, const char *elem, char *buf, size_t size);
 struct lv_xml_env {
     const char *type, *image_dir;
     char *const *paths; /* of the domain's disks; NULL: all in the image directory */
+    const char *nested; /* the host CPU's own virtualisation: "vmx", "svm"; NULL: not known */
 };
 /* Pure. The caller frees. */
 char *lv_domain_xml(const struct sv_hv_domain *dom, const struct lv_xml_env *env);
@@ -331,6 +332,8 @@ enum sv_err lv_set_password(struct sv_hv_host *h, const struct sv_id *vm, const 
                             const struct sv_deadline *d, struct sv_error *err);
 enum sv_err lv_agent_sync(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d,
                           struct sv_error *err);
+enum sv_err lv_guest_addresses(struct sv_hv_host *h, const struct sv_id *vm, char *buf, size_t size,
+                               const struct sv_deadline *d, struct sv_error *err);
 enum sv_err lv_set_vnc_password(struct sv_hv_host *h, const struct sv_id *vm, const char *password,
                                 const struct sv_deadline *d, struct sv_error *err);
 
