@@ -58,17 +58,29 @@ enum sv_err lv_qcow2_holds(const char *path, const struct sv_id *snapshot, bool 
     return SV_OK;
 }
 
+/* The command has no -f: the format is named with the file, whose commas are doubled there. */
+static char *named(const char *path)
+{
+    struct sv_buf out = {0};
+    sv_buf_printf(&out, "driver=qcow2,file.driver=file,file.filename=");
+    for (const char *p = path; *p; p++)
+        *p == ',' ? sv_buf_add(&out, ",,", 2) : sv_buf_add(&out, p, 1);
+    return out.p;
+}
+
 enum sv_err lv_qcow2_apply(const char *path, const struct sv_id *snapshot, const struct sv_deadline *d,
                            struct sv_error *err)
 {
-    const char *const argv[] = {"qemu-img", "snapshot", "-q", "-a", snapshot->s, "--", path, NULL};
+    SV_AUTOFREE char *file = named(path);
+    const char *const argv[] = {"qemu-img", "snapshot", "-q", "-a", snapshot->s, "--image-opts", file, NULL};
     return tool(argv, NULL, d, err);
 }
 
 enum sv_err lv_qcow2_drop(const char *path, const struct sv_id *snapshot, const struct sv_deadline *d,
                           struct sv_error *err)
 {
-    const char *const argv[] = {"qemu-img", "snapshot", "-q", "-d", snapshot->s, "--", path, NULL};
+    SV_AUTOFREE char *file = named(path);
+    const char *const argv[] = {"qemu-img", "snapshot", "-q", "-d", snapshot->s, "--image-opts", file, NULL};
     return tool(argv, NULL, d, err);
 }
 
