@@ -7,6 +7,7 @@ import uuid
 DEFINE, LIVE, UNDEFINE, VOLUME, DROP, PLUGGED, PASSWORD, CONTENT, WORDS, SNAPSHOT, UNSNAPSHOT = range(1, 12)
 HEAD = struct.Struct("=IHBB16s")
 RUNS = (2, 3)  # running, paused
+COPYING = 32  # flag of a domain whose disks are being copied
 
 
 def vnc_mark(vm, password):

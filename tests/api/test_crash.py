@@ -8,7 +8,7 @@ import shutil
 import threading
 
 import pytest
-from simhost import SimHost
+from simhost import COPYING, SimHost
 from starvirt import Client, Refused, Server, dump_kinds
 
 MIB = 1 << 20
@@ -41,6 +41,7 @@ class World:
                                                                {"vdisk.vmid": self.running}).data]
         self.nic = tenant.ok("POST cloudvm/vnic/add", {"vnic.vmid": self.running, "vnic.portgroupid": self.vpc}
                              ).data["vnic.id"]
+        self.backup = self.kept_before(server, tenant)
         tenant.run("PUT cloudvm/destroy", {"vm.id": self.stopped})
         (self.past_disk, _) = [row["vdisk.id"] for row in tenant.ok("POST cloudvm/vdisk/search",
                                                                     {"vdisk.vmid": self.paused}).data]
@@ -48,6 +49,17 @@ class World:
         tenant.run("PUT cloudvm/suspend", {"vm.id": self.paused})
         assert server.finish() == []
         shutil.copytree(self.path, self.kept)
+
+    def kept_before(self, server, tenant):
+        """A backup of what its disks held before they were overwritten."""
+        targets = [row["vdisk.id"] for row in tenant.ok("POST cloudvm/vdisk/search", {"vdisk.vmid": self.running}).data]
+        for disk in targets:
+            server.control(f"write={disk}:kept")
+        made = tenant.ok("POST cloudvm/backup/create", {"backup.vmid": self.running, "backup.name": "kept"})
+        tenant.done(made.startid)
+        for disk in targets:
+            server.control(f"write={disk}:lost")
+        return made.data["backup.id"]
 
     def past(self, server, tenant, text):
         """A snapshot of a time when this was on its disk and in its memory."""
@@ -112,6 +124,30 @@ def disks_are(*sizes):
 
 def nics_are(*names):
     return devices("POST cloudvm/vnic/search", "vnic.name", list(names))
+
+
+def backups_are(*wanted):
+    """Of the VM that has them: their names; each can be used."""
+    def check(tenant, world, _):
+        reply = tenant.call("GET cloudvm/backup/{vmId}", {"vmId": world.running})
+        assert reply.ok or reply.code == "VM_NOT_FOUND"
+        rows = reply.data if reply.ok else []
+        assert all(row["backup.enable"] == "true" for row in rows)
+        return [row["backup.name"] for row in rows] == list(wanted)
+    return check
+
+
+def holds_again(text):
+    """All its disks hold this, and it runs."""
+    def check(tenant, world, vm):
+        host = SimHost(tenant.server)
+        texts = {host.contents.get(disk) for disk in host.agrees(tenant, vm).definition.disks.values()}
+        return texts == {text} and state_is("1")(tenant, world, vm)
+    return check
+
+
+def gone_with_backups(tenant, world, vm):
+    return gone(tenant, world, vm) and backups_are()(tenant, world, vm)
 
 
 def snapshots_are(*wanted):
@@ -220,6 +256,15 @@ STORIES = [
     Story("snapshot.delete", "DELETE cloudvm/snapshot/{snapshotId}", lambda w: {"snapshotId": w.pasts[0]},
           snapshots_are(("two", ""))),
     Story("vm.delete", "DELETE cloudvm/{vmId}", lambda w: {"vmId": w.paused}, gone, name="-snapshots"),
+    Story("vm.delete", "DELETE cloudvm/{vmId}?backups=delete", lambda w: {"vmId": w.running}, gone_with_backups,
+          name="-backups"),
+    Story("backup.create", "POST cloudvm/backup/create", lambda w: {"backup.vmid": w.running, "backup.name": "new"},
+          backups_are("kept", "new"), "copy_out:1", backups_are("kept")),
+    Story("backup.restore", "PUT cloudvm/backup/restore", lambda w: {"backup.id": w.backup}, holds_again("kept"),
+          "copy_in:1", holds_again("lost")),
+    Story("backup.delete", "DELETE cloudvm/backup/{backupId}", lambda w: {"backupId": w.backup}, backups_are()),
+    Story("vm.clone", "POST cloudvm/backup/clone", lambda w: {"backup.id": w.backup}, holds_again("kept"), "start:1",
+          state_is("-2")),
     Story("nic.add", "POST cloudvm/vnic/add", lambda w: {"vnic.vmid": w.running, "vnic.portgroupid": w.vpc},
           nics_are("eth0", "eth1", "eth2"), "nic_attach:1", nics_are("eth0", "eth1")),
     Story("nic.remove", "DELETE cloudvm/vnic/{vnicId}", lambda w: {"vnicId": w.nic}, nics_are("eth0")),
@@ -256,7 +301,7 @@ def asks(server, world, story):
         reply = who.ok(story.op, story.params(world))
     except (http.client.HTTPException, OSError):
         return None
-    if story.kind.startswith("nic.") or story.kind == "snapshot.delete":  # answered once its job is done
+    if story.kind.startswith("nic.") or story.kind in ("snapshot.delete", "backup.delete"):  # answered once its job is done
         return None
     return reply.body.get("startid") or reply.data[0]["jobstartid"]
 
@@ -294,6 +339,7 @@ def test_a_crash_there(world, cloud, story, point, fail):
     assert (story.undone if fail else story.holds)(tenant, world, job["job.objid"])
     assert [line["log.serial"] for line in job["job.logs"]] == [str(i + 1) for i in range(len(job.lines))]
     hosts_agree(cloud, tenant)
+    no_files_left(cloud, tenant, world)
     if job["job.objid"] == world.running and not gone(tenant, world, world.running):
         tenant.run("PUT cloudvm/destroy", {"vm.id": world.running})  # the lock is free
 
@@ -305,6 +351,14 @@ def hosts_agree(cloud, tenant):
     assert set(host.domains) == set(vms)
     have = [set(host.agrees(tenant, vm).definition.disks.values()) for vm in vms]
     assert {volume for volume in host.volumes} == set().union(*have)
+    assert not any(domain.flags & COPYING for domain in host.domains.values())
+
+
+def no_files_left(cloud, tenant, world):
+    """Of backups: what rows know, and nothing else."""
+    reply = tenant.call("GET cloudvm/backup/{vmId}", {"vmId": world.running})
+    known = {row["backup.id"] for row in reply.data} if reply.ok else set()
+    assert set(os.listdir(os.path.join(cloud.data, "backups"))) == known
 
 
 ELSEWHERE = dict.fromkeys(("storage.add", "storage.remove", "disk.pv", "disk.pv_remove", "disk.pv_extend"),
