@@ -132,9 +132,11 @@ static enum sv_err fill_one(struct filling *f, const struct sv_disk *to, const s
     return rc;
 }
 
+/* After a crash more may have been done than is recorded: a disk that is there may have been written to since. */
 static enum sv_err fill_disks(struct sv_run *r, struct sv_error *err)
 {
     struct filling f = {.r = r};
+    struct sv_hv_state now = {0};
     const struct sv_id id = sv_id_from(sv_run_job(r)->sarg);
     const struct sv_disk *to[SV_HV_MAX_DISKS];
     enum sv_err rc = sv_backup_rows_read(sv_run_app(r), &id, sv_run_arena(r), &f.from, err);
@@ -143,11 +145,14 @@ static enum sv_err fill_disks(struct sv_run *r, struct sv_error *err)
         rc = sv_step_begin(r, &f.rows, &f.h, err);
     if (!rc)
         rc = sv_backup_match(&f.from, &f.rows, to, err);
-    if (rc)
+    if (!rc)
+        rc = SV_HV_CALL(f.h, state, &sv_run_job(r)->object, &now, sv_run_deadline(r));
+    if (rc || now.power == SV_HV_RUNNING || now.power == SV_HV_PAUSED)
         return rc;
     f.p = sv_backup_progress_of(r, &f.from);
     for (unsigned i = 0; !rc && i < f.from.disk_count; i++)
-        rc = fill_one(&f, to[i], &f.from.disks[i], err);
+        if (!to[i]->ready)
+            rc = fill_one(&f, to[i], &f.from.disks[i], err);
     return rc;
 }
 

@@ -58,7 +58,9 @@ static enum sv_err write_mark(const struct sv_cloud *c, const char *dir, struct 
 /* Nobody lists them; QEMU, which may be another user, opens by name. */
 static enum sv_err make_dir(const char *path, struct sv_error *err)
 {
-    if (mkdir(path, 0711) < 0 && errno != EEXIST)
+    const bool made = mkdir(path, 0711) == 0;
+
+    if ((!made && errno != EEXIST) || (made && chmod(path, 0711) < 0)) /* whatever the umask */
         return failed("cannot make the directory", err);
     return SV_OK;
 }

@@ -210,15 +210,35 @@ static void tell_failure(const struct loading *l, unsigned at, enum sv_err rc)
     (void)sv_db_write(sv_run_db(l->r), write_mark, &m, &e);
 }
 
+/* After a crash more may have been done than is recorded: a guest that runs from the restored disks already is
+ * left alone, any other is not to. */
+static enum sv_err make_way(const struct loading *l, bool *ret_loaded, struct sv_error *err)
+{
+    const struct sv_deadline *d = sv_run_deadline(l->r);
+    struct way w = {.job = sv_run_job(l->r)};
+    struct sv_hv_state now = {0};
+    enum sv_err rc = SV_HV_CALL(l->h, state, &w.job->object, &now, d);
+
+    if (!rc)
+        rc = sv_db_read(sv_run_db(l->r), read_way, &w, err);
+    if (rc || (now.power != SV_HV_RUNNING && now.power != SV_HV_PAUSED))
+        return rc;
+    *ret_loaded = w.done >= l->backup.disk_count;
+    return *ret_loaded ? SV_OK : SV_HV_CALL(l->h, destroy, &w.job->object, d);
+}
+
 static enum sv_err load(struct sv_run *r, struct sv_error *err)
 {
     struct loading l = {.r = r};
+    bool loaded = false;
     unsigned i = 0;
     enum sv_err rc = begin(r, &l.backup, &l.rows, &l.h, err);
 
     if (!rc)
         rc = sv_backup_match(&l.backup, &l.rows, l.to, err);
-    if (rc)
+    if (!rc)
+        rc = make_way(&l, &loaded, err);
+    if (rc || loaded)
         return rc;
     l.p = sv_backup_progress_of(r, &l.backup);
     while (!rc && i < l.backup.disk_count) {

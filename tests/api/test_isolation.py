@@ -35,6 +35,8 @@ class World:
         nic = who.ok("POST cloudvm/vnic/search", {"vnic.vmid": made["vm.id"]}).data[0]["vnic.id"]
         snapshot = who.ok("POST cloudvm/snapshot/create", {"snapshot.vmid": made["vm.id"], "snapshot.name": "past"})
         who.done(snapshot.startid)
+        backup = who.ok("POST cloudvm/backup/create", {"backup.vmid": made["vm.id"], "backup.name": "kept"})
+        who.done(backup.startid)
         tokens = self.admin.ok("POST cloudTenant/token/search", {"app.id": who.id}).data
         who.ids = {
             "vm.id": made["vm.id"], "vmId": made["vm.id"], "job.objid": made["vm.id"], "startid": made["jobstartid"],
@@ -44,6 +46,8 @@ class World:
             "vnic.vmid": made["vm.id"], "vdisk.vmid": made["vm.id"], "vdisk.id": disk, "vdiskId": disk, "vnicId": nic,
             "snapshot.vmid": made["vm.id"], "snapshot.id": snapshot.data["snapshot.id"],
             "snapshotId": snapshot.data["snapshot.id"],
+            "backup.vmid": made["vm.id"], "backup.id": backup.data["backup.id"],
+            "backupId": backup.data["backup.id"],
             "vm.hostid": str(uuid.uuid4()), "id": str(uuid.uuid4()),
         }
         return who
@@ -58,7 +62,8 @@ def picture(who):
     """All that this tenant owns; the rest of the cloud may go on."""
     ops = ["POST cloudvm/search", "POST cloudnetwork/vpc/search", "POST cloudtemplate/search", "POST joblog/search",
            "GET events"]
-    own = [who.ok("GET cloudvm/snapshot/{vmId}", {"vmId": who.ids["vmId"]}).body, who.usable()]
+    own = [who.ok(f"GET cloudvm/{what}/{{vmId}}", {"vmId": who.ids["vmId"]}).body for what in ("snapshot", "backup")]
+    own.append(who.usable())
     return json.dumps([who.ok(op).body for op in ops] + own)
 
 

@@ -65,6 +65,8 @@ OPS = {
         "POST cloudvm/vnic/add", {"vnic.vmid": vm, "vnic.portgroupid": vpc}),
     "snapshot/create": lambda tenant, vm, data, vpc: tenant.call(
         "POST cloudvm/snapshot/create", {"snapshot.vmid": vm, "snapshot.name": "x"}),
+    "backup/create": lambda tenant, vm, data, vpc: tenant.call(
+        "POST cloudvm/backup/create", {"backup.vmid": vm, "backup.name": "x"}),
     "start": lambda tenant, vm, data, vpc: tenant.call("PUT cloudvm/start", {"vm.id": vm}),
     "setadminpwd": lambda tenant, vm, data, vpc: tenant.call("POST cloudvm/setadminpwd", {"vm.id": vm, "pwd": "x"}),
     "mem/modify": lambda tenant, vm, data, vpc: tenant.call(
