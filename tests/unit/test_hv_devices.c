@@ -144,6 +144,67 @@ static void overlays_grow(void)
     end();
 }
 
+struct told {
+    int64_t last;
+    unsigned times;
+};
+
+static void on_copied(void *arg, int64_t done, int64_t total)
+{
+    struct told *t = arg;
+    CHECK(done >= t->last && done <= total);
+    t->last = done;
+    t->times++;
+}
+
+/* A full copy is larger than its template and needs it no more; what is in the way of one leaves nothing. */
+static void full_copies_stand_alone(void)
+{
+    begin("qemu");
+    const struct sv_id tmpl = sv_id_new();
+    struct told told = {0};
+    int64_t size = 0, virtual_size = 0;
+    SV_AUTOFREE char *raw = sv_asprintf("%s/source.raw", dir);
+    FILE *f = fopen(raw, "w");
+    CHECK(f && ftruncate(fileno(f), SV_GIB) == 0 && fputs("at the beginning", f) >= 0);
+    fclose(f);
+    OK(h, template_put, &tmpl, raw, "raw", &size, &virtual_size, NULL, NULL, NULL);
+    unlink(raw);
+    struct sv_hv_domain d = guest();
+    d.disks[0].template_id = tmpl;
+    d.disks[0].full = true;
+    d.disks[0].size = 2 * SV_GIB;
+    d.disks[0].progress = on_copied;
+    d.disks[0].progress_arg = &told;
+    OK(h, volume_create, &d.disks[0], NULL);
+    OK(h, volume_create, &d.disks[0], NULL); /* there already */
+    CHECK(told.times > 0);
+    CHECK_INT(size_of(&d.disks[0].id), 2 * SV_GIB);
+    OK(h, template_delete, &tmpl, NULL);
+    SV_AUTOFREE char *path = lv_volume_path(lv_host_of(h)->image_dir, &d.disks[0].id, false);
+    const char *const argv[] = {"qemu-img", "info", "--backing-chain", path, NULL};
+    struct sv_buf info = {0};
+    output_of(argv, &info);
+    CHECK(strstr(info.p, "virtual size: 2 GiB") && !strstr(info.p, "backing"));
+    sv_buf_free(&info);
+    const char *const dd[] = {"qemu-io", "-r", "-f", "qcow2", "-c", "read -v 0 16", path, NULL};
+    output_of(dd, &info);
+    CHECK(strstr(info.p, "at the beginning"));
+    sv_buf_free(&info);
+    d.disks[0].template_id = sv_id_from(""); /* as the row says afterwards */
+    OK(h, define, &d, NULL);
+    OK(h, start, &d.id, NULL);
+    unmake(&d);
+    /* without the template there is nothing to copy */
+    struct sv_hv_disk none = data_disk("vdb");
+    none.template_id = tmpl;
+    none.full = true;
+    CHECK(SV_HV_CALL(h, volume_create, &none, NULL) != SV_OK);
+    SV_AUTOFREE char *absent = lv_volume_path(lv_host_of(h)->image_dir, &none.id, false);
+    CHECK(access(absent, F_OK) != 0);
+    end();
+}
+
 static void vnc_passwords(void)
 {
     begin("qemu");
@@ -273,8 +334,14 @@ static void passwords_and_the_agent(void)
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
-        T(devices_are_plugged_once),      T(volumes_grow),    T(overlays_grow),           T(vnc_passwords),
-        T(who_does_not_run_is_not_asked), T(a_guest_lets_go), T(passwords_and_the_agent),
+        T(devices_are_plugged_once),
+        T(volumes_grow),
+        T(overlays_grow),
+        T(full_copies_stand_alone),
+        T(vnc_passwords),
+        T(who_does_not_run_is_not_asked),
+        T(a_guest_lets_go),
+        T(passwords_and_the_agent),
     };
     return run_tests(tests, sizeof(tests) / sizeof(tests[0]), argc, argv);
 }

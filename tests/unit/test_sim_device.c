@@ -330,6 +330,90 @@ static void a_guest_without_an_agent_gets_none(void)
     sv_hv_close(hv);
 }
 
+/* Only the one that has a word on its addresses is asked, and only while its agent hears. */
+static void a_guest_says_what_it_was_told_to(void)
+{
+    struct sv_hv *hv = sim_open_plain("sim://");
+    struct sv_hv_host *h = sv_hv_host_at(hv, 0);
+    const struct sv_id id = vm_id(1), nobody = vm_id(9);
+    char command[96], said[64];
+
+    make_vm(h, 1);
+    FAILS(SV_HV_CALL(h, guest_addresses, &nobody, said, sizeof(said), NULL), SV_E_UNSUPPORTED);
+    OK(SV_HV_CALL(h, start, &id, NULL));
+    expect_event("host1 power 01 2");
+    expect_event("host1 agent 01 1");
+    FAILS(SV_HV_CALL(h, guest_addresses, &id, said, sizeof(said), NULL), SV_E_UNSUPPORTED);
+    snprintf(command, sizeof(command), "address=%s:10.0.0.1,fe80::1", id.s);
+    OK(SV_HV_CALL(h, control, command));
+    expect_event("host1 agent 01 1"); /* which is when it is asked */
+    OK(SV_HV_CALL(h, guest_addresses, &id, said, sizeof(said), NULL));
+    CHECK_STR(said, "10.0.0.1\nfe80::1");
+    OK(SV_HV_CALL(h, control, "fail=guest_addresses:1"));
+    FAILS(SV_HV_CALL(h, guest_addresses, &id, said, sizeof(said), NULL), SV_E_HYPERVISOR);
+    OK(SV_HV_CALL(h, control, "fail=guest_addresses:0"));
+    OK(SV_HV_CALL(h, suspend, &id, NULL));
+    FAILS(SV_HV_CALL(h, guest_addresses, &id, said, sizeof(said), NULL), SV_E_VM_STATE);
+    FAILS(SV_HV_CALL(h, control, "address=x"), SV_E_CONFIG);
+    sv_hv_close(hv);
+}
+
+static int64_t copied;
+static void on_progress(void *arg, int64_t done, int64_t total)
+{
+    CHECK(arg == &copied && done == total);
+    copied = done;
+}
+
+/* A file that copy_out() wrote becomes a template; disks of it hold what it held, linked or full. */
+static void templates_hand_on_what_they_hold(void)
+{
+    struct sv_hv *hv = (fresh_dir(), sim_open_deaf("sim://", dir));
+    struct sv_hv_host *h = sv_hv_host_at(hv, 0);
+    const struct sv_id id = vm_id(1), tmpl = disk_id(0x70);
+    struct sv_hv_copy copy = {.disk = vm_def(1).disks[0].id};
+    struct sv_hv_disk linked = data_disk(0x71, "vdb"), full = data_disk(0x72, "vdc");
+    int64_t size, virtual_size;
+    char command[96];
+    bool quiesced;
+
+    make_vm(h, 1);
+    snprintf(command, sizeof(command), "write=%s:a word", copy.disk.s);
+    OK(SV_HV_CALL(h, control, command));
+    snprintf(copy.path, sizeof(copy.path), "%s/copy.qcow2", dir);
+    OK(SV_HV_CALL(h, copy_out, &id, &copy, 1, &quiesced, NULL, NULL, NULL));
+    OK(SV_HV_CALL(h, template_put, &tmpl, copy.path, "qcow2", &size, &virtual_size, NULL, NULL, NULL));
+    linked.size = full.size = virtual_size + SV_GIB;
+    linked.template_id = full.template_id = tmpl;
+    full.full = true;
+    full.progress = on_progress;
+    full.progress_arg = &copied;
+    copied = 0;
+    OK(SV_HV_CALL(h, volume_create, &linked, NULL));
+    OK(SV_HV_CALL(h, volume_create, &full, NULL));
+    CHECK_INT(copied, full.size);
+    for (int again = 0; again < 2; again++) {
+        struct sim_key a = {0}, b = {0};
+        struct sv_error why;
+
+        h = sv_hv_host_at(hv, 0);
+        CHECK_INT(sim_key_of(&linked.id, &a, &why) + sim_key_of(&full.id, &b, &why), 0);
+        CHECK_STR(sim_volume_content(sim_host_of(h), &a), "a word");
+        CHECK_STR(sim_volume_content(sim_host_of(h), &b), "a word");
+        CHECK(sim_volume_there(sim_host_of(h), &a, &why) == SV_OK &&
+              sim_volume_there(sim_host_of(h), &b, &why) == SV_OK);
+        if (again) { /* without its template the copy is whole, the other is not */
+            OK(SV_HV_CALL(h, template_delete, &tmpl, NULL));
+            CHECK(sim_volume_there(sim_host_of(h), &a, &why) != SV_OK);
+            CHECK_INT(sim_volume_there(sim_host_of(h), &b, &why), SV_OK);
+        }
+        sv_hv_close(hv);
+        hv = sim_open_deaf("sim://", dir);
+    }
+    sv_hv_close(hv);
+    sim_dir_remove(dir);
+}
+
 /* The simulator keeps a mark of the password, which tells one from another and no more. */
 static void the_screen_has_one_password(void)
 {
@@ -498,5 +582,6 @@ static void a_rewritten_journal_has_it_all(void)
 CHECK_MAIN(T(disks_come_and_go), T(no_more_disks_than_a_guest_holds), T(nics_come_and_go), T(absent_domains),
            T(a_running_guest_keeps_its_devices_when_it_is_defined_anew), T(a_paused_guest_lets_go_when_it_runs_on),
            T(a_deaf_guest_never_lets_go), T(volumes_grow_and_never_shrink), T(passwords_need_an_agent_that_can_hear),
-           T(a_guest_without_an_agent_gets_none), T(the_screen_has_one_password), T(every_call_fails_by_its_name),
-           T(hangs_bound_them), T(all_of_it_is_replayed), T(a_rewritten_journal_has_it_all))
+           T(a_guest_without_an_agent_gets_none), T(the_screen_has_one_password), T(a_guest_says_what_it_was_told_to),
+           T(templates_hand_on_what_they_hold), T(every_call_fails_by_its_name), T(hangs_bound_them),
+           T(all_of_it_is_replayed), T(a_rewritten_journal_has_it_all))
