@@ -11,7 +11,14 @@ import time
 
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 TIMEOUT = 60  # [s] the machine may be busy
-NAMED_KEYS = {"\n": ("Enter", 13), "\t": ("Tab", 9)}
+SHIFT = {"key": "Shift", "code": "ShiftLeft", "windowsVirtualKeyCode": 16}
+SHIFTED = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ~!@#$%^&*()_+{}|:"<>?'
+# Where a character is on a US keyboard.
+KEYS = {"\n": "Enter", "\t": "Tab", " ": "Space", **dict(zip("-=[]\\;'`,./", (
+    "Minus", "Equal", "BracketLeft", "BracketRight", "Backslash", "Semicolon", "Quote", "Backquote", "Comma", "Period",
+    "Slash")))}
+KEYS.update({c: "Key" + c.upper() for c in "abcdefghijklmnopqrstuvwxyz"}, **{c: "Digit" + c for c in "0123456789"})
+KEYS.update({upper: KEYS[lower] for upper, lower in zip(SHIFTED, "abcdefghijklmnopqrstuvwxyz`1234567890-=[]\\;',./")})
 
 
 class Browser:
@@ -175,8 +182,12 @@ class Page:
     def type(self, text):
         """As a keyboard does it."""
         for character in text:
-            key, code = NAMED_KEYS.get(character, (character, ord(character.upper())))
-            said = "\r" if character == "\n" else character
-            common = {"key": key, "windowsVirtualKeyCode": code}
-            self.call("Input.dispatchKeyEvent", {"type": "keyDown", "text": said, **common})
+            shifted = character in SHIFTED
+            key = KEYS[character] if character in "\n\t" else character
+            common = {"key": key, "code": KEYS[character], "modifiers": 8 if shifted else 0}
+            if shifted:
+                self.call("Input.dispatchKeyEvent", {"type": "rawKeyDown", "modifiers": 8, **SHIFT})
+            self.call("Input.dispatchKeyEvent", {"type": "rawKeyDown", **common})
             self.call("Input.dispatchKeyEvent", {"type": "keyUp", **common})
+            if shifted:
+                self.call("Input.dispatchKeyEvent", {"type": "keyUp", **SHIFT})

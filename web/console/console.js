@@ -128,9 +128,16 @@ function keysymOf(character) {
   return code < 0x100 ? code : 0x01000000 + code;
 }
 
+// Machines get keys, not characters: those that need Shift on a US keyboard, which is what a VM has, get it.
+const SHIFT = 0xffe1;
+const SHIFTED = /[A-Z~!@#$%^&*()_+{}|:"<>?]/;
+
 async function typeText(rfb, words) {
   for (const character of words.replaceAll("\r", "")) {
+    const shifted = SHIFTED.test(character);
+    if (shifted) rfb.sendKey(SHIFT, "ShiftLeft", true);
     rfb.sendKey(keysymOf(character), null);
+    if (shifted) rfb.sendKey(SHIFT, "ShiftLeft", false);
     await new Promise((done) => setTimeout(done, TYPING_MS));
   }
 }
