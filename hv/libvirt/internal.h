@@ -382,6 +382,7 @@ enum sv_err lv_volume_prepare(const char *image_dir, struct sv_error *err);
 char *lv_volume_path(const char *image_dir, const struct sv_id *id, bool is_template);
 /* Removes what was being made there when the program died. */
 void lv_volume_sweep(const char *dir);
+void lv_volume_warn_if_hidden(const char *dir);
 enum sv_err lv_volume_create(struct sv_hv_host *h, const struct sv_hv_disk *disk, const struct sv_deadline *d,
                              struct sv_error *err);
 enum sv_err lv_volume_delete(struct sv_hv_host *h, const struct sv_id *disk, const struct sv_deadline *d,
@@ -420,7 +421,22 @@ int64_t lv_free_bytes(const char *path); /* of its file system */
 /* QEMU often says "input/output error" only: STORAGE_FULL instead of HYPERVISOR where no room is left. */
 enum sv_err lv_unless_full(const char *path, enum sv_err rc, struct sv_error *err);
 
-/* --- snapshot.c --- */
+/* --- snapshot.c, restore.c --- */
+void lv_snapshot_free(virDomainSnapshotPtr *s); /* for SV_CLEANUP */
+#define LV_SNAPSHOT SV_CLEANUP(lv_snapshot_free) virDomainSnapshotPtr
+struct lv_op *lv_snapshot_op(const struct sv_id *vm, const struct sv_id *snapshot);
+/* NULL with SV_OK when libvirt has none of this name. */
+enum sv_err lv_snapshot_find(struct lv_host *h, virConnectPtr conn, virDomainPtr d, struct lv_op *op,
+                             virDomainSnapshotPtr *ret, struct sv_error *err);
+/* lv_error; op->pending when the domain is busy. */
+enum sv_err lv_snapshot_failed(struct lv_host *h, virConnectPtr conn, struct lv_op *op, const char *what,
+                               struct sv_error *err);
+/* Calls fn again as long as it finds the domain busy: a server that died may have left libvirt at work. The
+ * model: vm, snapshot and dom. */
+enum sv_err lv_when_free(struct lv_host *h, const struct lv_op *model, lv_fn fn, bool *ret_memory,
+                         const struct sv_deadline *d, struct sv_error *err);
+/* For what cannot be broken off, since libvirt goes on with it anyhow: no cancel. */
+struct sv_deadline lv_firm(const struct sv_deadline *d);
 enum sv_err lv_snapshot_create(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_id *snapshot,
                                bool *ret_memory, const struct sv_deadline *d, struct sv_error *err);
 enum sv_err lv_snapshot_restore(struct sv_hv_host *h, const struct sv_hv_domain *dom, const struct sv_id *snapshot,

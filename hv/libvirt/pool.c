@@ -172,6 +172,9 @@ static enum sv_err open_dir(struct lv_host *h, const struct sv_hv_pool *pool, st
         return rc;
     }
     struct lv_place known = {.dir = NULL};
+    if (made)
+        chmod(pool->path, 0711); /* nobody lists it, QEMU opens by name */
+    lv_volume_warn_if_hidden(pool->path);
     if (!get(&h->places, &pool->id, &known)) /* else something may be in the making there right now */
         lv_volume_sweep(pool->path);
     free(known.dir);
@@ -290,7 +293,9 @@ static enum sv_err open_rbd(struct lv_host *h, virConnectPtr conn, const struct 
 
 /* --- rows of the driver table --- */
 
-static enum sv_err do_open(struct lv_host *h, virConnectPtr conn, struct lv_op *op, struct sv_error *err)
+static enum sv_err do_close(struct lv_host *h, virConnectPtr conn, struct lv_op *op, struct sv_error *err);
+
+static enum sv_err open_kind(struct lv_host *h, virConnectPtr conn, struct lv_op *op, struct sv_error *err)
 {
     switch (op->storage->kind) {
     case SV_HV_POOL_DIR:
@@ -303,12 +308,25 @@ static enum sv_err do_open(struct lv_host *h, virConnectPtr conn, struct lv_op *
     return cannot(err, "unknown kind of storage");
 }
 
+static enum sv_err do_open(struct lv_host *h, virConnectPtr conn, struct lv_op *op, struct sv_error *err)
+{
+    struct sv_error ignored;
+    enum sv_err rc = open_kind(h, conn, op, err);
+    pthread_mutex_lock(&h->pool.mu);
+    const bool left = op->left;
+    pthread_mutex_unlock(&h->pool.mu);
+    if (!rc && left) /* who asked was told that it failed */
+        (void)do_close(h, conn, op, &ignored);
+    return rc;
+}
+
 enum sv_err lv_place_open(struct sv_hv_host *h, const struct sv_hv_pool *pool, const struct sv_deadline *d,
                           struct sv_error *err)
 {
     LV_OP op = lv_op_new(&pool->id);
     if (!sv_id_valid(pool->id.s))
         return cannot(err, "not an id");
+    op->patient = true; /* Ceph and NFS end by themselves, and say why */
     op->storage = sv_alloc(sizeof(*op->storage));
     *op->storage = *pool;
     return lv_call(lv_host_of(h), op, do_open, LV_CALL_HOST, d, err);

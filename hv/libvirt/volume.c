@@ -64,7 +64,7 @@ static enum sv_err sync_dir(const char *dir, struct sv_error *err)
 }
 
 /* Guests run as another user: each directory on the way must let it pass. */
-static void warn_if_hidden(const char *dir)
+void lv_volume_warn_if_hidden(const char *dir)
 {
     SV_AUTOFREE char *at = sv_strdup(dir);
     for (char *slash = at + strlen(at); slash && slash > at; slash = strrchr(at, '/')) {
@@ -113,7 +113,7 @@ enum sv_err lv_volume_prepare(const char *image_dir, struct sv_error *err)
         return sv_fail(err, SV_E_CONFIG, SV_F_NONE, "the image directory cannot be used");
     if (st.st_uid == geteuid() && (st.st_mode & 07777) != 0711)
         chmod(image_dir, 0711); /* nobody lists it, QEMU opens by name */
-    warn_if_hidden(image_dir);
+    lv_volume_warn_if_hidden(image_dir);
     lv_volume_sweep(image_dir);
     return SV_OK;
 }

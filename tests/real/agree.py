@@ -21,6 +21,15 @@ def tail(vpc):
     return vpc[-12:]
 
 
+def storages(server):
+    """Administrators are told where they are."""
+    server.tellable.add(server.data)
+    try:
+        return server.admin.ok("POST cloudstorage/search").data
+    finally:
+        server.tellable.discard(server.data)
+
+
 class Agreement:
     """One comparison; `wrong` is what it found."""
 
@@ -29,6 +38,7 @@ class Agreement:
         self.wrong = []
         self.images = os.path.join(server.data, "images")
         admin = server.admin
+        self.storages = {row["storage.id"]: row for row in storages(server)}
         self.vms = {row["vm.id"]: row for row in admin.ok("POST cloudvm/search").data}
         self.vpcs = {row["vpc.id"]: row for row in admin.ok("POST cloudnetwork/vpc/search").data}
         self.templates = {row["template.id"] for row in admin.ok("POST cloudtemplate/search").data}
@@ -86,9 +96,17 @@ class Agreement:
     def files(self):
         # Inside, where something may be mounted on it.
         there = set(self.sandbox.run("ls", "-A", self.images).split()) if os.path.isdir(self.images) else set()
-        used = {os.path.basename(path) for vm in self.xml for path in self.disks(vm)}
         self.expect("files of the image directory", sorted(there),
-                    sorted(used | {f"{template}.template.qcow2" for template in self.templates}))
+                    sorted(self.used(self.images) | {f"{template}.template.qcow2" for template in self.templates}))
+        for row in self.storages.values():
+            place = row["storage.location"]
+            if row["storage.type"] == "DIR" and place != self.images:
+                there = {name for name in self.sandbox.run("ls", "-A", place).split() if ".qcow2" in name}
+                self.expect(f"disks on {row['storage.name']}", sorted(there), sorted(self.used(place)))
+
+    def used(self, folder):
+        paths = [path for vm in self.xml for path in self.disks(vm)]
+        return {os.path.basename(path) for path in paths if os.path.dirname(path) == folder}
 
     # --- network ---
     def leases(self):
@@ -185,7 +203,8 @@ class Agreement:
     def secrets(self):
         folder = os.path.join(self.server.data, "secrets")
         names = os.listdir(folder) if os.path.isdir(folder) else []
-        self.expect("secrets of nobody", [n for n in names if n != "key" and n.split(".")[0] not in self.placed], [])
+        self.expect("secrets of nobody", [n for n in names if n != "key" and n.split(".")[0] not in self.placed
+                                              and n.split(".")[0] not in self.storages], [])
 
 
 def virtual_size_inside(sandbox, path):
