@@ -39,6 +39,8 @@ static enum sv_err check_room(struct lv_host *h, const struct sv_hv_copy *copies
     for (unsigned i = 0; i < n; i++) {
         int64_t need = 0;
         SV_AUTOFREE char *path = lv_volume_find(h, &copies[i].disk);
+        if (access(path, F_OK) != 0)
+            return sv_fail(err, SV_E_UNSUPPORTED, SV_F_NONE, "a copy of a disk that has no file on the host");
         enum sv_err rc = sv_image_measure(path, &need, d, err);
         if (rc)
             return rc;

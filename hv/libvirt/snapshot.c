@@ -15,26 +15,23 @@
 enum { ASK_AGAIN_MS = 500 }; /* while another of libvirt's jobs has the domain */
 #define MEMORY_MARGIN (64 * SV_MIB)
 
-static void snapshot_free(virDomainSnapshotPtr *s)
+void lv_snapshot_free(virDomainSnapshotPtr *s)
 {
     if (*s)
         virDomainSnapshotFree(*s);
     *s = NULL;
 }
-#define LV_SNAPSHOT SV_CLEANUP(snapshot_free) virDomainSnapshotPtr
-
 static bool is_up(enum sv_hv_power p)
 {
     return p == SV_HV_RUNNING || p == SV_HV_PAUSED;
 }
 
-/* A call that cannot be broken off: libvirt goes on with it anyhow. */
-static struct sv_deadline firm(const struct sv_deadline *d)
+struct sv_deadline lv_firm(const struct sv_deadline *d)
 {
     return (struct sv_deadline){.mono_ms = d ? d->mono_ms : 0};
 }
 
-static struct lv_op *op_of(const struct sv_id *vm, const struct sv_id *snapshot)
+struct lv_op *lv_snapshot_op(const struct sv_id *vm, const struct sv_id *snapshot)
 {
     struct lv_op *op = lv_op_new(vm);
     op->snapshot = *snapshot;
@@ -51,12 +48,11 @@ static void pause_for(struct lv_table *t, int64_t ms, const struct sv_deadline *
     pthread_mutex_unlock(&t->mu);
 }
 
-/* Calls fn again as long as it finds the domain busy: a server that died may have left libvirt at work. */
-static enum sv_err when_free(struct lv_host *h, const struct lv_op *model, lv_fn fn, bool *ret_memory,
-                             const struct sv_deadline *d, struct sv_error *err)
+enum sv_err lv_when_free(struct lv_host *h, const struct lv_op *model, lv_fn fn, bool *ret_memory,
+                         const struct sv_deadline *d, struct sv_error *err)
 {
     for (;;) {
-        LV_OP op = op_of(&model->vm, &model->snapshot);
+        LV_OP op = lv_snapshot_op(&model->vm, &model->snapshot);
         if (model->dom) {
             op->dom = sv_alloc(sizeof(*op->dom));
             *op->dom = *model->dom;
@@ -70,22 +66,21 @@ static enum sv_err when_free(struct lv_host *h, const struct lv_op *model, lv_fn
     }
 }
 
-static enum sv_err failed(struct lv_host *h, virConnectPtr conn, struct lv_op *op, const char *what,
-                          struct sv_error *err)
+enum sv_err lv_snapshot_failed(struct lv_host *h, virConnectPtr conn, struct lv_op *op, const char *what,
+                               struct sv_error *err)
 {
     op->pending = virGetLastErrorCode() == VIR_ERR_OPERATION_TIMEOUT;
     return lv_error(h, conn, what, err);
 }
 
-/* NULL with SV_OK when libvirt has none of this name. */
-static enum sv_err find(struct lv_host *h, virConnectPtr conn, virDomainPtr d, struct lv_op *op,
-                        virDomainSnapshotPtr *ret, struct sv_error *err)
+enum sv_err lv_snapshot_find(struct lv_host *h, virConnectPtr conn, virDomainPtr d, struct lv_op *op,
+                             virDomainSnapshotPtr *ret, struct sv_error *err)
 {
     *ret = virDomainSnapshotLookupByName(d, op->snapshot.s, 0);
     if (*ret)
         return SV_OK;
     if (virGetLastErrorCode() != VIR_ERR_NO_DOMAIN_SNAPSHOT)
-        return failed(h, conn, op, "snapshot", err);
+        return lv_snapshot_failed(h, conn, op, "snapshot", err);
     virResetLastError();
     return SV_OK;
 }
@@ -144,10 +139,10 @@ static enum sv_err take(struct lv_host *h, virConnectPtr conn, virDomainPtr d, s
     *ret = virDomainSnapshotCreateXML(d, xml, 0);
     if (*ret)
         return SV_OK;
-    enum sv_err rc = failed(h, conn, op, "snapshot_create", err);
+    enum sv_err rc = lv_snapshot_failed(h, conn, op, "snapshot_create", err);
     if (rc == SV_E_HOST_TIMEOUT || op->pending)
         return rc;
-    return find(h, conn, d, op, ret, &ignored) == SV_OK && *ret ? SV_OK : rc;
+    return lv_snapshot_find(h, conn, d, op, ret, &ignored) == SV_OK && *ret ? SV_OK : rc;
 }
 
 static enum sv_err do_create(struct lv_host *h, virConnectPtr conn, struct lv_op *op, struct sv_error *err)
@@ -160,7 +155,7 @@ static enum sv_err do_create(struct lv_host *h, virConnectPtr conn, struct lv_op
         return err->code;
     enum sv_err rc = lv_power_of(h, conn, d, &now, err);
     if (!rc)
-        rc = find(h, conn, d, op, &present, err);
+        rc = lv_snapshot_find(h, conn, d, op, &present, err);
     if (!rc && !present && is_up(now))
         rc = check_room(h, conn, d, err);
     if (!rc)
@@ -181,7 +176,7 @@ static enum sv_err do_files(struct lv_host *h, virConnectPtr conn, struct lv_op 
         return err->code;
     enum sv_err rc = lv_power_of(h, conn, d, &op->state.power, err);
     if (!rc)
-        rc = find(h, conn, d, op, &present, err);
+        rc = lv_snapshot_find(h, conn, d, op, &present, err);
     if (rc || present)
         return rc;
     op->text = virDomainGetXMLDesc(d, 0);
@@ -209,7 +204,7 @@ static enum sv_err do_drop_live(struct lv_host *h, virConnectPtr conn, struct lv
         return err->code;
     SV_AUTOFREE char *command = sv_asprintf("delvm %s", op->snapshot.s);
     if (virDomainQemuMonitorCommand(d, command, &answer, VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP) < 0)
-        return failed(h, conn, op, "delvm", err);
+        return lv_snapshot_failed(h, conn, op, "delvm", err);
     free(answer);
     return SV_OK;
 }
@@ -227,7 +222,7 @@ static enum sv_err drop_stray(struct lv_host *h, const struct lv_op *op, const s
         if (rc || !holds || asked)
             continue;
         asked = is_up(op->state.power);
-        rc = asked ? when_free(h, op, do_drop_live, NULL, d, err) : lv_qcow2_drop(path, &op->snapshot, d, err);
+        rc = asked ? lv_when_free(h, op, do_drop_live, NULL, d, err) : lv_qcow2_drop(path, &op->snapshot, d, err);
     }
     return rc;
 }
@@ -235,7 +230,7 @@ static enum sv_err drop_stray(struct lv_host *h, const struct lv_op *op, const s
 static enum sv_err sweep(struct lv_host *h, const struct sv_id *vm, const struct sv_id *snapshot,
                          const struct sv_deadline *d, struct sv_error *err)
 {
-    LV_OP op = op_of(vm, snapshot);
+    LV_OP op = lv_snapshot_op(vm, snapshot);
     enum sv_err rc = lv_call(h, op, do_files, LV_CALL_HOST, d, err);
     if (rc == SV_E_DOMAIN_MISSING)
         return SV_OK;
@@ -247,12 +242,12 @@ enum sv_err lv_snapshot_create(struct sv_hv_host *base, const struct sv_id *vm, 
 {
     struct lv_host *h = lv_host_of(base);
     LV_HOLD(h);
-    const struct sv_deadline within = firm(d);
+    const struct sv_deadline within = lv_firm(d);
     if (sv_deadline_cancelled(d))
         return sv_fail(err, SV_E_JOB_CANCELLED, SV_F_NONE);
     const struct lv_op model = {.vm = *vm, .snapshot = *snapshot};
     enum sv_err rc = sweep(h, vm, snapshot, &within, err);
-    return rc ? rc : when_free(h, &model, do_create, ret_memory, &within, err);
+    return rc ? rc : lv_when_free(h, &model, do_create, ret_memory, &within, err);
 }
 
 /* --- delete --- */
@@ -263,10 +258,10 @@ static enum sv_err do_delete(struct lv_host *h, virConnectPtr conn, struct lv_op
     LV_DOMAIN d = lv_lookup(h, conn, &op->vm, err);
     if (!d)
         return err->code;
-    enum sv_err rc = find(h, conn, d, op, &s, err);
+    enum sv_err rc = lv_snapshot_find(h, conn, d, op, &s, err);
     if (rc || !s || virDomainSnapshotDelete(s, 0) >= 0)
         return rc;
-    return failed(h, conn, op, "snapshot_delete", err);
+    return lv_snapshot_failed(h, conn, op, "snapshot_delete", err);
 }
 
 enum sv_err lv_snapshot_delete(struct sv_hv_host *base, const struct sv_id *vm, const struct sv_id *snapshot,
@@ -274,194 +269,10 @@ enum sv_err lv_snapshot_delete(struct sv_hv_host *base, const struct sv_id *vm, 
 {
     struct lv_host *h = lv_host_of(base);
     LV_HOLD(h);
-    const struct sv_deadline within = firm(d);
+    const struct sv_deadline within = lv_firm(d);
     const struct lv_op model = {.vm = *vm, .snapshot = *snapshot};
-    enum sv_err rc = when_free(h, &model, do_delete, NULL, &within, err);
+    enum sv_err rc = lv_when_free(h, &model, do_delete, NULL, &within, err);
     if (rc == SV_E_DOMAIN_MISSING)
         return SV_OK;
     return rc ? rc : sweep(h, vm, snapshot, &within, err);
-}
-
-/* --- restore --- */
-
-static enum sv_err gone(struct sv_error *err)
-{
-    return sv_fail(err, SV_E_HYPERVISOR, SV_F_NONE, "the host has no such snapshot");
-}
-
-/* The definition inside a snapshot holds the password of back then; it gets the one of now before anybody
- * can be let in by the other. */
-static char *with_password(const char *xml, const char *password)
-{
-    static const char old[] = " passwd='";
-    struct sv_buf out = {0};
-    char *ours = lv_graphics_xml(password);
-    const char *attr = strstr(ours, " passwd=\"");
-    const int n = (int)(strchr(attr + sizeof(old) - 1, '"') + 1 - attr);
-    const char *from = xml;
-    for (const char *at = strstr(xml, old); at; at = strstr(at, old)) {
-        sv_buf_add(&out, from, (size_t)(at - from));
-        sv_buf_add(&out, attr, (size_t)n);
-        from = at + sizeof(old) - 1;
-        from += strcspn(from, "'") + 1;
-        at = from;
-    }
-    sv_buf_puts(&out, from);
-    explicit_bzero(ours, strlen(ours));
-    free(ours);
-    return sv_buf_steal(&out);
-}
-
-static void forget(char *secret)
-{
-    if (secret)
-        explicit_bzero(secret, strlen(secret));
-    free(secret);
-}
-
-static enum sv_err renew_password(struct lv_host *h, virConnectPtr conn, virDomainPtr d, struct lv_op *op,
-                                  virDomainSnapshotPtr s, struct sv_error *err)
-{
-    enum sv_err rc = SV_OK;
-    lv_find_password(conn, op->dom);
-    char *xml = virDomainSnapshotGetXMLDesc(s, VIR_DOMAIN_SNAPSHOT_XML_SECURE);
-    if (!xml)
-        return failed(h, conn, op, "snapshot_xml", err);
-    char *renewed = with_password(xml, op->dom->vnc_password);
-    virDomainSnapshotPtr again = virDomainSnapshotCreateXML(d, renewed, VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE);
-    if (!again)
-        rc = failed(h, conn, op, "snapshot_redefine", err);
-    snapshot_free(&again);
-    forget(renewed);
-    forget(xml);
-    return rc;
-}
-
-/* A memory image of another kind would come back at the next start, onto disks that are no longer its. */
-static enum sv_err drop_saved(struct lv_host *h, virConnectPtr conn, virDomainPtr d, struct lv_op *op,
-                              struct sv_error *err)
-{
-    if (virDomainHasManagedSaveImage(d, 0) == 1 && virDomainManagedSaveRemove(d, 0) < 0)
-        return failed(h, conn, op, "managed_save_remove", err);
-    return SV_OK;
-}
-
-static enum sv_err do_revert(struct lv_host *h, virConnectPtr conn, struct lv_op *op, struct sv_error *err)
-{
-    LV_SNAPSHOT s = NULL;
-    LV_DOMAIN d = lv_lookup(h, conn, &op->vm, err);
-    if (!d)
-        return err->code;
-    enum sv_err rc = find(h, conn, d, op, &s, err);
-    if (!rc && !s)
-        rc = gone(err);
-    if (!rc)
-        rc = drop_saved(h, conn, d, op, err);
-    if (!rc)
-        rc = renew_password(h, conn, d, op, s, err);
-    if (!rc && virDomainRevertToSnapshot(s, VIR_DOMAIN_SNAPSHOT_REVERT_RUNNING) < 0)
-        rc = failed(h, conn, op, "snapshot_revert", err);
-    return rc;
-}
-
-static enum sv_err revert(struct lv_host *h, struct sv_hv_domain *dom, const struct sv_id *snapshot,
-                          const struct sv_deadline *d, struct sv_error *err)
-{
-    struct sv_error ignored;
-    const struct lv_op model = {.vm = dom->id, .snapshot = *snapshot, .dom = dom};
-    enum sv_err rc = when_free(h, &model, do_revert, NULL, d, err);
-    if (rc == SV_E_HOST_DOWN || rc == SV_E_HOST_TIMEOUT || rc == SV_E_DOMAIN_MISSING)
-        return rc;
-    if (rc)
-        lv_define(&h->base, dom, d, &ignored); /* libvirt has its old one by now */
-    else
-        rc = lv_define(&h->base, dom, d, err);
-    for (unsigned i = 0; !rc && i < dom->disk_count; i++)
-        rc = lv_volume_resize(&h->base, &dom->id, &dom->disks[i].id, dom->disks[i].size, d, err);
-    return rc;
-}
-
-static enum sv_err do_members(struct lv_host *h, virConnectPtr conn, struct lv_op *op, struct sv_error *err)
-{
-    LV_SNAPSHOT s = NULL;
-    LV_DOMAIN d = lv_lookup(h, conn, &op->vm, err);
-    if (!d)
-        return err->code;
-    enum sv_err rc = find(h, conn, d, op, &s, err);
-    if (!rc && !s)
-        rc = gone(err);
-    if (!rc)
-        rc = drop_saved(h, conn, d, op, err);
-    if (rc)
-        return rc;
-    op->text = virDomainSnapshotGetXMLDesc(s, 0);
-    return op->text ? SV_OK : failed(h, conn, op, "snapshot_xml", err);
-}
-
-static bool is_member(const struct lv_op *op, const struct sv_hv_disk *disk)
-{
-    SV_AUTOFREE char *mark = lv_disk_mark(&disk->id);
-    return strstr(op->text, mark) != NULL;
-}
-
-/* All of the disks or none: each is looked into before the first is changed. */
-static enum sv_err check_disks(struct lv_host *h, const struct lv_op *op, const struct sv_hv_domain *dom,
-                               const struct sv_deadline *d, struct sv_error *err)
-{
-    for (unsigned i = 0; i < dom->disk_count; i++) {
-        bool holds = false;
-        if (!is_member(op, &dom->disks[i]))
-            continue;
-        SV_AUTOFREE char *path = lv_volume_find(h, &dom->disks[i].id);
-        enum sv_err rc = lv_qcow2_holds(path, &op->snapshot, &holds, d, err);
-        if (!rc && !holds)
-            rc = sv_fail(err, SV_E_STORAGE, SV_F_NONE, "the disk no longer holds the snapshot");
-        if (rc)
-            return rc;
-    }
-    return SV_OK;
-}
-
-static enum sv_err apply_disk(struct lv_host *h, const struct lv_op *op, const struct sv_hv_disk *disk,
-                              const struct sv_deadline *d, struct sv_error *err)
-{
-    int64_t size = 0;
-    SV_AUTOFREE char *path = lv_volume_find(h, &disk->id);
-    enum sv_err rc = lv_qcow2_apply(path, &op->snapshot, d, err);
-    if (!rc)
-        rc = lv_volume_size(h, &disk->id, &size, err);
-    if (!rc && size < disk->size)
-        rc = lv_volume_grow(h, &disk->id, disk->size, d, err);
-    return rc ? rc : lv_file_sync(path, err);
-}
-
-static enum sv_err apply(struct lv_host *h, const struct sv_hv_domain *dom, const struct sv_id *snapshot,
-                         const struct sv_deadline *d, struct sv_error *err)
-{
-    LV_OP op = op_of(&dom->id, snapshot);
-    enum sv_err rc = lv_destroy(&h->base, &dom->id, d, err);
-    if (!rc)
-        rc = lv_call(h, op, do_members, LV_CALL_GUEST, d, err);
-    if (!rc)
-        rc = check_disks(h, op, dom, d, err);
-    for (unsigned i = 0; !rc && i < dom->disk_count; i++)
-        if (is_member(op, &dom->disks[i]))
-            rc = apply_disk(h, op, &dom->disks[i], d, err);
-    return rc ? rc : lv_define(&h->base, dom, d, err);
-}
-
-enum sv_err lv_snapshot_restore(struct sv_hv_host *base, const struct sv_hv_domain *dom, const struct sv_id *snapshot,
-                                bool memory, const struct sv_deadline *d, struct sv_error *err)
-{
-    struct lv_host *h = lv_host_of(base);
-    LV_HOLD(h);
-    const struct sv_deadline within = firm(d);
-    if (!memory)
-        return apply(h, dom, snapshot, &within, err);
-    struct sv_hv_domain *wanted = sv_alloc(sizeof(*wanted));
-    *wanted = *dom;
-    enum sv_err rc = revert(h, wanted, snapshot, &within, err);
-    explicit_bzero(wanted->vnc_password, sizeof(wanted->vnc_password));
-    free(wanted);
-    return rc;
 }

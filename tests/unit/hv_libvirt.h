@@ -162,6 +162,20 @@ static inline void output_of(const char *const *argv, struct sv_buf *out)
     CHECK_INT(status, 0);
 }
 
+/* --- libvirtd --- */
+
+static inline pid_t daemon_pid(void)
+{
+    int64_t pid = 0;
+    char text[32] = "";
+    FILE *f = fopen(getenv("STARVIRT_TEST_LIBVIRTD_PIDFILE"), "r");
+    CHECK(f && fgets(text, sizeof(text), f));
+    text[strcspn(text, "\n")] = '\0';
+    fclose(f);
+    CHECK(sv_parse_int(text, &pid) && pid > 1);
+    return (pid_t)pid;
+}
+
 /* --- the whole --- */
 
 static inline bool skip(const char *what, const char *variable)

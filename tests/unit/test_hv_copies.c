@@ -1,8 +1,8 @@
-/* Snapshots and copies of disks by libvirt: what goes back, what stays, what a full storage and a killed server
- * leave. The environment is that of test_hv_libvirt; `meson test hv_copies` runs it in a sandbox of its own.
- * Disks are written and read by patterns, outside of guests by qemu-io; guests that are asked for something
- * are those of scripts/guest-image. */
-#include "tests/unit/hv_libvirt.h"
+/* Copies of disks by libvirt: out, in, broken off, onto a full storage, and what a killed server leaves. The
+ * environment is that of test_hv_libvirt; `meson test hv_copies` runs it in a sandbox of its own. Disks are written and
+ * read by patterns, outside of guests by qemu-io; guests that are asked for something are those of scripts/guest-image.
+ */
+#include "tests/unit/hv_disks.h"
 
 #include "starvirt/text.h"
 
@@ -12,290 +12,11 @@
 #include <sys/mount.h>
 #include <sys/wait.h>
 
-#define PLACE "1M 64k" /* where patterns go, in disks of a GiB */
-
-/* --- disks --- */
-
-static char *path_of(const struct sv_id *disk)
-{
-    return sv_asprintf("%s/images/%s.qcow2", dir, disk->s);
-}
-
-static bool io(const char *path, const char *command)
-{
-    SV_CLEANUP(sv_buf_free) struct sv_buf out = {0};
-    const char *const argv[] = {"qemu-io", "-f", "qcow2", "-c", command, path, NULL};
-    const struct sv_proc p = {.argv = argv, .out = &out, .err = &out};
-    int status = -1;
-    CHECK_INT(sv_proc_run(&p, &status, err), SV_OK);
-    return status == 0 && !strstr(out.p ? out.p : "", "verification failed");
-}
-
-static void fill_at(const char *path, int pattern, const char *place)
-{
-    SV_AUTOFREE char *command = sv_asprintf("write -P %d %s", pattern, place);
-    CHECK(io(path, command));
-}
-
-static bool file_has_at(const char *path, int pattern, const char *place)
-{
-    SV_AUTOFREE char *command = sv_asprintf("read -P %d %s", pattern, place);
-    return io(path, command);
-}
-
-static void fill(const struct sv_id *disk, int pattern)
-{
-    SV_AUTOFREE char *path = path_of(disk);
-    fill_at(path, pattern, PLACE);
-}
-
-static bool has(const struct sv_id *disk, int pattern)
-{
-    SV_AUTOFREE char *path = path_of(disk);
-    return file_has_at(path, pattern, PLACE);
-}
-
-static int64_t size_of(const struct sv_id *disk)
-{
-    int64_t size = 0;
-    CHECK_INT(lv_volume_size(lv_host_of(h), disk, &size, err), SV_OK);
-    return size;
-}
-
-/* Under a guest that runs: what it would write itself. */
-static void fill_live(const struct sv_hv_domain *d, unsigned disk, int pattern)
-{
-    SV_AUTOFREE char *command = sv_asprintf(
-        "qemu-io -d /machine/peripheral/virtio-disk%u/virtio-backend \"write -P %d " PLACE "\"", disk, pattern);
-    const char *const argv[] = {"virsh", "-q", "-c", uri, "qemu-monitor-command", d->id.s, "--hmp", command, NULL};
-    output_of(argv, NULL);
-}
-
-static unsigned count_in_file(const struct sv_id *disk, const struct sv_id *snapshot)
-{
-    SV_CLEANUP(sv_buf_free) struct sv_buf out = {0};
-    SV_AUTOFREE char *path = path_of(disk);
-    const char *const argv[] = {"qemu-img", "snapshot", "-U", "-l", path, NULL};
-    unsigned n = 0;
-    output_of(argv, &out);
-    for (const char *at = out.p ? out.p : ""; (at = strstr(at, snapshot->s)); at++)
-        n++;
-    return n;
-}
-
-static bool defined_with(const struct sv_hv_domain *d, bool live, const char *text)
-{
-    SV_CLEANUP(sv_buf_free) struct sv_buf xml = {0};
-    const char *const argv[] = {
-        "virsh", "-q", "-c", uri, "dumpxml", "--security-info", d->id.s, live ? NULL : "--inactive", NULL};
-    output_of(argv, &xml);
-    return strstr(xml.p, text) != NULL;
-}
-
-static struct sv_hv_domain two_disks(void)
-{
-    struct sv_hv_domain d = guest();
-    d.disk_count = 2;
-    d.disks[1] = (struct sv_hv_disk){.id = sv_id_new(), .target = "vdb", .size = SV_GIB};
-    OK(h, volume_create, &d.disks[1], NULL);
-    make(&d);
-    return d;
-}
-
-static void unmake_two(const struct sv_hv_domain *d)
-{
-    unmake(d);
-    OK(h, volume_delete, &d->disks[1].id, NULL);
-}
-
-static bool snapshot(const struct sv_hv_domain *d, const struct sv_id *id)
-{
-    bool memory = false;
-    OK(h, snapshot_create, &d->id, id, &memory, NULL);
-    return memory;
-}
-
-/* --- snapshots --- */
-
-static void any_of_a_chain(void)
-{
-    begin("qemu");
-    struct sv_hv_domain d = two_disks();
-    struct sv_id s[5];
-    for (int i = 0; i < 5; i++) {
-        s[i] = sv_id_new();
-        fill(&d.disks[0].id, 10 + i);
-        fill(&d.disks[1].id, 20 + i);
-        for (int twice = 0; twice < 2; twice++)
-            CHECK(!snapshot(&d, &s[i]));
-        CHECK_INT(count_in_file(&d.disks[1].id, &s[i]), 1);
-    }
-    fill(&d.disks[0].id, 99);
-    OK(h, define, &d, NULL); /* again, over its snapshots */
-    for (int twice = 0; twice < 2; twice++)
-        OK(h, snapshot_delete, &d.id, &s[2], NULL);
-    CHECK_INT(count_in_file(&d.disks[0].id, &s[2]), 0);
-    static const int order[] = {3, 0, 0, 4, 1, 3};
-    for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
-        const int k = order[i];
-        OK(h, snapshot_restore, &d, &s[k], false, NULL);
-        CHECK(has(&d.disks[0].id, 10 + k) && has(&d.disks[1].id, 20 + k));
-        fill(&d.disks[1].id, 98);
-    }
-    CHECK(SV_HV_CALL(h, snapshot_restore, &d, &s[2], false, NULL) != SV_OK);
-    CHECK(SV_HV_CALL(h, snapshot_restore, &d, &s[2], true, NULL) != SV_OK);
-    CHECK(has(&d.disks[0].id, 13)); /* nothing was touched */
-
-    /* A disk that came later is left alone, also while the others go back. */
-    struct sv_hv_disk later = {.id = sv_id_new(), .target = "vdc", .size = SV_GIB};
-    OK(h, volume_create, &later, NULL);
-    d.disks[d.disk_count++] = later;
-    OK(h, define, &d, NULL);
-    fill(&later.id, 77);
-    OK(h, snapshot_restore, &d, &s[4], false, NULL);
-    CHECK(has(&later.id, 77) && has(&d.disks[0].id, 14) && has(&d.disks[1].id, 24));
-    OK(h, start, &d.id, NULL);
-    OK(h, snapshot_delete, &d.id, &s[1], NULL); /* while it runs, with a disk that never held it */
-    OK(h, destroy, &d.id, NULL);
-    CHECK_INT(count_in_file(&d.disks[0].id, &s[1]), 0);
-    OK(h, snapshot_restore, &d, &s[0], false, NULL);
-    CHECK(has(&d.disks[0].id, 10));
-    unmake_two(&d); /* with three snapshots left */
-    OK(h, volume_delete, &later.id, NULL);
-    CHECK_INT(state_of(&d).power, SV_HV_ABSENT);
-    OK(h, snapshot_delete, &d.id, &s[0], NULL);
-    end();
-}
-
-static void memory_comes_back(void)
-{
-    begin("qemu");
-    struct sv_hv_domain d = two_disks();
-    const struct sv_id s = sv_id_new(), paused = sv_id_new();
-    fill(&d.disks[1].id, 1);
-    OK(h, start, &d.id, NULL);
-    for (int twice = 0; twice < 2; twice++)
-        CHECK(snapshot(&d, &s));
-    OK(h, suspend, &d.id, NULL);
-    fill_live(&d, 1, 2);
-    CHECK(snapshot(&d, &paused));
-    CHECK_INT(state_of(&d).power, SV_HV_PAUSED);
-    OK(h, resume, &d.id, NULL);
-    fill_live(&d, 1, 3);
-    /* The password of now stays, whatever the snapshot has. */
-    OK(h, set_vnc_password, &d.id, "new'<&45", NULL);
-    SV_COPY(d.vnc_password, "");
-    SV_COPY(d.name, "renamed");
-    for (int again = 0; again < 2; again++) {
-        OK(h, snapshot_restore, &d, &s, true, NULL);
-        CHECK_INT(state_of(&d).power, SV_HV_RUNNING);
-        CHECK(defined_with(&d, true, "new&apos;&lt;&amp;45") && defined_with(&d, false, "new&apos;&lt;&amp;45"));
-        CHECK(!defined_with(&d, true, "first123") && defined_with(&d, false, "<title>renamed</title>"));
-    }
-    OK(h, destroy, &d.id, NULL);
-    CHECK(has(&d.disks[1].id, 1));
-    OK(h, snapshot_restore, &d, &paused, true, NULL); /* from off, and what was paused runs */
-    CHECK_INT(state_of(&d).power, SV_HV_RUNNING);
-    OK(h, snapshot_delete, &d.id, &paused, NULL);
-    OK(h, snapshot_restore, &d, &s, false, NULL); /* its disks only */
-    CHECK_INT(state_of(&d).power, SV_HV_OFF);
-    CHECK(has(&d.disks[1].id, 1) && count_in_file(&d.disks[1].id, &paused) == 0);
-    unmake_two(&d);
-    end();
-}
-
-static void disks_that_grew_go_back_and_keep_their_size(void)
-{
-    begin("qemu");
-    struct sv_hv_domain d = two_disks();
-    const struct sv_id off = sv_id_new(), on = sv_id_new();
-    const struct sv_id *disk = &d.disks[1].id;
-    SV_AUTOFREE char *path = path_of(disk);
-    fill(disk, 1);
-    CHECK(!snapshot(&d, &off));
-    d.disks[1].size = 2 * SV_GIB;
-    OK(h, volume_resize, &d.id, disk, 2 * SV_GIB, NULL);
-    fill_at(path, 5, "1500M 64k");
-    fill(disk, 2);
-    OK(h, snapshot_restore, &d, &off, false, NULL);
-    CHECK_INT(size_of(disk), 2 * SV_GIB);
-    CHECK(has(disk, 1) && file_has_at(path, 0, "1500M 64k"));
-    fill(disk, 3);
-    OK(h, start, &d.id, NULL);
-    CHECK(snapshot(&d, &on));
-    d.disks[1].size = 3 * SV_GIB;
-    OK(h, volume_resize, &d.id, disk, 3 * SV_GIB, NULL);
-    fill_live(&d, 1, 4);
-    OK(h, snapshot_restore, &d, &on, true, NULL);
-    CHECK_INT(size_of(disk), 3 * SV_GIB);
-    OK(h, destroy, &d.id, NULL);
-    CHECK(has(disk, 3));
-    OK(h, snapshot_restore, &d, &off, false, NULL);
-    CHECK_INT(size_of(disk), 3 * SV_GIB);
-    CHECK(has(disk, 1));
-    unmake_two(&d);
-    end();
-}
-
-static void what_was_plugged_in_live(void)
-{
-    begin("qemu");
-    struct sv_hv_domain d = two_disks();
-    const struct sv_id dimm = sv_id_new(), vcpu = sv_id_new(), later = sv_id_new();
-    fill(&d.disks[1].id, 1);
-    OK(h, start, &d.id, NULL);
-    d.memory = 256 * SV_MIB;
-    OK(h, define, &d, NULL);
-    OK(h, set_memory, &d.id, d.memory, NULL);
-    CHECK(snapshot(&d, &dimm)); /* memory goes back into a guest with more of it */
-    fill_live(&d, 1, 2);
-    OK(h, snapshot_restore, &d, &dimm, true, NULL);
-    CHECK_INT(state_of(&d).memory, 256 * SV_MIB);
-    d.vcpus = 2;
-    OK(h, define, &d, NULL);
-    OK(h, set_vcpus, &d.id, 2, NULL);
-    for (int twice = 0; twice < 2; twice++)
-        CHECK(!snapshot(&d, &vcpu)); /* but not into one with a vCPU that its QEMU did not begin with */
-    fill_live(&d, 1, 3);
-    OK(h, snapshot_restore, &d, &vcpu, false, NULL);
-    CHECK(has(&d.disks[1].id, 1));
-    OK(h, start, &d.id, NULL); /* with both from the start */
-    CHECK_INT(state_of(&d).vcpus, 2);
-    CHECK(snapshot(&d, &later));
-    OK(h, snapshot_restore, &d, &later, true, NULL);
-    CHECK_INT(state_of(&d).power, SV_HV_RUNNING);
-    unmake_two(&d);
-    end();
-}
-
-/* A libvirt that was killed had made it in the files, but not in its list. */
-static void half_made_ones(void)
-{
-    begin("qemu");
-    struct sv_hv_domain d = two_disks();
-    const struct sv_id s = sv_id_new();
-    SV_AUTOFREE char *path = path_of(&d.disks[1].id);
-    const char *const make_stray[] = {"qemu-img", "snapshot", "-c", s.s, path, NULL};
-    output_of(make_stray, NULL);
-    CHECK(!snapshot(&d, &s));
-    CHECK_INT(count_in_file(&d.disks[1].id, &s), 1);
-    OK(h, snapshot_delete, &d.id, &s, NULL);
-    output_of(make_stray, NULL);
-    OK(h, snapshot_delete, &d.id, &s, NULL);
-    CHECK_INT(count_in_file(&d.disks[1].id, &s), 0);
-    output_of(make_stray, NULL);
-    OK(h, start, &d.id, NULL);
-    OK(h, snapshot_delete, &d.id, &s, NULL);
-    CHECK_INT(count_in_file(&d.disks[1].id, &s), 0);
-    unmake_two(&d);
-    end();
-}
-
 /* --- copies --- */
 
 static struct {
     int64_t done, total;
-    unsigned times;
+    atomic_uint times;
     atomic_bool cancel;
     bool cancels;
 } told;
@@ -309,6 +30,9 @@ static void on_progress(void *arg, int64_t done, int64_t total)
     told.times++;
     if (told.cancels)
         told.cancel = true;
+    pthread_mutex_lock(&seen.mu);
+    pthread_cond_broadcast(&seen.changed);
+    pthread_mutex_unlock(&seen.mu);
 }
 
 static void copies_of(const struct sv_hv_domain *d, const char *where, struct sv_hv_copy c[2])
@@ -467,6 +191,63 @@ static void a_job_that_was_left_behind(void)
         OK(h, copy_abort, &d.id, NULL);
     CHECK(!job_of_libvirt(&d));
     CHECK_INT(state_of(&d).power, SV_HV_RUNNING);
+    unmake_two(&d);
+    end();
+}
+
+/* --- libvirt dies and comes back --- */
+
+static struct {
+    const struct sv_hv_domain *d;
+    struct sv_hv_copy c[2];
+    enum sv_err rc;
+} behind;
+
+static void *copy_behind(void *arg)
+{
+    struct sv_error e2 = {0};
+    bool quiesced = false;
+    (void)arg;
+    behind.rc = h->ops->copy_out(h, &behind.d->id, behind.c, 2, &quiesced, on_progress, NULL, NULL, &e2);
+    return NULL;
+}
+
+/* [MiB/s] of the second disk's job; 0 = as fast as can be. An error, as of a job that ended, is only printed. */
+static void set_speed(const struct sv_hv_domain *d, int speed)
+{
+    SV_AUTOFREE char *command = sv_asprintf("block_job_set_speed backup-vdb-libvirt-1-format %d", speed);
+    const char *const argv[] = {"virsh", "-q", "-c", uri, "qemu-monitor-command", d->id.s, "--hmp", command, NULL};
+    output_of(argv, NULL);
+}
+
+static void a_copy_outlives_libvirtd(void)
+{
+    if (skip("a_copy_outlives_libvirtd", "STARVIRT_TEST_LIBVIRTD_PIDFILE"))
+        return;
+    begin("qemu");
+    struct sv_hv_domain d = two_disks();
+    pthread_t t;
+    SV_AUTOFREE char *path = path_of(&d.disks[1].id);
+    fill_at(path, 3, "0 400M");
+    OK(h, start, &d.id, NULL);
+    copies_of(&d, "outlives", behind.c);
+    behind.d = &d;
+    told.times = 0;
+    CHECK_INT(pthread_create(&t, NULL, copy_behind, NULL), 0);
+    UNTIL(told.times > 0, 30);
+    set_speed(&d, 1);
+    CHECK(job_of_libvirt(&d));
+    unsigned downs = seen.downs;
+    CHECK_INT(kill(daemon_pid(), SIGKILL), 0);
+    UNTIL(seen.downs > downs, 30);
+    const char *const again[] = {"libvirtd", "-d", NULL};
+    output_of(again, NULL);
+    UNTIL(seen.connected, 90);
+    CHECK(job_of_libvirt(&d));
+    set_speed(&d, 0);
+    CHECK_INT(pthread_join(t, NULL), 0);
+    CHECK_INT(behind.rc, SV_OK);
+    CHECK(standalone(behind.c[1].path) && file_has_at(behind.c[1].path, 3, "0 400M") && !job_of_libvirt(&d));
     unmake_two(&d);
     end();
 }
@@ -745,18 +526,9 @@ static void the_watchdog_thaws(void)
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
-        T(any_of_a_chain),
-        T(memory_comes_back),
-        T(disks_that_grew_go_back_and_keep_their_size),
-        T(what_was_plugged_in_live),
-        T(half_made_ones),
-        T(a_copy_goes_out_and_comes_in),
-        T(a_copy_is_cancelled),
-        T(a_job_that_was_left_behind),
-        T(copies_onto_a_full_storage),
-        T(a_full_image_directory),
-        T(a_guest_goes_on_from_where_it_was),
-        T(the_watchdog_thaws),
+        T(a_copy_goes_out_and_comes_in),      T(a_copy_is_cancelled),        T(a_job_that_was_left_behind),
+        T(a_copy_outlives_libvirtd),          T(copies_onto_a_full_storage), T(a_full_image_directory),
+        T(a_guest_goes_on_from_where_it_was), T(the_watchdog_thaws),
     };
     if (argc == 4 && strcmp(argv[1], "--thaw") == 0)
         return sv_hv_thaw(argv[2], argv[3]);

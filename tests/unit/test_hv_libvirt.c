@@ -315,18 +315,6 @@ static void agent_guest(void)
 
 /* --- threat 31: libvirtd hangs, dies, comes back --- */
 
-static pid_t daemon_pid(void)
-{
-    int64_t pid = 0;
-    char text[32] = "";
-    FILE *f = fopen(getenv("STARVIRT_TEST_LIBVIRTD_PIDFILE"), "r");
-    CHECK(f && fgets(text, sizeof(text), f));
-    text[strcspn(text, "\n")] = '\0';
-    fclose(f);
-    CHECK(sv_parse_int(text, &pid) && pid > 1);
-    return (pid_t)pid;
-}
-
 static void hung_libvirtd(void)
 {
     if (skip("hung_libvirtd", "STARVIRT_TEST_LIBVIRTD_PIDFILE"))
