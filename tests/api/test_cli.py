@@ -1,6 +1,8 @@
 """The command line: every command against a server, its exit codes, settings, completion, fsck."""
+import contextlib
 import json
 import os
+import pty
 import re
 import signal
 import sqlite3
@@ -102,6 +104,29 @@ def test_templates_and_models(run, admin, raw_image, tmp_path):
     run("template", "delete", uploaded["data"]["template.id"], "--wait")
     missing = run("template", "upload", str(tmp_path / "nothing"), "x", code=1)
     assert "nothing" in missing.stderr
+
+
+def test_an_upload_says_how_far_it_is(cloud, tenant, tmp_path):
+    """On a terminal, and only there; every percent once, to the end."""
+    path = tmp_path / "image"
+    path.write_bytes(bytes(8 << 20))
+    ours, theirs = pty.openpty()
+    env = {"PATH": os.environ["PATH"], "STARVIRT_SERVER": "http://%s:%d" % cloud.address, "STARVIRT_TOKEN": tenant.token}
+    argv = [CLI, "template", "upload", str(path), "with a bar", "format=raw"]
+    process = subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=theirs)
+    os.close(theirs)
+    text = b""
+    with contextlib.suppress(OSError):  # a terminal that nobody has any more
+        while part := os.read(ours, 4096):
+            text += part
+    os.close(ours)
+    out, _ = process.communicate()
+    assert process.returncode == 0, text
+    shown = [int(number) for number in re.findall(rb"\] +(\d+)% ", text)]
+    assert shown == sorted(set(shown)) and shown[-1] == 100 and b"image" in text
+    assert b"%" not in out
+    silent = subprocess.run(argv, env=env, capture_output=True, check=True)
+    assert silent.stderr == b""
 
 
 def test_call_does_every_operation(run, tenant, tmp_path):
