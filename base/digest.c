@@ -33,9 +33,8 @@ struct watch {
 };
 
 /* Feeds the whole file to both (either may be NULL); errno on -1. */
-static int hash_file(int fd, gnutls_hash_hd_t sha, gnutls_hash_hd_t md5, const struct watch *w)
+static int hash_chunks(int fd, unsigned char *chunk, gnutls_hash_hd_t sha, gnutls_hash_hd_t md5, const struct watch *w)
 {
-    SV_AUTOFREE unsigned char *chunk = sv_realloc(NULL, READ_SIZE);
     for (int64_t done = 0;;) {
         if (w->go_on && !w->go_on(w->arg, done)) {
             errno = ECANCELED;
@@ -54,6 +53,16 @@ static int hash_file(int fd, gnutls_hash_hd_t sha, gnutls_hash_hd_t md5, const s
         }
         done += n;
     }
+}
+
+static int hash_file(int fd, gnutls_hash_hd_t sha, gnutls_hash_hd_t md5, const struct watch *w)
+{
+    unsigned char *chunk = sv_realloc(NULL, READ_SIZE);
+    const int rc = hash_chunks(fd, chunk, sha, md5, w);
+    const int saved = errno;
+    free(chunk); /* which may touch errno */
+    errno = saved;
+    return rc;
 }
 
 static void finish(gnutls_hash_hd_t h, size_t len, char *hex)

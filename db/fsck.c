@@ -86,14 +86,11 @@ static const char *const sql[] = {
 
     "SELECT printf('lock of %s: its job %s is not open', l.object_id, l.job_id) FROM lock l WHERE NOT EXISTS (SELECT 1"
     " FROM job j WHERE j.id = l.job_id AND j.result IN (:job_running, :job_queued))",
+    /* a job of a VM may lock the backups that go with it, too */
     "SELECT printf('lock of %s: job %s locks a %s that does not exist', l.object_id, j.id, j.object_type) FROM lock l"
-    " JOIN job j ON j.id = l.job_id WHERE l.object_id = j.object_id AND ((j.object_type = 'vm' AND NOT EXISTS (SELECT 1"
-    " FROM vm WHERE id = l.object_id))"
-    " OR (j.object_type = 'template' AND NOT EXISTS (SELECT 1 FROM template WHERE id = l.object_id)))",
-    /* a job that takes backups with it locks each of them, too */
-    "SELECT printf('lock of %s: job %s has another object, and this is no backup', l.object_id, j.id) FROM lock l"
-    " JOIN job j ON j.id = l.job_id WHERE l.object_id <> j.object_id AND NOT EXISTS (SELECT 1 FROM backup WHERE id ="
-    " l.object_id)",
+    " JOIN job j ON j.id = l.job_id WHERE (j.object_type = 'vm' AND NOT EXISTS (SELECT 1 FROM vm WHERE id = "
+    "l.object_id) AND NOT EXISTS (SELECT 1 FROM backup WHERE id = l.object_id))"
+    " OR (j.object_type = 'template' AND NOT EXISTS (SELECT 1 FROM template WHERE id = l.object_id))",
     "SELECT printf('vm %s: is being made and has no open job', v.id) FROM vm v WHERE v.state IN (:vm_building,"
     " :vm_cloning) AND NOT " OPEN_JOB_ON("v.id"),
     "SELECT printf('template %s: is being imported or deleted and has no open job', t.id) FROM template t WHERE t.state"

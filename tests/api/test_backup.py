@@ -799,3 +799,37 @@ def test_backups_go_where_they_are_told(server, tmp_path):
     assert os.stat(there / backup / "vda.qcow2").st_mode & 0o777 == 0o600
     remove(tenant, backup)
     assert os.listdir(there) == []
+
+
+def test_a_storage_for_backups_is_preferred(server, tmp_path):
+    there = tmp_path / "vault"
+    there.mkdir()
+    made = server(connect="sim://?control=1")
+    made.tellable.add(made.data)  # where its image directory is: an administrator is told
+    admin, tenant = made.admin, made.admin.tenant()
+    guest = Guest(made, tenant, tenant.vm(vnic_portgroupid=tenant.vpc(), vm_tenant_model=admin.model(size=1)))
+    guest.write("old")
+    plain = take(tenant, guest.id, "before there was one")
+    (own,) = admin.ok("POST cloudstorage/search").data
+    storage = admin.ok("POST cloudstorage/add",
+                       {"storage.name": "vault", "storage.type": "dir", "storage.location": str(there),
+                        "storage.use.type": "seconds", "storage.hostid": own["storage.hostid"]}).data["storage.id"]
+    backup = take(tenant, guest.id)
+    assert os.listdir(there / "backups") == [backup] and folders(made) == {plain}
+    assert [row["backup.enable"] for row in backups(tenant, guest.id)] == ["true", "true"]
+    guest.write("new")
+    restore(tenant, backup)
+    assert guest.read() == "old"
+    restore(tenant, plain)
+    admin.refused("DELETE cloudstorage/{storageId}", {"storageId": storage}, "STORAGE_IN_USE")
+    with open(there / "backups" / backup / ".cloud") as f:
+        mark = f.read()
+    stray = str(uuid.uuid4())
+    os.mkdir(there / "backups" / stray)
+    (there / "backups" / stray / ".cloud").write_text(mark)
+    made.restart()  # swept there, too
+    assert os.listdir(there / "backups") == [backup]
+    remove(tenant, backup)
+    assert os.listdir(there / "backups") == []
+    admin.ok("DELETE cloudstorage/{storageId}", {"storageId": storage})
+    remove(tenant, plain)

@@ -125,7 +125,7 @@ def test_own_ids_are_somebodys(world):
     one = world.one
     assert one.ok("POST cloudvm/search", {"vm.id": one.ids["vm.id"]}).count == 1
     assert one.ok("POST cloudvm/search", {"vm.ip": one.ids["vm.ip"]}).count == 1
-    assert one.ok("POST joblog/search", {"job.objid": one.ids["vm.id"]}).count == 2
+    assert one.ok("POST joblog/search", {"job.objid": one.ids["vm.id"]}).count == 3
     assert one.ok("POST joblog/search", {"startid": one.ids["startid"]}).count == 1
     assert one.ok("GET joblog/{startid}", {"startid": one.ids["startid"]}).data["startid"] == one.ids["startid"]
     assert one.ok("POST cloudtemplate/search", {"template.id": one.template_id}).count == 1

@@ -55,6 +55,8 @@ static struct allowed allowed[] = {
     {"job", "WHERE result IN (2, 3) ORDER BY seq", "SCAN job USING INDEX job_open", OPEN},
     {"job", "INSERT INTO job_count(tenant_id, jobs) SELECT", "USE TEMP B-TREE FOR GROUP BY", "a bounded number"},
     {"job", "DELETE FROM job_count", "SCAN job_count", "a row a tenant, when jobs expire"},
+    {"backup", "ORDER BY boot DESC, target", "USE TEMP B-TREE FOR ORDER BY", "the disks of one backup"},
+    {"backup", "FROM backup WHERE (?1 = ''", "SCAN backup", "all of them, once at every start"},
     {"event", "DELETE FROM event", "SCAN event", "a bounded number from the beginning"},
 };
 
@@ -155,6 +157,9 @@ static const struct path paths[] = {
     {"job", "FROM job WHERE id = ?1 AND (?2", "SEARCH job USING INDEX sqlite_autoindex_job_1 (id=?)"},
     {"job", "FROM job WHERE tenant_id = ?1 AND ?2 < 0", "SEARCH job USING INDEX job_tenant (tenant_id=?)"},
     {"job", "FROM job WHERE object_id = ?3", "SEARCH job USING INDEX job_object (object_id=?)"},
+    {"job", "FROM job WHERE sarg = ?1", "SEARCH job USING INDEX job_arg (sarg=?)"},
+    {"backup", "FROM backup WHERE vm_id = ?1", "SEARCH backup USING INDEX backup_vm (vm_id=?)"},
+    {"backup", "FROM backup_disk WHERE backup_id", "SEARCH backup_disk USING PRIMARY KEY (backup_id=?)"},
     {"job", "count(*) FROM job INDEXED BY job_tenant_result WHERE tenant_id = ?1 AND result = ?2",
      "SEARCH job USING COVERING INDEX job_tenant_result (tenant_id=? AND result=?)"},
     {"job", "count(*) FROM job INDEXED BY job_result WHERE ?1 = '' AND result = ?2",
