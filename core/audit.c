@@ -229,7 +229,11 @@ static enum sv_err audit_uri(struct sv_db *db, const char *uri, const struct sv_
         return rc;
     for (unsigned i = 0; !rc && i < sv_hv_host_count(hv); i++) {
         struct find_row f = {.uri = uri, .index = (int)i};
-        struct audit a = {.db = db, .secrets = total->secrets, .host = sv_hv_host_at(hv, i), .breach = total->breach, .arg = total->arg};
+        struct audit a = {.db = db,
+                          .secrets = total->secrets,
+                          .host = sv_hv_host_at(hv, i),
+                          .breach = total->breach,
+                          .arg = total->arg};
 
         rc = sv_db_read(db, find_row, &f, err);
         a.host_row = f.id;

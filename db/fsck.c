@@ -94,9 +94,10 @@ static const char *const sql[] = {
     "SELECT printf('vm %s: is being made and has no open job', v.id) FROM vm v WHERE v.state IN (:vm_building,"
     " :vm_cloning) AND NOT " OPEN_JOB_ON("v.id"),
     "SELECT printf('template %s: is being imported or deleted and has no open job', t.id) FROM template t WHERE t.state"
-    " IN (:template_importing, :template_deleting) AND NOT " OPEN_JOB_ON("t.id")
-    " AND NOT EXISTS (SELECT 1 FROM job j WHERE j.kind = 'template.create' AND j.sarg = t.id AND j.result IN"
-    " (:job_running, :job_queued))",
+    " IN (:template_importing, :template_deleting) AND NOT " OPEN_JOB_ON(
+        "t.id") " AND NOT EXISTS (SELECT 1 FROM job j WHERE j.kind = 'template.create' AND j.sarg = t.id AND j.result "
+                "IN"
+                " (:job_running, :job_queued))",
     "SELECT printf('storage %s: is being added or removed and has no open job', s.id) FROM storage s WHERE NOT s.ready"
     " AND NOT " OPEN_JOB_ON("s.id"),
     "SELECT printf('host %s: has %d image directories', h.id, s.n) FROM host h JOIN (SELECT host_id, count(*) AS n FROM"
@@ -106,8 +107,8 @@ static const char *const sql[] = {
     "SELECT printf('disk %s: has neither a VM nor an open job nor a use', d.id) FROM disk d WHERE d.vm_id IS NULL AND"
     " d.use = '' AND NOT " OPEN_JOB_ON("d.id"),
 
-    "SELECT printf('snapshot %s: has no end and no open job', s.id) FROM snapshot s WHERE s.ready = 0 AND NOT "
-    OPEN_JOB_ON("s.vm_id"),
+    "SELECT printf('snapshot %s: has no end and no open job', s.id) FROM snapshot s WHERE s.ready = 0 AND "
+    "NOT " OPEN_JOB_ON("s.vm_id"),
     "SELECT printf('snapshot %s: is of tenant %s, its VM is not', s.id, s.tenant_id) FROM snapshot s JOIN vm v"
     " ON v.id = s.vm_id WHERE v.tenant_id <> s.tenant_id",
     "SELECT printf('vm %s: %d snapshots are current', vm_id, count(*)) FROM snapshot WHERE current GROUP BY vm_id"
