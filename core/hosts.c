@@ -25,7 +25,7 @@ static void on_power(void *arg, struct sv_hv_host *h, const struct sv_id *vm, en
     struct sv_cloud_host *host = sv_hv_user(h);
 
     sv_agent_news(arg, vm); /* a guest that ended need not be waited for */
-    if (host) /* else it is about to be asked for everything */
+    if (host)               /* else it is about to be asked for everything */
         sv_sync_power(arg, host, vm, now);
 }
 

@@ -4,8 +4,7 @@
 #include "db/internal.h"
 #include "starvirt/store_copy.h"
 
-#define COLS                                                                                                           \
-    "id, tenant_id, vm_id, storage_id, vm_name, name, descr, state, quiesced, vcpus, memory, nested, created"
+#define COLS        "id, tenant_id, vm_id, storage_id, vm_name, name, descr, state, quiesced, vcpus, memory, nested, created"
 #define OF_SCOPE(n) "(?" #n " = '' OR tenant_id = ?" #n ")"
 
 enum { INSERT, INSERT_DISK, GET, LIST_VM, LIST, LIST_DISKS, SET_FILE, SET_STATE, SET_DESCR, DELETE_DISKS, DELETE };

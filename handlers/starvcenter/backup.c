@@ -117,7 +117,7 @@ static const struct sv_param clone_params[] = {
            "id of the VPC; that of the VM's first NIC when absent, required when the VM is gone")),
 };
 
-static enum sv_err clone(struct sv_call *c, const void *input, struct sv_reply *out)
+static enum sv_err clone_backup(struct sv_call *c, const void *input, struct sv_reply *out)
 {
     const struct clone_in *in = input;
     struct sv_vm_made made;
@@ -185,7 +185,7 @@ static const struct sv_route routes[] = {
      .in_size = sizeof(struct clone_in),
      .data = SV_DATA_LIST,
      SV_FIELDS("vm.id", "vm.name", "jobstartid"),
-     .handler = clone,
+     .handler = clone_backup,
      .extension = true,
      DOC("由备份开通云主机", "create a VM from a backup and start it, also when the VM of the backup is gone")},
 };
