@@ -173,6 +173,23 @@ def test_the_agent_freezes_and_the_log_says_so(cloud, tenant, guest):
     assert [row["backup.quiesced"] for row in backups(tenant, guest.id)] == ["true", "false", "false"]
 
 
+def test_it_says_how_far_it_is(server):
+    """By the bytes of its disks: the small one is a sixth of them."""
+    made = server(connect="sim://?control=1")
+    tenant = made.admin.tenant()
+    vm = tenant.vm(vnic_portgroupid=tenant.vpc(), vm_tenant_model=made.admin.model(size=1))
+    add(tenant, vm, 2)
+    add(tenant, vm, 3)
+    made.control("delay=800ms")
+    reply = accept(tenant, vm)
+    seen = set()
+    while (job := tenant.ok("GET joblog/{startid}", {"startid": reply.startid}).data)["job.result"] in ("2", "3"):
+        seen.add(int(job["job.percent"]))
+        time.sleep(0.05)
+    assert job["job.result"] == "0" and job["job.percent"] == "100"
+    assert {percent for percent in seen if 0 < percent < 80} >= {13, 40}, seen  # 1 and 1 + 2 of 6, of 80 in a hundred
+
+
 def test_descriptions_change(tenant, guest):
     backup = take(tenant, guest.id)
     tenant.ok("PUT cloudvm/backup/modify", {"backup.id": backup, "backup.desc": "kept for the audit"})

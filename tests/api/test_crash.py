@@ -380,7 +380,8 @@ def test_every_step_of_every_kind_is_in_the_stories():
 
 # ---------------------------------------------------------------------------------- without taking jobs up again
 @pytest.mark.parametrize("story", [BY_KIND[kind] for kind in (
-    "vm.install", "vm.start", "vm.vcpus", "disk.add", "nic.add", "template.import", "snapshot.create")],
+    "vm.install", "vm.start", "vm.vcpus", "disk.add", "nic.add", "template.import", "snapshot.create",
+    "backup.create", "backup.restore", "vm.clone")],
                          ids=lambda s: s.kind)
 def test_running_jobs_are_undone_where_that_is_asked_for(world, cloud, story):
     cloud.options = ["--jobs.requeue=false"]
