@@ -8,6 +8,8 @@
 
 /* [ms] a guest that has no address yet is asked again after the first of these, then twice as long each time */
 enum { FIRST_PAUSE_MS = 2000, ASK_TIMES = 7, CALL_LIMIT_MS = 10 * 1000 };
+/* [ms] a guest whose agent comes and goes is not asked more often than that */
+enum { CALM_MS = 500 };
 enum { TOLD_MAX = 2048, KEPT_MAX = 512 }; /* [bytes] of what a guest says, and of it what is kept */
 
 struct asked {
@@ -215,18 +217,29 @@ static void begin_thread(struct sv_cloud *c, struct asked_host *of)
     c->addresses->threads++;
 }
 
-/* Already to be asked: now, and from the beginning. */
-static void forget(struct asked_host *of, const struct sv_id *vm)
+/* Is it to be asked already? Then from the beginning, but no sooner. */
+static bool ask_anew(struct asked_host *of, const struct sv_id *vm)
 {
-    for (struct asked **at = &of->first; *at; at = &(*at)->next) {
-        if (sv_id_eq(&(*at)->vm, vm)) {
-            struct asked *gone = *at;
+    for (struct asked **at = &of->first, *a; (a = *at); at = &a->next) {
+        if (!sv_id_eq(&a->vm, vm))
+            continue;
+        const int64_t soon = sv_mono_ms() + CALM_MS;
 
-            *at = gone->next;
-            free(gone);
-            return;
-        }
+        *at = a->next;
+        a->due = a->due < soon ? a->due : soon;
+        a->times = 0;
+        put(of, a);
+        return true;
     }
+    return false;
+}
+
+static void add_asked(struct asked_host *of, const struct sv_id *vm)
+{
+    struct asked *a = sv_alloc(sizeof(*a));
+
+    *a = (struct asked){.vm = *vm, .due = sv_mono_ms() + CALM_MS};
+    put(of, a);
 }
 
 void sv_address_ask(struct sv_cloud *c, struct sv_cloud_host *h, const struct sv_id *vm)
@@ -238,11 +251,9 @@ void sv_address_ask(struct sv_cloud *c, struct sv_cloud_host *h, const struct sv
     pthread_mutex_lock(&s->mutex);
     if (!s->stop) {
         struct asked_host *of = host_of(s, h);
-        struct asked *a = sv_alloc(sizeof(*a));
 
-        *a = (struct asked){.vm = *vm, .due = sv_mono_ms()};
-        forget(of, vm);
-        put(of, a);
+        if (!ask_anew(of, vm))
+            add_asked(of, vm);
         if (!of->running)
             begin_thread(c, of);
         else

@@ -5,7 +5,7 @@
 #include "core/internal.h"
 
 /* [ms] how long a guest gets to boot and bring its agent up, and how often a waiter looks whether its job was
- * cancelled meanwhile */
+ * cancelled or the server stops */
 enum { AGENT_WAIT_MS = 120 * 1000, CANCEL_CHECK_MS = 200 };
 
 /* --- waiting for an agent ------------------------------------------------------------------------------ */
@@ -46,13 +46,14 @@ static void end_waiting(struct sv_cloud *c, const struct sv_agent_wait *w)
     pthread_mutex_unlock(&c->agent_mutex);
 }
 
-/* False: time is up, or the job was cancelled. */
-static bool wait_news(struct sv_cloud *c, struct sv_agent_wait *w, const struct sv_deadline *d)
+/* False: time is up, the job was cancelled, or the server stops. */
+static bool wait_news(struct sv_run *r, struct sv_agent_wait *w, const struct sv_deadline *d)
 {
+    struct sv_cloud *c = sv_run_app(r);
     bool came;
 
     pthread_mutex_lock(&c->agent_mutex);
-    while (!w->news && !sv_deadline_over(d) && !sv_deadline_cancelled(d)) {
+    while (!w->news && !sv_deadline_over(d) && !sv_deadline_cancelled(d) && !sv_run_may_leave(r)) {
         const int64_t left = sv_deadline_left(d);
         const int64_t ms = sv_mono_ms() + (left < CANCEL_CHECK_MS ? left : CANCEL_CHECK_MS);
         const struct timespec until = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
@@ -84,9 +85,11 @@ static enum sv_err until_set(struct sv_run *r, const char *password, const struc
         rc = sv_run_host(r, &h, err);
         if (!rc)
             rc = SV_HV_CALL(h, set_password, &w.vm, "root", password, d);
-    } while ((rc == SV_E_VM_NO_AGENT || rc == SV_E_HOST_DOWN) && wait_news(c, &w, d));
+    } while ((rc == SV_E_VM_NO_AGENT || rc == SV_E_HOST_DOWN) && wait_news(r, &w, d));
     end_waiting(c, &w);
-    return rc && sv_deadline_cancelled(d) ? sv_fail(err, SV_E_JOB_CANCELLED, SV_F_NONE) : rc;
+    if (rc && sv_deadline_cancelled(d))
+        return sv_fail(err, SV_E_JOB_CANCELLED, SV_F_NONE);
+    return rc && sv_run_may_leave(r) ? sv_fail(err, SV_E_SHUTTING_DOWN, SV_F_NONE) : rc;
 }
 
 enum sv_err sv_step_account(struct sv_run *r, struct sv_error *err)
@@ -104,9 +107,10 @@ enum sv_err sv_step_account(struct sv_run *r, struct sv_error *err)
     explicit_bzero(password, sizeof(password));
     if (!rc)
         sv_run_note(r, SV_LOG_INFO, SV_N_PASSWORD_SET, "root", NULL);
-    else if (rc != SV_E_JOB_CANCELLED)
-        sv_run_note_error(r, SV_LOG_WARN, SV_N_PASSWORD_LEFT, err);
-    return rc == SV_E_JOB_CANCELLED ? rc : SV_OK;
+    if (!rc || rc == SV_E_JOB_CANCELLED || rc == SV_E_SHUTTING_DOWN)
+        return rc;
+    sv_run_note_error(r, SV_LOG_WARN, SV_N_PASSWORD_LEFT, err);
+    return SV_OK;
 }
 
 /* --- start-up ------------------------------------------------------------------------------------------ */

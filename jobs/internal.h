@@ -117,7 +117,7 @@ struct sv_run {
     struct sv_deadline deadline;
     unsigned step_count; /* of this job */
     unsigned step;       /* the one being run or undone */
-    unsigned percent; /* highest written */
+    unsigned percent;    /* highest written */
     int64_t progress_at;
     bool undoing;
     bool again; /* goes on after a restart: steps past the recorded one may have run */

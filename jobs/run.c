@@ -28,6 +28,11 @@ const struct sv_deadline *sv_run_deadline(const struct sv_run *r)
     return &r->deadline;
 }
 
+bool sv_run_may_leave(const struct sv_run *r)
+{
+    return !r->undoing && r->kind->resumable && r->jobs->requeue && jobs_stopping(r->jobs);
+}
+
 void sv_run_note(struct sv_run *r, enum sv_level level, enum sv_note note, ...)
 {
     struct jobs_line line = {.level = level, .note = note};

@@ -130,6 +130,8 @@ enum jobs_way jobs_steps(struct sv_run *r)
     for (unsigned k = r->job.step; k < n && way == JOBS_WAY_STEPS; k++) {
         struct sv_error err = {.code = SV_OK};
         enum sv_err rc = run_step(r, k, &err);
+        if (rc == SV_E_SHUTTING_DOWN && sv_run_may_leave(r))
+            return JOBS_WAY_LEAVE;
         if (rc)
             return step_failed(r, rc, &err);
         bool last = k + 1 == n;

@@ -99,7 +99,7 @@ struct sv_vm_new {
     const char *vnc_password;
     const char *account_password; /* of root inside; set by the guest agent once it is up. NULL = as in the image */
     bool nested;
-    bool full; /* the system disk is a copy of the template instead of standing on it */
+    bool full;                          /* the system disk is a copy of the template instead of standing on it */
     int64_t data_disks, data_disk_size; /* size [bytes] */
 };
 struct sv_vm_made {
@@ -211,7 +211,7 @@ struct sv_storage_new {
     const char *type;     /* dir, nfs, ceph */
     const char *location; /* dir: its path; nfs: "server:/export"; ceph: any name */
     enum sv_storage_use use;
-    const char *host;                       /* NULL: the only one; nfs and ceph: all of them */
+    const char *host;                         /* NULL: the only one; nfs and ceph: all of them */
     const char *monitors, *pool, *user, *key; /* ceph: all four. The key is sealed and shown by sv_volume_make() only */
 };
 /* Both block: jobs that are waited for. */

@@ -101,6 +101,9 @@ struct sv_db *sv_run_db(const struct sv_run *r);
 struct sv_arena *sv_run_arena(struct sv_run *r);
 /* The job's deadline and cancel flag. Undos get a fresh deadline and no cancel flag. */
 const struct sv_deadline *sv_run_deadline(const struct sv_run *r);
+/* The server is stopping and the job goes on with this step after the next start: one that only waits may
+ * return SHUTTING_DOWN now, which leaves it so. */
+bool sv_run_may_leave(const struct sv_run *r);
 /* A line of the job log; NULL-terminated string arguments (at most 3). */
 void sv_run_note(struct sv_run *r, enum sv_level level, enum sv_note note, ...) __attribute__((sentinel));
 /* The same about an error that does not end the job: {0} of the note, in each reader's language. */

@@ -1,5 +1,6 @@
 """vm.account.pwd: the password of the guest's administrator, given when the VM is made and set by its agent."""
 import os
+import time
 
 import pytest
 from simhost import SimHost
@@ -99,6 +100,41 @@ def test_a_vm_that_got_none_is_whole_and_says_so(server, how):
         made.control("fail=set_password:0")
         assert tenant.show(row["vm.id"])["vm.state"] == "1"
         tenant.run("POST cloudvm/setadminpwd", {"vm.id": row["vm.id"], "pwd": CANARY})
+
+
+def test_a_stop_does_not_wait_for_an_agent(server):
+    """The job is left as it is and goes on after the next start; the sealed password with it."""
+    made = server(connect="sim://?control=1&agent=off")
+    tenant = made.admin.tenant()
+    row = tenant.create(**order(tenant, made.admin.model(size=1))).data[0]
+    tenant.wait_line(row["jobstartid"], "set the administrator's password")
+    begin = time.monotonic()
+    made.stop()
+    assert time.monotonic() - begin < 15, "less than what running steps get"
+    assert len(sealed(made)) == 1 and files_with(made.data, CANARY) == []
+    made.start()
+    tenant.wait_line(row["jobstartid"], "resumed at step")
+    made.control(f"agent={row['vm.id']}:1")
+    tenant.done(row["jobstartid"])
+    assert SimHost(made).domains[row["vm.id"]].knows("root", CANARY)
+    nobody_else_knows(made, tenant, [row["jobstartid"]], [row["vm.id"]])
+
+
+@pytest.mark.parametrize("state", ["running", "waiting"])
+def test_jobs_that_are_not_taken_up_again_forget_it(server, state):
+    made = server(connect="sim://?control=1&agent=off",
+                  options=["--jobs.requeue=false", "--jobs.slots_per_host", "1"])
+    tenant = made.admin.tenant()
+    rows = tenant.create(**order(tenant, made.admin.model(size=1), vm_num=2)).data
+    row = rows[0 if state == "running" else 1]
+    tenant.wait_line(rows[0]["jobstartid"], "set the administrator's password")
+    made.kill()
+    assert len(sealed(made)) == 2
+    made.start()
+    assert tenant.follow(row["jobstartid"]).result == ("6" if state == "running" else "4")
+    for each in rows:
+        tenant.follow(each["jobstartid"])
+    nobody_else_knows(made, tenant, [row["jobstartid"]], [row["vm.id"]])
 
 
 def test_cancelled_while_it_waits(server):
