@@ -253,39 +253,32 @@ static bool is_ours(const struct sv_cloud *c, const char *dir)
 struct known {
     struct sv_cloud *c;
     struct sv_arena *a;
-    struct sv_id id;
-    bool there;
+    struct sv_id *ids; /* of all backups, sorted */
+    size_t n, cap;
     const char *roots[SV_MAX_HOSTS];
     unsigned root_count;
 };
 
-static enum sv_err is_known(struct sv_tx *tx, void *arg, struct sv_error *err)
+static int by_id(const void *x, const void *y)
 {
-    struct known *k = arg;
-    struct sv_backup b;
-    const enum sv_err rc = sv_backup_get(tx, sv_scope_system(), &k->id, sv_tx_arena(tx), &b, err);
-
-    k->there = rc != SV_E_BACKUP_NOT_FOUND;
-    return k->there ? rc : SV_OK;
+    return strcmp(((const struct sv_id *)x)->s, ((const struct sv_id *)y)->s);
 }
 
-static enum sv_err sweep_one(struct known *k, const char *root, const char *name, struct sv_error *err)
+static enum sv_err sweep_one(const struct known *k, const char *root, const char *name, struct sv_error *err)
 {
-    SV_AUTOFREE char *dir = sv_asprintf("%s/%s", root, name);
+    const struct sv_id id = sv_id_from(name);
     struct stat st;
-    enum sv_err rc;
 
-    if (!sv_id_valid(name) || lstat(dir, &st) < 0 || !S_ISDIR(st.st_mode) || !is_ours(k->c, dir))
+    if (sv_id_empty(&id) || (k->n && bsearch(&id, k->ids, k->n, sizeof(id), by_id)))
         return SV_OK;
-    k->id = sv_id_from(name);
-    rc = sv_db_read(k->c->db, is_known, k, err);
-    if (rc || k->there)
-        return rc;
+    SV_AUTOFREE char *dir = sv_asprintf("%s/%s", root, name);
+    if (lstat(dir, &st) < 0 || !S_ISDIR(st.st_mode) || !is_ours(k->c, dir))
+        return SV_OK;
     sv_log(SV_LOG_INFO, "backup.swept", "backup", name, NULL);
     return sv_backup_dir_remove(dir, err);
 }
 
-static enum sv_err sweep(struct known *k, const char *root, struct sv_error *err)
+static enum sv_err sweep(const struct known *k, const char *root, struct sv_error *err)
 {
     DIR *d = opendir(root);
     const struct dirent *e;
@@ -306,12 +299,24 @@ static void add_root(void *arg, const struct sv_storage *s)
         k->roots[k->root_count++] = sv_arena_printf(k->a, "%s/backups", s->location);
 }
 
-static enum sv_err read_roots(struct sv_tx *tx, void *arg, struct sv_error *err)
+static void add_known(void *arg, const struct sv_backup *b)
+{
+    struct known *k = arg;
+
+    if (k->n == k->cap) {
+        k->cap = k->cap ? k->cap * 2 : 64;
+        k->ids = sv_realloc(k->ids, k->cap * sizeof(*k->ids));
+    }
+    k->ids[k->n++] = b->id;
+}
+
+static enum sv_err read_known(struct sv_tx *tx, void *arg, struct sv_error *err)
 {
     const struct sv_page all = {0};
     uint64_t total;
+    const enum sv_err rc = sv_storage_list(tx, &all, add_root, arg, &total, err);
 
-    return sv_storage_list(tx, &all, add_root, arg, &total, err);
+    return rc ? rc : sv_backup_list(tx, sv_scope_system(), add_known, arg, err);
 }
 
 /* A directory that cannot be read or removed is no reason not to start. */
@@ -319,13 +324,16 @@ enum sv_err sv_backup_recover(struct sv_cloud *c, struct sv_error *err)
 {
     SV_CLEANUP(sv_arena_freep) struct sv_arena *a = sv_arena_new();
     struct known k = {.c = c, .a = a, .roots = {c->backup_dir}, .root_count = 1};
-    enum sv_err rc = sv_db_read(c->db, read_roots, &k, err);
+    const enum sv_err rc = sv_db_read(c->db, read_known, &k, err);
 
+    if (k.n)
+        qsort(k.ids, k.n, sizeof(*k.ids), by_id);
     for (unsigned i = 0; !rc && i < k.root_count; i++) {
         struct sv_error why;
 
         if (sweep(&k, k.roots[i], &why))
             sv_log(SV_LOG_WARN, "backup.sweep", "error", sv_err_symbol(why.code), NULL);
     }
+    free(k.ids);
     return rc;
 }
