@@ -98,6 +98,56 @@ def test_create(cloud, full, disks):
     cloud.tenant.ok("POST cloudnetwork/vpc/delete", {"vpc.id": vpc})
 
 
+@pytest.fixture
+def lone(small, cloud):
+    """One guest for the tests that change nothing of it."""
+    small[-1].free()
+    if not hasattr(cloud, "lone"):
+        cloud.lone = cloud.guest()
+    return cloud.lone
+
+
+@pytest.mark.parametrize("hot", [True, False], ids=["hot", "cold"])
+def test_disk_added(cloud, small, lone, hot):
+    if not hot:
+        cloud.act("destroy", lone)
+    params = {"vdisk.vmid": lone.id, "vdisk.size": 1}
+    before, rows = everything(cloud), cloud.tenant.ok("POST cloudvm/vdisk/search", params).data
+    left = cloud.tenant.usable()
+    small[-1].fill(64)
+    assert full_storage(cloud.tenant.follow(cloud.tenant.ok("POST cloudvm/vdisk/add", params).startid, SLOW))
+    assert everything(cloud) == before and cloud.tenant.usable() == left
+    assert cloud.tenant.ok("POST cloudvm/vdisk/search", params).data == rows
+    cloud.agrees()
+    small[-1].free()
+    made = cloud.tenant.ok("POST cloudvm/vdisk/add", params)
+    cloud.tenant.done(made.startid, SLOW)
+    cloud.tenant.run("DELETE cloudvm/vdisk/{vdiskId}", {"vdiskId": made.data["vdisk.id"]}, SLOW)
+    assert everything(cloud) == before
+    cloud.act("start", lone)
+    lone.wait_agent()
+
+
+@pytest.mark.parametrize("hot", [True, False], ids=["hot", "cold"])
+def test_disk_grown(cloud, small, lone, hot):
+    """Disks are thin: growing one writes a few bytes. Grown or refused by name, size and quota are true."""
+    made = cloud.tenant.ok("POST cloudvm/vdisk/add", {"vdisk.vmid": lone.id, "vdisk.size": 1})
+    cloud.tenant.done(made.startid, SLOW)
+    if not hot:
+        cloud.act("destroy", lone)
+    small[-1].fill(0)
+    disk = made.data["vdisk.id"]
+    job = cloud.tenant.follow(cloud.tenant.ok("PUT cloudvm/vdisk/extend", {"vdisk.id": disk, "vdisk.size": 300}
+                                              ).startid, SLOW)
+    assert job.result == "0" or full_storage(job)
+    cloud.agrees()  # sizes of files against rows, and quotas against both
+    small[-1].free()
+    cloud.tenant.run("PUT cloudvm/vdisk/extend", {"vdisk.id": disk, "vdisk.size": 300}, SLOW)
+    cloud.tenant.run("DELETE cloudvm/vdisk/{vdiskId}", {"vdiskId": disk}, SLOW)
+    cloud.act("start", lone)
+    lone.wait_agent()
+
+
 def test_running_guest_waits_and_goes_on(cloud, small):
     """A write that has no room stops the guest and not its data; the API shows it suspended."""
     folder = small[-1]

@@ -20,7 +20,8 @@ def vmdk_bytes(extent=b'RW 2048 SPARSE "x.vmdk"', kind=b"monolithicSparse", more
     """A sparse VMDK with its descriptor inside; `at`: puts `more` past the descriptor's end."""
     head = struct.pack("<4sIIQQQQIQQQB4sH", b"KDMV", 1, 3, capacity, 128, 1, 20 if at is None else 1, 512, 0, 21, 128,
                        0, b"\n \r\n", 0).ljust(512, b"\0")
-    text = b'# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=%s\ncreateType="%s"\n%s\n' % (parent, kind, extent)
+    text = b"# Disk DescriptorFile\nversion=1\nCID=fffffffe\n"
+    text += b'parentCID=%s\ncreateType="%s"\n%s\n' % (parent, kind, extent)
     text += more if at is None else b""
     data = (head + text).ljust(128 * 512, b"\0")
     return data if at is None else data[:at] + more + data[at + len(more):]

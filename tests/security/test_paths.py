@@ -8,7 +8,8 @@ import pytest
 from images import IMPORT, MIB, row_of, upload, uploads
 from starvirt import DAEMON
 
-EVIL_NAMES = ["../../x", "/etc/passwd", "-rf", "--help", "a\u2028b", "$(id)", "`id`", "; id", "a,b=c", "%s%n", "..", "."]
+EVIL_NAMES = ["../../x", "/etc/passwd", "-rf", "--help", "a\u2028b", "$(id)", "`id`", "; id", "a,b=c", "%s%n", "..",
+              "."]
 
 
 # ---------------------------------------------------------------------------------------------- paths of imports
@@ -46,7 +47,8 @@ def swapped(server, tmp_path, point, swap, **more):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "image").write_bytes(b"\0evil".ljust(MIB, b"\0"))
     one = server(options=["--import.dirs", str(tmp_path / "in")], crash_point=point)
-    reply = one.admin.ok(IMPORT, {"template.name": "t", "template.path": str(tmp_path / "in" / "sub" / "image"), **more})
+    params = {"template.name": "t", "template.path": str(tmp_path / "in" / "sub" / "image"), **more}
+    reply = one.admin.ok(IMPORT, params)
     one.crashed()
     swap()
     one.crash_point = None

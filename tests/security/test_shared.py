@@ -36,7 +36,8 @@ def test_a_tenants_template_is_not_lent_through_a_model(admin, tenant, other):
     reply = upload(tenant, bytes(MIB))
     tenant.done(reply.startid)
     value = admin.model(size=1)
-    bound = admin.call("POST cloudvm/model/bind", {"vm.tenant.model": value, "vm.template.id": reply.data["template.id"]})
+    bound = admin.call("POST cloudvm/model/bind",
+                       {"vm.tenant.model": value, "vm.template.id": reply.data["template.id"]})
     params = {"vnic.portgroupid": other.vpc(), "vm.tenant.model": value, "vm.vcpu.num": 1, "vm.memory.mem": 64}
     if bound.ok:
         other.refused("POST cloudvm/create", params)
