@@ -14,7 +14,7 @@ enum sv_hv_pool_kind sv_storage_kind(const char *type)
 enum sv_err sv_storage_pool(struct sv_secrets *secrets, const struct sv_storage *s, struct sv_hv_pool *ret,
                             struct sv_error *err)
 {
-    *ret = (struct sv_hv_pool){.id = s->id, .kind = sv_storage_kind(s->type)};
+    *ret = (struct sv_hv_pool){.id = s->id, .kind = sv_storage_kind(s->type), .known = s->ready};
     SV_COPY(ret->path, s->location);
     SV_COPY(ret->monitors, s->monitors);
     SV_COPY(ret->rbd_pool, s->pool);

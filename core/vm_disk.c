@@ -174,12 +174,12 @@ static enum sv_err drop_volume(struct sv_run *r, struct sv_error *err)
 {
     const struct sv_id id = sv_id_from(sv_run_job(r)->sarg);
     struct sv_hv_host *h;
-    enum sv_err rc = sv_step_disk_ready(sv_run_app(r), &id, false, err);
+    enum sv_err rc = sv_run_host(r, &h, err);
 
     if (!rc)
-        rc = sv_run_host(r, &h, err);
-    if (!rc)
         rc = sv_step_open_disk(r, h, &id, err);
+    if (!rc)
+        rc = sv_step_disk_ready(sv_run_app(r), &id, false, err);
     return rc ? rc : SV_HV_CALL(h, volume_delete, &id, sv_run_deadline(r));
 }
 

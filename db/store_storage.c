@@ -201,7 +201,9 @@ enum sv_err sv_storage_own(struct sv_tx *tx, const struct sv_id *host, struct sv
 
 enum sv_err sv_storage_of_host(struct sv_tx *tx, const struct sv_id *host, struct sv_id *ret, struct sv_error *err)
 {
-    return one(tx, OF_HOST, host, ret, err);
+    const enum sv_err rc = one(tx, OF_HOST, host, ret, err);
+
+    return rc == SV_E_STORAGE_NOT_FOUND ? sv_fail(err, SV_E_NO_CAPACITY, SV_F_NONE, "a storage for disks") : rc;
 }
 
 enum sv_err sv_storage_set_usage(struct sv_tx *tx, const struct sv_id *id, int64_t size, int64_t used,

@@ -160,6 +160,26 @@ static enum sv_err check_dir(const char *path, struct sv_error *err)
     return access(path, R_OK | W_OK | X_OK) == 0 ? SV_OK : cannot(err, strerrordesc_np(errno));
 }
 
+static char *mark_of(const char *dir, const struct sv_id *id)
+{
+    return sv_asprintf("%s/.storage-%s", dir, id->s);
+}
+
+/* A directory that is a mount point is there without the mount, too: nothing must land on it then. */
+static enum sv_err check_mark(const struct sv_hv_pool *pool, struct sv_error *err)
+{
+    SV_AUTOFREE char *path = mark_of(pool->path, &pool->id);
+    const int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | (pool->known ? 0 : O_CREAT), 0600);
+    if (fd >= 0)
+        close(fd);
+    else if (errno == ENOENT)
+        return cannot(err, "the directory is another one than was added: is it mounted?");
+    else
+        return errno == ENOSPC || errno == EDQUOT ? sv_fail(err, SV_E_STORAGE_FULL, SV_F_NONE)
+                                                  : cannot(err, strerrordesc_np(errno));
+    return SV_OK;
+}
+
 static enum sv_err open_dir(struct lv_host *h, const struct sv_hv_pool *pool, struct sv_error *err)
 {
     if (h->remote)
@@ -172,12 +192,20 @@ static enum sv_err open_dir(struct lv_host *h, const struct sv_hv_pool *pool, st
         return rc;
     }
     struct lv_place known = {.dir = NULL};
+    const bool first = !get(&h->places, &pool->id, &known);
+    free(known.dir);
     if (made)
         chmod(pool->path, 0711); /* nobody lists it, QEMU opens by name */
-    lv_volume_warn_if_hidden(pool->path);
-    if (!get(&h->places, &pool->id, &known)) /* else something may be in the making there right now */
+    rc = check_mark(pool, err);
+    if (rc) {
+        if (made)
+            rmdir(pool->path);
+        return rc;
+    }
+    if (first) { /* later, something may be in the making there */
+        lv_volume_warn_if_hidden(pool->path);
         lv_volume_sweep(pool->path);
-    free(known.dir);
+    }
     put(&h->places, &pool->id, SV_HV_POOL_DIR, sv_strdup(pool->path), made);
     return SV_OK;
 }
@@ -347,6 +375,10 @@ static enum sv_err do_close(struct lv_host *h, virConnectPtr conn, struct lv_op 
     if (p && !h->remote) {
         SV_AUTOFREE char *mount = nfs_dir(h, &op->vm);
         rmdir(mount);
+    }
+    if (known && at.kind == SV_HV_POOL_DIR) {
+        SV_AUTOFREE char *mark = mark_of(dir, &op->vm);
+        unlink(mark);
     }
     if (known && at.made) /* in vain when somebody put something there */
         rmdir(dir);

@@ -122,7 +122,7 @@ enum sv_err sv_storage_list_host(struct sv_tx *tx, const struct sv_id *host,
                                  void (*row)(void *arg, const struct sv_storage *s), void *arg, struct sv_error *err);
 enum sv_err sv_storage_own(struct sv_tx *tx, const struct sv_id *host, struct sv_id *ret, struct sv_error *err);
 /* The storage new disks of a host's VMs go to: of those for VM disks that it reaches the one with the most room,
- * that is size less what is used or promised, whichever is more. STORAGE_NOT_FOUND. */
+ * that is size less what is used or promised, whichever is more. NO_CAPACITY. */
 enum sv_err sv_storage_of_host(struct sv_tx *tx, const struct sv_id *host, struct sv_id *ret, struct sv_error *err);
 enum sv_err sv_storage_set_usage(struct sv_tx *tx, const struct sv_id *id, int64_t size, int64_t used,
                                  struct sv_error *err);

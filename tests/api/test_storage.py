@@ -281,7 +281,7 @@ def test_the_image_directory_may_be_left_out(far, boss):
     for row in locals_:
         boss.ok("PUT cloudstorage/modify", {"storage.id": row["storage.id"], "storage.use.type": "seconds"})
     tenant.refused("POST cloudvm/create", {"vnic.portgroupid": vpc, "vm.tenant.model": model, "vm.vcpu.num": 1,
-                                           "vm.memory.mem": 64}, "STORAGE_NOT_FOUND")
+                                           "vm.memory.mem": 64}, "NO_CAPACITY")
     for row in locals_:
         boss.ok("PUT cloudstorage/modify", {"storage.id": row["storage.id"], "storage.use.type": "main"})
     vm = tenant.vm(vnic_portgroupid=vpc, vm_tenant_model=model)

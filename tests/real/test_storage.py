@@ -41,7 +41,8 @@ class Place:
                                                         "storage.use.type": use})
 
     def names(self):
-        return sorted(self.box.run("ls", "-A", self.path).split())
+        """But for the mark of the storage."""
+        return sorted(self.box.run("ls", self.path).split())
 
     def file(self, disk):
         return f"{self.path}/{disk}.qcow2"
@@ -132,6 +133,31 @@ def test_a_full_storage_leaves_nothing(cloud, guest, place):
 
 
 REFUSED = r'route="cloudstorage/add" status="200" result="STORAGE"'
+
+
+def test_a_mount_that_is_missing(cloud, guest, place, tmp_path):
+    """Nothing is made, and nothing taken for gone, in the directory under it."""
+    cloud.server.expect(r'event=job.undo .*kind="disk.add" step="volume" error="STORAGE"')  # left for later
+    disk, _ = add_disk(cloud, guest, 1)
+    keep = tmp_path / "keep"
+    keep.mkdir()
+    place.box.run("mount", "--bind", place.path, str(keep))
+    cloud.act("destroy", guest)
+    place.box.run("umount", place.path)
+    cloud.server.restart()
+    cloud.server.wait_connected()
+    for op, params in (("POST cloudvm/vdisk/add", {"vdisk.vmid": guest.id, "vdisk.size": 1}),
+                       ("PUT cloudvm/vdisk/extend", {"vdisk.id": disk, "vdisk.size": 2}),
+                       ("DELETE cloudvm/vdisk/{vdiskId}", {"vdiskId": disk})):
+        job = cloud.tenant.follow(cloud.tenant.ok(op, params).startid, SLOW)
+        assert job.result == "1" and "is it mounted?" in job.info, job
+    assert os.listdir(place.path) == []
+    place.box.run("mount", "--bind", str(keep), place.path)
+    place.box.run("umount", str(keep))
+    cloud.act("start", guest)
+    guest.wait_agent()
+    delete_disk(cloud, disk)
+    assert place.names() == []
 
 
 def refused(cloud, location, kind="dir"):

@@ -360,7 +360,7 @@ static enum sv_err use_storages(struct sv_tx *tx, void *arg, struct sv_error *er
     int64_t vcpus, memory, bytes, ips;
     (void)arg;
     (void)err;
-    FAILS(sv_storage_of_host(tx, &host, &id, &why), SV_E_STORAGE_NOT_FOUND);
+    FAILS(sv_storage_of_host(tx, &host, &id, &why), SV_E_NO_CAPACITY);
     FAILS(sv_storage_own(tx, &host, &id, &why), SV_E_STORAGE_NOT_FOUND);
     in.created = 20;
     WORKS(sv_storage_ensure(tx, &in, &first, &why));
@@ -498,7 +498,7 @@ static enum sv_err place_disks(struct sv_tx *tx, void *arg, struct sv_error *err
     (void)err;
     ceph.monitors = ceph.pool = "c";
     WORKS(sv_storage_insert(tx, &ceph, &why));
-    FAILS(sv_storage_of_host(tx, &host, &id, &why), SV_E_STORAGE_NOT_FOUND);
+    FAILS(sv_storage_of_host(tx, &host, &id, &why), SV_E_NO_CAPACITY);
     WORKS(sv_storage_insert(tx, &small, &why));
     WORKS(sv_storage_insert(tx, &big, &why));
     WORKS(sv_storage_insert(tx, &theirs, &why));
