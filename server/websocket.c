@@ -86,6 +86,7 @@ struct sv_ws {
     void *arg;
     uint8_t opcode;    /* of the frame that is coming in */
     bool text, closed; /* text: a message we do not speak; closed: a close frame is queued */
+    bool again;        /* the transport moves nothing more for now */
 };
 
 static ssize_t on_recv(wslay_event_context_ptr ctx, uint8_t *buf, size_t n, int flags, void *arg)
@@ -93,6 +94,7 @@ static ssize_t on_recv(wslay_event_context_ptr ctx, uint8_t *buf, size_t n, int 
     struct sv_ws *ws = arg;
     (void)flags;
     ssize_t got = ws->t.recv(ws->arg, buf, n);
+    ws->again = got == SV_WS_AGAIN;
     if (got < 0)
         wslay_event_set_error(ctx, got == SV_WS_AGAIN ? WSLAY_ERR_WOULDBLOCK : WSLAY_ERR_CALLBACK_FAILURE);
     return got < 0 ? -1 : got;
@@ -103,6 +105,7 @@ static ssize_t on_send(wslay_event_context_ptr ctx, const uint8_t *buf, size_t n
     struct sv_ws *ws = arg;
     (void)flags;
     ssize_t sent = ws->t.send(ws->arg, buf, n);
+    ws->again = sent == SV_WS_AGAIN;
     if (sent < 0)
         wslay_event_set_error(ctx, sent == SV_WS_AGAIN ? WSLAY_ERR_WOULDBLOCK : WSLAY_ERR_CALLBACK_FAILURE);
     return sent < 0 ? -1 : sent;
@@ -153,8 +156,10 @@ void sv_ws_free(struct sv_ws *ws)
 
 bool sv_ws_read(struct sv_ws *ws)
 {
-    if (wslay_event_get_read_enabled(ws->ctx) && wslay_event_recv(ws->ctx) != 0)
-        return false;
+    /* The library also comes back when it got half a head. */
+    for (ws->again = false; !ws->again && wslay_event_get_read_enabled(ws->ctx);)
+        if (wslay_event_recv(ws->ctx) != 0)
+            return false;
     if (ws->text && !sv_ws_closing(ws))
         sv_ws_close(ws, WSLAY_CODE_UNSUPPORTED_DATA, "binary only");
     return true;
@@ -162,7 +167,10 @@ bool sv_ws_read(struct sv_ws *ws)
 
 bool sv_ws_write(struct sv_ws *ws)
 {
-    return wslay_event_send(ws->ctx) == 0;
+    for (ws->again = false; !ws->again && wslay_event_want_write(ws->ctx);)
+        if (wslay_event_send(ws->ctx) != 0)
+            return false;
+    return true;
 }
 
 static void queue(struct sv_ws *ws, uint8_t opcode, const void *p, size_t n)

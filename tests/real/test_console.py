@@ -9,6 +9,7 @@ from sandbox import SLOW, until
 from starvirt import ROOT
 
 SHOTS = os.path.join(ROOT, "build-test")
+STOPPED, RUNNING = "0", "1"
 PASSWORD = "Opensesame1"
 CONNECTION = "GET cloudvm/connection/{vmId}"
 
@@ -75,8 +76,6 @@ def test_browser(cloud, browser):
     assert again.value.status == 403
     second = look(cloud, guest)  # a second viewer, while the first goes on
     assert second.width >= 640 and second.name
-    page.type("reboot\n")
-    page.type("clear\n")
     cloud.act("destroy", guest)
     page.wait_state("closed")
     assert "shut down" in page.state()[1]
@@ -102,7 +101,7 @@ def test_address_follows_the_guest(cloud):
     cloud.act("resume", two)
     cloud.server.kill()
     cloud.server.start().wait_connected()
-    until(lambda: cloud.state(one) == "1" and cloud.state(two) == "1", "both run")
+    until(lambda: cloud.state(one) == cloud.state(two) == RUNNING, "both run")
     assert agrees(cloud, one) and agrees(cloud, two)
     look(cloud, two).ws.close()
 
@@ -112,10 +111,10 @@ def test_started_by_somebody_else(cloud):
     viewer = look(cloud, guest)
     cloud.sandbox.virsh("destroy", guest.id)
     assert viewer.ws.until_closed().reason == "SCREEN_CLOSED"
-    cloud.wait_state(guest, "2")
+    cloud.wait_state(guest, STOPPED)
     assert cloud.tenant.refused(CONNECTION, {"vmId": guest.id}).code == "VM_STATE"
     cloud.sandbox.virsh("start", guest.id)
-    cloud.wait_state(guest, "1")
+    cloud.wait_state(guest, RUNNING)
     until(lambda: cloud.tenant.call(CONNECTION, {"vmId": guest.id}).ok, "its screen is known")
     assert agrees(cloud, guest)
     look(cloud, guest).ws.close()
@@ -133,7 +132,7 @@ def test_libvirtd_comes_back(cloud):
         assert ws.until_closed().code == 4002
     cloud.sandbox.start_libvirtd()
     cloud.server.wait_connected()
-    cloud.wait_state(guest, "1")
+    cloud.wait_state(guest, RUNNING)
     assert agrees(cloud, guest)
     look(cloud, guest).ws.close()
     viewer.ws.close()
