@@ -376,11 +376,11 @@ static enum sv_err do_close(struct lv_host *h, virConnectPtr conn, struct lv_op 
         SV_AUTOFREE char *mount = nfs_dir(h, &op->vm);
         rmdir(mount);
     }
-    if (known && at.kind == SV_HV_POOL_DIR) {
+    if (known && dir && at.kind == SV_HV_POOL_DIR) {
         SV_AUTOFREE char *mark = mark_of(dir, &op->vm);
         unlink(mark);
     }
-    if (known && at.made) /* in vain when somebody put something there */
+    if (known && dir && at.made) /* in vain when somebody put something there */
         rmdir(dir);
     return SV_OK;
 }

@@ -70,7 +70,7 @@ enum sv_hv_pool_kind { SV_HV_POOL_DIR, SV_HV_POOL_NFS, SV_HV_POOL_RBD };
 struct sv_hv_pool {
     struct sv_id id;
     enum sv_hv_pool_kind kind;
-    bool known; /* it was open before: a DIR without the mark of then is refused */
+    bool known;                                    /* it was open before: a DIR without the mark of then is refused */
     char path[512];                                /* DIR: absolute; NFS: "server:/export" */
     char monitors[512];                            /* RBD: comma list of address[:port] */
     char rbd_pool[64], rbd_user[64], rbd_key[128]; /* RBD; the key is a secret */
