@@ -143,7 +143,7 @@ static const struct path paths[] = {
     {"snapshot", "WHERE vm_id = ?1 AND (?2 = '' OR tenant_id = ?2) ORDER BY",
      "SEARCH snapshot USING INDEX snapshot_vm (vm_id=?)"},
     {"snapshot", "count(*)", "SEARCH snapshot USING COVERING INDEX snapshot_vm (vm_id=?)"},
-    {"snapshot", "WHERE d.disk_id = ?1", "SEARCH d USING INDEX snapshot_disk_of (disk_id=?)"},
+    {"snapshot", "WHERE d.disk_id = ?1", "SEARCH d USING COVERING INDEX snapshot_disk_of (disk_id=?)"},
     {"vpc", "FROM vpc WHERE tenant_id = ?1 AND deleting = 0 ORDER BY",
      "SEARCH vpc USING INDEX vpc_tenant (tenant_id=? AND deleting=?)"},
     {"vpc", "SELECT count(*) FROM vpc WHERE tenant_id = ?1",
