@@ -138,7 +138,8 @@ class Page:
 
     def complaints(self):
         """Violations of the page's policy, and exceptions nobody caught."""
-        found = [e["entry"]["text"] for e in self.of("Log.entryAdded") if e["entry"]["source"] in ("security", "violation")]
+        said = [e["entry"] for e in self.of("Log.entryAdded")]
+        found = [entry["text"] for entry in said if entry["source"] in ("security", "violation")]
         found += [json.dumps(e["exceptionDetails"]) for e in self.of("Runtime.exceptionThrown")]
         return found + [str(e) for e in self.of("Page.javascriptDialogOpening")]
 

@@ -1,4 +1,5 @@
-"""Consoles on the simulated cloud: addresses, tokens, the web-socket's door, bytes both ways, ends (threats 17, 24, 28, 30)."""
+"""Consoles on the simulated cloud: addresses, tokens, the web-socket's door, bytes both ways, ends (threats 17, 24,
+28, 30)."""
 import os
 import posixpath
 import re
@@ -27,7 +28,8 @@ class Place:
         self.vm = self.new_vm()
 
     def new_vm(self, client=None, vpc=None, **more):
-        return (client or self.tenant).vm(**{"vnic.portgroupid": vpc or self.vpc, "vm.tenant.model": self.model, **more})
+        wanted = {"vnic.portgroupid": vpc or self.vpc, "vm.tenant.model": self.model, **more}
+        return (client or self.tenant).vm(**wanted)
 
     def address(self, vm=None, client=None):
         return address(client or self.tenant, vm or self.vm)

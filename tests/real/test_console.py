@@ -44,8 +44,8 @@ def agrees(cloud, guest):
 
 def on_screen(guest, program):
     """Whether the program runs on the guest's first virtual terminal."""
-    return guest.exec(f"for p in /proc/[0-9]*; do [ \"$(readlink $p/fd/0)\" = /dev/tty1 ] && cat $p/comm; done; true")[1] \
-        .split().count(program) > 0
+    found = guest.exec("for p in /proc/[0-9]*; do [ $(readlink $p/fd/0) = /dev/tty1 ] && cat $p/comm; done; true")[1]
+    return program in found.split()
 
 
 def test_browser(cloud, browser):
