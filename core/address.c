@@ -198,7 +198,8 @@ static struct asked_host *host_of(struct sv_addresses *s, struct sv_cloud_host *
 
     while (s->hosts[i].host && s->hosts[i].host != h)
         i++;
-    s->hosts[i].host = h;
+    if (!s->hosts[i].host) /* its thread reads it without the mutex */
+        s->hosts[i].host = h;
     return &s->hosts[i];
 }
 
