@@ -189,8 +189,6 @@ static enum sv_err check_ceph(const struct sv_storage_new *in, struct sv_error *
             rc = sv_fail(err, SV_E_PARAM_MISSING, needed[i].field);
     }
     if (!rc)
-        rc = sv_check_name(in->location, SV_F_STORAGE_LOCATION, err);
-    if (!rc)
         rc = check_monitors(in->monitors, err);
     if (!rc)
         rc = check_word(in->pool, SV_F_CEPH_POOL, err);
@@ -210,6 +208,8 @@ static enum sv_err check_new(const struct sv_cloud *c, const struct sv_storage_n
     if (!rc && !type)
         rc = sv_fail(err, SV_E_STORAGE_TYPE, SV_F_STORAGE_TYPE,
                      sv_utf8_valid(in->type, strlen(in->type)) ? in->type : "?", "dir, nfs, ceph");
+    if (!rc) /* a line end in it would be another line of what mounts it, and of every log */
+        rc = sv_check_name(in->location, SV_F_STORAGE_LOCATION, err);
     if (rc)
         return rc;
     *ret_type = type;

@@ -207,3 +207,33 @@ def test_copies_are_not_named_after_their_names(cloud, vm, what, name):
     assert not any(name in path for path in set(files(cloud)) - set(before) if len(name) > 2)
     tenant.ok(f"DELETE cloudvm/{what}/{{{what}Id}}", {f"{what}Id": row[f"{what}.id"]})
     assert files(cloud) == before
+
+
+# ------------------------------------------------------------------------------------------ locations of storages
+LOCATIONS = {
+    "dir": ["relative", "..", "-o", "/srv/a/../../etc", "/srv/./a", "/srv//a", "/", "/etc", "/proc/self", "/dev/shm",
+            "/srv/a\nb", "/srv/a\n", "/srv/a\x7f", "\n/srv/a", "host:/a", "file:///srv/a"],
+    "nfs": ["relative", "/srv/a", "..", "-x:/y", "host:/a/../b", "h;id:/a", "$(id):/a", "http://x", "host:/a,b=c",
+            "host:/a b", "host:/a\n", "host\n:/a", "host:/a\nb", "ho st:/a", ":/a", "host:", "host:a"],
+}
+
+
+@pytest.mark.parametrize("type,location", [(t, where) for t, all_of_it in LOCATIONS.items() for where in all_of_it],
+                         ids=ascii)
+def test_locations_that_are_none(admin, type, location):
+    """They become arguments of mount and texts of a definition: refused before."""
+    reply = admin.refused("POST cloudstorage/add", {"storage.name": "x", "storage.type": type,
+                                                    "storage.location": location})
+    assert reply.field == "storage.location" and reply.code in ("PARAM_FORMAT", "PARAM_CHARS", "STORAGE_PATH")
+
+
+@pytest.mark.parametrize("key", ["storage.ceph.monitorip", "storage.ceph.poolname", "storage.ceph.user",
+                                 "storage.ceph.key"])
+@pytest.mark.parametrize("value", ["-x", "a b", "a\nb", "a'b", "<a>", "../a", "a;b", "@", "a:b@c"])
+def test_words_of_ceph_that_are_none(admin, key, value):
+    params = {"storage.name": "x", "storage.type": "ceph", "storage.location": "ceph",
+              "storage.ceph.monitorip": "192.0.2.1", "storage.ceph.poolname": "pool", "storage.ceph.user": "user",
+              "storage.ceph.key": "QUFBQUFBQUFBQUFBQUFBQQ==", key: value}
+    reply = admin.refused("POST cloudstorage/add", params)
+    assert reply.field == key and reply.code in ("PARAM_FORMAT", "PARAM_CHARS"), reply
+    assert value not in (reply.text or "") or key != "storage.ceph.key", "the key is told to nobody"
