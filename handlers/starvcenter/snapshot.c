@@ -1,6 +1,5 @@
 /* Snapshots of a VM (StarVCenter 2.7). */
 #include "handlers/starvcenter/rows.h"
-#include "starvirt/store_copy.h"
 
 static const struct sv_param list_params[] = {
     PATH_ID("vmId", struct sv_id_in, id, SV_F_VM, "云主机编号", "id of the VM"),

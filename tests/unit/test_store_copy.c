@@ -120,8 +120,8 @@ static enum sv_err trees(struct sv_tx *tx, void *arg, struct sv_error *err)
 
     check_tree(tx, &s, "");
     take(tx, &other, 'x');
-    for (char c = 'a'; c <= 'c'; c++)
-        take(tx, &s, c);
+    for (const char *c = "abc"; *c; c++)
+        take(tx, &s, *c);
     check_tree(tx, &s, "a(b(c*))");
     back_to(tx, &s, 'a');
     take(tx, &s, 'd');
