@@ -1,11 +1,13 @@
 """What a real guest is given when it is made: its administrator's password, a system disk that stands on its
 template or is a copy of it, templates made of it while it runs; and what it says of its own addresses."""
+import glob
 import json
 import os
 import subprocess
 
 import pytest
-from sandbox import SLOW, until
+from sandbox import SLOW, Guest, until
+from test_crash import Armed
 from test_devices import Console, disks, file_of
 
 PASSWORD = "Gr4nit-Kolibri"
@@ -133,3 +135,51 @@ def test_a_template_of_a_stopped_guest(cloud, guest):
     cloud.delete(clone)
     delete_template(cloud, template)
     guest.ready()
+
+
+# ------------------------------------------------------------------------------------- a server that is killed
+def nothing_left(cloud, guest, boot):
+    """Neither a copy under way nor its file; the guest, which was frozen for it, lives."""
+    assert os.listdir(os.path.join(cloud.server.data, "copy")) == []
+    assert "None" in cloud.sandbox.virsh("domjobinfo", guest.id)
+    assert guest.agent("guest-fsfreeze-status") == "thawed"
+    assert guest.boot_id() == boot
+    guest.sh("echo it-writes >/root/alive; sync")
+
+
+@pytest.mark.parametrize("point", [f"template.create:{step}:{when}" for step in ("copy", "import")
+                                   for when in ("before", "after", "recorded")] + ["template.create:end:before"])
+def test_killed_while_a_template_is_made(cloud, guest, point):
+    boot = guest.boot_id()
+    with Armed(cloud, point):
+        reply = cloud.tenant.ok("POST cloudtemplate/create", {"vm.id": guest.id, "template.name": "x"})
+    cloud.tenant.done(reply.startid, SLOW)
+    nothing_left(cloud, guest, boot)
+    delete_template(cloud, reply.data["template.id"])
+
+
+def test_killed_in_the_middle_of_a_copy(cloud, guest):
+    """Not at a boundary: while QEMU copies. The job begins the copy anew."""
+    boot = guest.boot_id()
+    reply = cloud.tenant.ok("POST cloudtemplate/create", {"vm.id": guest.id, "template.name": "x"})
+    until(lambda: glob.glob(os.path.join(cloud.server.data, "copy", "*.qcow2")), "the copy has begun", tick=0.002)
+    cloud.server.kill()
+    cloud.server.start()
+    cloud.tenant.done(reply.startid, SLOW)
+    nothing_left(cloud, guest, boot)
+    delete_template(cloud, reply.data["template.id"])
+
+
+@pytest.mark.parametrize("point", ["vm.create:disks:before", "vm.create:disks:after", "vm.create:password:before",
+                                   "vm.create:password:after"])
+def test_killed_while_a_full_clone_with_a_password_is_made(cloud, guest, point):
+    with Armed(cloud, point):
+        made = cloud.tenant.create(**{"vnic.portgroupid": guest.vpc, "vm.template.id": cloud.template,
+                                      "vm.memory.mem": 128, "vm.clone": "full", "vm.account.pwd": PASSWORD}).data[0]
+    job = cloud.tenant.done(made["jobstartid"], SLOW)
+    assert any("password of user root is set" in line for line in job.lines), job.lines
+    clone = Guest(cloud.sandbox, made["vm.id"], guest.vpc, cloud.tenant.show(made["vm.id"])["vm.ip"])
+    disk = disks(cloud, clone)["vda"]["vdisk.id"]
+    assert chain(file_of(cloud, disk)) == [disk + ".qcow2"]
+    assert not [name for name in os.listdir(os.path.join(cloud.server.data, "secrets")) if name.endswith(".account")]
+    cloud.delete(clone)
