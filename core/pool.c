@@ -142,6 +142,8 @@ static void add_row(void *arg, const struct sv_storage *s)
 {
     struct rows *l = arg;
 
+    if (!s->ready) /* the business of the job that adds or removes it */
+        return;
     if (l->n == l->cap) {
         l->cap = l->cap ? l->cap * 2 : 8;
         l->v = sv_realloc(l->v, l->cap * sizeof(*l->v));

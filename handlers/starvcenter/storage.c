@@ -69,7 +69,7 @@ struct add_in {
 static const struct sv_param add_params[] = {
     STR("storage.name", struct add_in, name, .flags = SV_P_REQUIRED | SV_P_OUR_MAX, .max = SV_MAX_NAME,
         .field = SV_F_STORAGE_NAME, DOC("名称", "name")),
-    STR("storage.type", struct add_in, type, .flags = SV_P_REQUIRED | SV_P_OUR_MAX, .max = 16,
+    STR("storage.type", struct add_in, type, .flags = SV_P_REQUIRED | SV_P_OUR_MAX, .max = SV_MAX_NAME,
         .field = SV_F_STORAGE_TYPE, DOC("类型:dir、nfs、ceph", "dir, nfs or ceph")),
     STR("storage.location", struct add_in, location, .flags = SV_P_REQUIRED | SV_P_OUR_MAX, .max = 500,
         .field = SV_F_STORAGE_LOCATION,

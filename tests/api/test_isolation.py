@@ -48,6 +48,7 @@ class World:
             "snapshotId": snapshot.data["snapshot.id"],
             "backup.vmid": made["vm.id"], "backup.id": backup.data["backup.id"],
             "backupId": backup.data["backup.id"],
+            **dict.fromkeys(("storage.id", "storageId", "vdisk.storageid", "storage.hostid"), str(uuid.uuid4())),
             "vm.hostid": str(uuid.uuid4()), "id": str(uuid.uuid4()),
         }
         return who

@@ -164,7 +164,8 @@ def test_these_are_for_admins():
         "POST cloudTenant/create", "POST cloudTenant/search", "PUT cloudTenant/modify", "DELETE cloudTenant/{appId}",
         "POST cloudTenant/token/create", "POST cloudTenant/token/search", "DELETE cloudTenant/token/{tokenId}",
         "PUT resourcequota/modify", "POST cloudvm/addVhostModelAndType", "DELETE cloudvm/delVhostModelAndType/{id}",
-        "POST cloudvm/model/bind"}
+        "POST cloudvm/model/bind", "POST cloudstorage/search", "POST cloudstorage/add", "PUT cloudstorage/modify",
+        "PUT cloudstorage/refresh", "DELETE cloudstorage/{storageId}", "POST cloudvm/vdisk/create/pv"}
 
 
 @pytest.mark.parametrize("route", ADMIN_ONLY, ids=op_name)
