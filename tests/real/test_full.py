@@ -148,6 +148,41 @@ def test_disk_grown(cloud, small, lone, hot):
     lone.wait_agent()
 
 
+@pytest.mark.parametrize("where", ["images", "copy"])
+def test_a_template_of_a_running_guest(cloud, small, lone, where):
+    """Either the copy finds no room or the image that is made of it: nothing stays, and the guest lives."""
+    folder, boot = cloud.server.data + "/copy", lone.boot_id()
+    before = everything(cloud)
+    if where == "images":
+        small[-1].fill(3000)  # the guest itself must not run out of it
+    else:
+        cloud.sandbox.run("mkdir", "-p", folder)
+        cloud.sandbox.run("mount", "-t", "tmpfs", "-o", "size=1m,mode=711", "tmpfs", folder)
+    try:
+        made = cloud.tenant.ok("POST cloudtemplate/create", {"vm.id": lone.id, "template.name": "x"})
+        assert full_storage(cloud.tenant.follow(made.startid, SLOW))
+        assert cloud.sandbox.run("ls", "-A", folder) == ""
+    finally:
+        small[-1].free()
+        if where == "copy":
+            cloud.sandbox.run("umount", folder)
+    assert everything(cloud) == before and lone.boot_id() == boot
+    assert lone.agent("guest-fsfreeze-status") == "thawed"
+    cloud.tenant.run("DELETE cloudtemplate/{templateId}", {"templateId": made.data["template.id"]}, SLOW)
+
+
+def test_a_full_clone(cloud, small, lone):
+    before = everything(cloud)
+    small[-1].fill(3000)
+    made = cloud.tenant.create(**{"vnic.portgroupid": lone.vpc, "vm.template.id": cloud.template,
+                                  "vm.memory.mem": 128, "vm.clone": "full"}).data[0]
+    assert full_storage(cloud.tenant.follow(made["jobstartid"], SLOW))
+    assert everything(cloud) == before
+    cloud.agrees()
+    small[-1].free()
+    cloud.tenant.run("DELETE cloudvm/{vmId}", {"vmId": made["vm.id"]}, SLOW)
+
+
 def test_running_guest_waits_and_goes_on(cloud, small):
     """A write that has no room stops the guest and not its data; the API shows it suspended."""
     folder = small[-1]
