@@ -30,10 +30,10 @@ static enum sv_err free_target(const struct sv_vm_rows *rows, char target[8], st
 {
     if (rows->disk_count >= SV_HV_MAX_DISKS)
         return sv_fail(err, SV_E_DISK_LIMIT, SV_F_VM, sv_dec(SV_HV_MAX_DISKS).s);
-    for (char c = 'a'; c <= 'z'; c++) {
+    for (int letter = 'a'; letter <= 'z'; letter++) {
         bool used = false;
 
-        snprintf(target, 8, "vd%c", c);
+        snprintf(target, 8, "vd%c", letter);
         for (unsigned i = 0; i < rows->disk_count; i++)
             used = used || strcmp(rows->disks[i].target, target) == 0;
         if (!used)

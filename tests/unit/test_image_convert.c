@@ -204,7 +204,10 @@ static void take_tool_away(void)
     }
     CHECK_INT(rmdir(tool_dir), 0);
     memcpy(tool_dir + sizeof(tool_dir) - 7, "XXXXXX", 6);
-    CHECK_INT(setenv("PATH", strchr(getenv("PATH"), ':') + 1, 1), 0);
+    const char *path_now = getenv("PATH");
+    const char *rest = path_now ? strchr(path_now, ':') : NULL;
+    CHECK(rest);
+    CHECK_INT(setenv("PATH", rest + 1, 1), 0);
 }
 
 static void noted(const char *name, char *buf, size_t size)
