@@ -1,12 +1,9 @@
 #include "hv/libvirt/internal.h"
 
 #include "starvirt/log.h"
+#include "starvirt/proc.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,40 +18,10 @@ enum {
 
 /* --- the watchdog --- */
 
-static int spawn(posix_spawn_file_actions_t *files, posix_spawnattr_t *attr, const char *const *argv, pid_t *ret)
-{
-    sigset_t all, none;
-    sigfillset(&all);
-    sigemptyset(&none);
-    posix_spawnattr_setsigdefault(attr, &all);
-    posix_spawnattr_setsigmask(attr, &none);
-    posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID);
-    return posix_spawn(ret, argv[0], files, attr, (char *const *)argv, environ);
-}
-
-/* Not by sv_proc: what that starts dies with us. */
-static int start_watchdog(struct lv_host *h, const struct sv_id *vm, struct lv_frozen *f)
+static enum sv_err start_watchdog(struct lv_host *h, const struct sv_id *vm, struct lv_frozen *f, struct sv_error *err)
 {
     const char *const argv[] = {"/proc/self/exe", "--thaw", h->uri, vm->s, NULL};
-    posix_spawn_file_actions_t files;
-    posix_spawnattr_t attr;
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return errno;
-    posix_spawn_file_actions_init(&files);
-    posix_spawnattr_init(&attr);
-    posix_spawn_file_actions_adddup2(&files, ends[0], STDIN_FILENO);
-    posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
-    const int number = spawn(&files, &attr, argv, &f->pid);
-    posix_spawnattr_destroy(&attr);
-    posix_spawn_file_actions_destroy(&files);
-    close(ends[0]);
-    if (number)
-        close(ends[1]);
-    else
-        f->watchdog = ends[1];
-    return number;
+    return sv_proc_start(argv, &f->watchdog, &f->pid, err);
 }
 
 static void reap(pid_t pid)
@@ -140,9 +107,8 @@ void lv_freeze(struct lv_host *h, const struct sv_id *vm, struct lv_frozen *ret,
     *ret = (struct lv_frozen){.watchdog = -1};
     if (!agent_answers(h, vm, d))
         return;
-    const int number = start_watchdog(h, vm, ret);
-    if (number) {
-        sv_log(SV_LOG_WARN, "hv.no_watchdog", "vm", vm->s, "text", strerrordesc_np(number), NULL);
+    if (start_watchdog(h, vm, ret, &e) != SV_OK) {
+        sv_log(SV_LOG_WARN, "hv.no_watchdog", "vm", vm->s, "text", e.arg[0], NULL);
         return; /* nobody is frozen unwatched */
     }
     ret->asked = true;
