@@ -32,6 +32,15 @@ class Armed:
         server.stop()
         server.crash_point = self.point
         server.start().wait_connected()
+        return self
+
+    def then(self, point, meanwhile):
+        """The server comes back only to run into another one; this is done before."""
+        server = self.cloud.server
+        server.crashed()
+        meanwhile()
+        server.crash_point = point
+        server.start()
 
     def __exit__(self, failed, *_):
         server = self.cloud.server
@@ -242,6 +251,19 @@ def test_disk_added(cloud, live, point):
         startid = cloud.tenant.ok("POST cloudvm/vdisk/add", {"vdisk.vmid": live.id, "vdisk.size": 1}).startid
     followed(cloud, startid)
     until(lambda: sectors(live, "vdb") == 2 << 20, "the guest sees the disk")
+
+
+@pytest.mark.parametrize("point", [f"disk.add:{step}:{at}" for step in reversed(STEPS["disk.add"])
+                                   for at in ("undo-before", "undo-after")])
+def test_undo_of_disk_added(cloud, live, point):
+    """Its file goes while the server is away, so that it cannot be plugged in."""
+    server, before = cloud.server, disks(cloud, live)
+    with Armed(cloud, "disk.add:define:recorded") as armed:
+        made = cloud.tenant.ok("POST cloudvm/vdisk/add", {"vdisk.vmid": live.id, "vdisk.size": 1})
+        armed.then(point, lambda: cloud.sandbox.run("rm", f"{server.data}/images/{made.data['vdisk.id']}.qcow2"))
+    job = cloud.admin.follow(made.startid, SLOW)
+    assert job.result == "1" and any("undoing" in line for line in job.lines), job.lines
+    assert disks(cloud, live) == before and sectors(live, made.data["vdisk.devname"]) == 0
 
 
 @pytest.mark.parametrize("point", boundaries("disk.extend"))
