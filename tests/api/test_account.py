@@ -45,6 +45,7 @@ def test_without_one_there_is_no_such_step(cloud, tenant, model):
     assert host_of(cloud, made["vm.id"])[1].domains[made["vm.id"]].password is None
 
 
+@pytest.mark.race
 def test_each_of_a_batch_gets_it(cloud, tenant, model):
     made = tenant.create(**order(tenant, model, vm_num=4)).data
     for row in made:
@@ -53,6 +54,7 @@ def test_each_of_a_batch_gets_it(cloud, tenant, model):
     nobody_else_knows(cloud, tenant, [row["jobstartid"] for row in made], [row["vm.id"] for row in made])
 
 
+@pytest.mark.race
 def test_it_waits_for_the_guest_to_boot(server):
     """The agent is up a second after the start: nobody asks again and again meanwhile, its event is awaited."""
     made = server(connect="sim://?control=1&boot=1s", options=["--log.level", "debug"])

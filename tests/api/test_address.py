@@ -39,6 +39,7 @@ def test_a_guest_that_says_the_same_is_not_worth_a_word(guest):
     assert guest.shown() == ""
 
 
+@pytest.mark.race
 def test_another_address_is_shown(guest):
     since = guest.tenant.last_event()
     guest.say("192.0.2.7", "2001:db8::1")
