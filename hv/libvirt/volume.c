@@ -179,7 +179,23 @@ static enum sv_err run_create(const char *part, const char *backing, int64_t siz
     return rc;
 }
 
-static enum sv_err read_size(const char *path, int64_t *ret, struct sv_error *err);
+/* Out of the header: a disk on a template is none that the gate would let in. */
+static enum sv_err read_size(const char *path, int64_t *ret, struct sv_error *err)
+{
+    unsigned char head[32];
+    uint64_t size = 0;
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return storage_fail(err, errno);
+    ssize_t n = pread(fd, head, sizeof(head), 0);
+    close(fd);
+    for (size_t i = 24; i < 32; i++)
+        size = size << 8 | head[i];
+    if (n != (ssize_t)sizeof(head) || memcmp(head, "QFI\xfb", 4) != 0 || size > INT64_MAX)
+        return sv_fail(err, SV_E_STORAGE, SV_F_NONE, "the disk's file is damaged");
+    *ret = (int64_t)size;
+    return SV_OK;
+}
 
 /* A copy that needs its template no more, grown to the size wanted. */
 static enum sv_err run_copy(const char *image_dir, const char *part, const struct sv_hv_disk *disk,
@@ -289,24 +305,6 @@ enum sv_err lv_volume_delete(struct sv_hv_host *base, const struct sv_id *disk, 
     if (!h->remote)
         rc = delete_disk(h, disk, err);
     return rc || file ? rc : lv_rbd_delete(h, disk, d, err);
-}
-
-/* Out of the header: a disk on a template is none that the gate would let in. */
-static enum sv_err read_size(const char *path, int64_t *ret, struct sv_error *err)
-{
-    unsigned char head[32];
-    uint64_t size = 0;
-    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return storage_fail(err, errno);
-    ssize_t n = pread(fd, head, sizeof(head), 0);
-    close(fd);
-    for (size_t i = 24; i < 32; i++)
-        size = size << 8 | head[i];
-    if (n != (ssize_t)sizeof(head) || memcmp(head, "QFI\xfb", 4) != 0 || size > INT64_MAX)
-        return sv_fail(err, SV_E_STORAGE, SV_F_NONE, "the disk's file is damaged");
-    *ret = (int64_t)size;
-    return SV_OK;
 }
 
 enum sv_err lv_volume_size(struct lv_host *h, const struct sv_id *disk, int64_t *ret, struct sv_error *err)
