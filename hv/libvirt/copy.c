@@ -166,11 +166,11 @@ enum sv_err lv_copy_in(struct sv_hv_host *base, const struct sv_hv_disk *disk, c
     enum sv_err rc = sv_image_check(path, "qcow2", &image, err);
     if (!rc)
         rc = sv_image_measure(path, &need, d, err);
-    SV_AUTOFREE char *volume = rc ? NULL : lv_disk_path(h, disk, err);
-    if (!rc && !volume)
-        rc = err->code;
     if (rc)
         return rc;
+    SV_AUTOFREE char *volume = lv_disk_path(h, disk, err);
+    if (!volume)
+        return err->code;
     SV_AUTOFREE char *dir = dir_of(volume);
     SV_AUTOFREE char *part = lv_volume_part(volume);
     s.total = image.virtual_size;
