@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <microhttpd.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -143,8 +145,13 @@ static void on_upgrade(void *cls, struct MHD_Connection *c, void *context, const
 {
     struct sv_request *r = cls;
     struct sv_server *s = r->server;
+    const int on = 1, off = 0;
     (void)c;
     (void)context;
+    /* The library leaves the socket of HTTPS, which it goes on to serve, as a reply needs it: with small pieces held
+     * back until an acknowledgement comes. */
+    setsockopt(r->conn->fd, IPPROTO_TCP, TCP_CORK, &off, sizeof(off));
+    setsockopt(r->conn->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     r->left = true; /* r stays until the socket is given back, but nobody is waiting for it */
     r->take(r, fd, early, early_len, handle);
     sv_server_left(s, &s->active);
