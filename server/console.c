@@ -177,14 +177,9 @@ static const char *fault_of(const struct sv_request *r, unsigned *ret_status)
     return "Origin";
 }
 
-static void taken(struct sv_request *r, int fd, const void *early, size_t early_len, void *handle)
+static void taken(struct sv_request *r, const struct sv_taken *t)
 {
-    struct sv_relay_client c = {.tenant = r->console_tenant,
-                                .vm = r->console_vm,
-                                .fd = fd,
-                                .handle = handle,
-                                .early = early,
-                                .early_len = early_len};
+    struct sv_relay_client c = {.tenant = r->console_tenant, .vm = r->console_vm, .socket = *t};
     SV_COPY(c.request, r->id);
     sv_relay_add(r->server->consoles->relay, &c);
 }

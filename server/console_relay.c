@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <gnutls/gnutls.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -40,6 +41,8 @@ struct console {
     struct sv_relay_client who;
     struct sv_ws *ws;
     struct end client, screen;
+    struct end wire;       /* HTTPS: where the client's end can be written to, and seen to hang up */
+    size_t unsent;         /* [bytes] that the TLS library has taken and not sent yet */
     bool broken;           /* nothing more can be said to the client */
     int64_t heard, pinged; /* [ms] monotonic */
     int64_t close_by;      /* [ms] monotonic; 0 = not closing */
@@ -161,10 +164,29 @@ static ssize_t from_client(void *arg, void *buf, size_t n)
     return got > 0 ? got : SV_WS_BROKEN;
 }
 
+/* The HTTP library decrypts what comes, on its own thread; but what goes it would move by a few bytes at a time, so
+ * that is encrypted here. One thread may receive while another sends. */
+static ssize_t encrypt(struct console *c, const void *buf, size_t n)
+{
+    gnutls_session_t tls = c->who.socket.tls;
+    ssize_t sent;
+    if (c->unsent)
+        n = c->unsent; /* the same bytes again, which it has already */
+    do
+        sent = c->unsent ? gnutls_record_send(tls, NULL, 0) : gnutls_record_send(tls, buf, n);
+    while (sent == GNUTLS_E_INTERRUPTED);
+    c->unsent = sent == GNUTLS_E_AGAIN ? n : 0;
+    if (sent < 0)
+        return sent == GNUTLS_E_AGAIN ? SV_WS_AGAIN : SV_WS_BROKEN;
+    return sent;
+}
+
 static ssize_t to_client(void *arg, const void *buf, size_t n)
 {
     struct console *c = arg;
     ssize_t sent;
+    if (c->who.socket.tls)
+        return encrypt(c, buf, n);
     do
         sent = send(c->client.fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL);
     while (sent < 0 && errno == EINTR);
@@ -269,8 +291,10 @@ static bool take_picture(struct console *c)
 
 static void set_watches(const struct sv_relay *r, struct console *c)
 {
-    bool room = KEYS_MAX - c->n >= KEYS_ROOM && sv_ws_queued_frames(c->ws) <= FRAMES_MAX;
-    watch(r, &c->client, (room && sv_ws_wants_read(c->ws) ? EPOLLIN : 0U) | (sv_ws_wants_write(c->ws) ? EPOLLOUT : 0U));
+    const bool room = KEYS_MAX - c->n >= KEYS_ROOM && sv_ws_queued_frames(c->ws) <= FRAMES_MAX;
+    const uint32_t in = room && sv_ws_wants_read(c->ws) ? EPOLLIN : 0U, out = sv_ws_wants_write(c->ws) ? EPOLLOUT : 0U;
+    watch(r, &c->client, c->wire.fd < 0 ? in | out : in);
+    watch(r, &c->wire, out | EPOLLRDHUP);
     watch(r, &c->screen, (sv_ws_queued(c->ws) < PICTURE_MAX ? EPOLLIN : 0U) | (c->n ? EPOLLOUT : 0U));
 }
 
@@ -303,11 +327,12 @@ static void discard(struct sv_relay *r, struct console *c)
         end(r, c, SV_CONSOLE_AWAY, "CLIENT");
     drop_screen(r, c);
     watch(r, &c->client, 0);
+    watch(r, &c->wire, 0);
     *c->link = c->next;
     if (c->next)
         c->next->link = c->link;
     sv_ws_free(c->ws);
-    sv_http_give_back(c->who.handle);
+    sv_http_give_back(c->who.socket.handle);
     free(c->early);
     explicit_bzero(c->buf, sizeof(c->buf)); /* somebody's password may have been typed */
     free(c);
@@ -425,10 +450,13 @@ static void serve(struct sv_relay *r, const struct epoll_event *ev, int n)
 {
     for (int i = 0; i < n; i++) {
         const struct end *e = ev[i].data.ptr;
-        if (!e)
+        if (!e) {
             take_mail(r);
-        else
-            pump(r, e->console); /* discarded only after all events were looked at */
+            continue;
+        }
+        if (e == &e->console->wire && ev[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+            e->console->broken = true;
+        pump(r, e->console); /* discarded only after all events were looked at */
     }
 }
 
@@ -455,14 +483,15 @@ void sv_relay_add(struct sv_relay *r, const struct sv_relay_client *who)
 {
     struct console *c = sv_alloc(sizeof(*c));
     c->who = *who;
-    c->client = (struct end){.console = c, .fd = who->fd};
+    c->client = (struct end){.console = c, .fd = who->socket.fd};
+    c->wire = (struct end){.console = c, .fd = who->socket.tls ? who->socket.wire : -1};
     c->screen = (struct end){.console = c, .fd = -1};
     c->ws = sv_ws_new(&transport, c);
-    c->early = sv_alloc(who->early_len + 1);
-    if (who->early_len)
-        memcpy(c->early, who->early, who->early_len);
-    c->early_n = who->early_len;
-    fcntl(who->fd, F_SETFL, fcntl(who->fd, F_GETFL) | O_NONBLOCK);
+    c->early = sv_alloc(who->socket.early_len + 1);
+    if (who->socket.early_len)
+        memcpy(c->early, who->socket.early, who->socket.early_len);
+    c->early_n = who->socket.early_len;
+    fcntl(who->socket.fd, F_SETFL, fcntl(who->socket.fd, F_GETFL) | O_NONBLOCK);
     pthread_mutex_lock(&r->lock);
     bool stopping = r->stopping;
     c->serial = r->next_serial++;
@@ -482,7 +511,7 @@ void sv_relay_add(struct sv_relay *r, const struct sv_relay_client *who)
     sv_ws_close(c->ws, SV_CONSOLE_AWAY, "SHUTTING_DOWN");
     sv_ws_write(c->ws);
     sv_ws_free(c->ws);
-    sv_http_give_back(who->handle);
+    sv_http_give_back(who->socket.handle);
     free(c->early);
     free(c);
     atomic_fetch_sub(&r->open, 1);

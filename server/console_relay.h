@@ -25,10 +25,7 @@ void sv_relay_free(struct sv_relay *r); /* stopped; NULL ok */
 struct sv_relay_client {
     struct sv_id tenant, vm;
     char request[32]; /* id, for the log */
-    int fd;
-    void *handle;      /* sv_http_give_back() takes it */
-    const void *early; /* bytes that came with the handshake */
-    size_t early_len;
+    struct sv_taken socket;
 };
 void sv_relay_add(struct sv_relay *r, const struct sv_relay_client *c);
 /* With those being refused or closed. */

@@ -145,15 +145,20 @@ static void on_upgrade(void *cls, struct MHD_Connection *c, void *context, const
 {
     struct sv_request *r = cls;
     struct sv_server *s = r->server;
+    const union MHD_ConnectionInfo *tls = MHD_get_connection_info(c, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    const struct sv_taken taken = {.fd = fd,
+                                   .early = early,
+                                   .early_len = early_len,
+                                   .handle = handle,
+                                   .tls = tls ? tls->tls_session : NULL,
+                                   .wire = r->conn->fd};
     const int on = 1, off = 0;
-    (void)c;
     (void)context;
-    /* The library leaves the socket of HTTPS, which it goes on to serve, as a reply needs it: with small pieces held
-     * back until an acknowledgement comes. */
-    setsockopt(r->conn->fd, IPPROTO_TCP, TCP_CORK, &off, sizeof(off));
-    setsockopt(r->conn->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    /* The library leaves a socket as a reply needs it: with small pieces held back until an acknowledgement comes. */
+    setsockopt(taken.wire, IPPROTO_TCP, TCP_CORK, &off, sizeof(off));
+    setsockopt(taken.wire, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     r->left = true; /* r stays until the socket is given back, but nobody is waiting for it */
-    r->take(r, fd, early, early_len, handle);
+    r->take(r, &taken);
     sv_server_left(s, &s->active);
 }
 

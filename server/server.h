@@ -40,6 +40,16 @@ struct sv_server {
     pthread_cond_t drained;
 };
 
+/* A socket that left HTTP. */
+struct sv_taken {
+    int fd;            /* to read from; to write to as well unless `tls` is set */
+    const void *early; /* bytes that came already, until take() returns */
+    size_t early_len;
+    void *handle; /* goes to sv_http_give_back(), from any thread, which closes it */
+    void *tls;    /* HTTPS: the gnutls session to write to */
+    int wire;     /* and the socket under it, to watch only */
+};
+
 /* A page outside the dialects: health, metrics, descriptions. */
 struct sv_request;
 struct sv_page_row {
@@ -109,9 +119,8 @@ struct sv_request {
     size_t fixed_len;
     unsigned retry_after; /* [s], 0 = no header */
     bool close;           /* the connection is not to be used again */
-    /* With status 101: the socket leaves HTTP and is the callee's, `early` bytes of it came already. `handle` goes
-     * to sv_http_give_back(), from any thread, which closes it. Runs on the I/O thread. */
-    void (*take)(struct sv_request *r, int fd, const void *early, size_t early_len, void *handle);
+    /* With status 101: the socket leaves HTTP and is the callee's. Runs on the I/O thread. */
+    void (*take)(struct sv_request *r, const struct sv_taken *t);
     char ws_accept[32];
 };
 

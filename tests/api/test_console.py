@@ -528,6 +528,15 @@ def test_over_tls(server, tmp_path):
             total += len(screen.picture())
         assert total == 5 * screen.width * screen.height * 4
         Screen(two)
+        with place.open(receive_buffer=4096) as slow:  # what was not taken at once is sent later, and only once
+            lazy, pictures = Screen(slow), set()
+            for _ in range(4):
+                lazy.ask()
+            wait_until(lambda: place.consoles() == 3, "three are open")
+            for _ in range(3):
+                pictures.add(lazy.picture())
+                lazy.ask()
+            assert len(pictures) == 1
         two.close()
         wait_until(lambda: place.consoles() == 1, "one has gone")
         place.tenant.run("PUT cloudvm/destroy", {"vm.id": place.vm})
