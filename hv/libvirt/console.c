@@ -132,7 +132,7 @@ static bool is_loopback(const char *address)
 static enum sv_err open_far(struct lv_host *h, struct lv_op *op, struct sv_error *err)
 {
     const struct sv_deadline d = sv_deadline_within(NULL, op->value);
-    char host[64], machine[256] = "";
+    char host[64] = "", machine[256] = "";
     unsigned port;
     enum sv_err rc = lv_console_address(&h->base, &op->vm, host, &port, err);
     if (rc)
