@@ -291,7 +291,7 @@ static enum sv_err fetch(struct sv_tx *tx, void *arg, struct sv_error *err)
 static enum sv_err begin(struct sv_run *r, struct sv_vm_rows *rows, struct sv_hv_host **h, struct sv_snapshot *s,
                          const char **ret_left, struct sv_error *err)
 {
-    struct fetch f = {.id = sv_id_from(sv_run_job(r)->sarg), .a = sv_run_arena(r)};
+    struct fetch f = {.id = sv_id_from(sv_run_job(r)->sarg), .a = sv_run_arena(r), .ret = {.shape = ""}};
     enum sv_err rc = sv_step_begin(r, rows, h, err);
 
     if (!rc)
@@ -358,7 +358,7 @@ static enum sv_err runs_anew(struct sv_cloud *c, struct sv_tx *tx, const struct 
 static enum sv_err end_restore(struct sv_tx *tx, const struct sv_job *job, enum sv_job_result result, void *app,
                                struct sv_error *err)
 {
-    struct fetch f = {.id = sv_id_from(job->sarg), .a = sv_tx_arena(tx)};
+    struct fetch f = {.id = sv_id_from(job->sarg), .a = sv_tx_arena(tx), .ret = {.shape = ""}};
     enum sv_err rc;
 
     if (result != SV_JOB_DONE) {

@@ -250,7 +250,7 @@ static void volumes_grow_and_never_shrink(void)
     struct sv_hv_host *h = sv_hv_host_at(hv, 0);
     const struct sv_hv_domain dom = vm_def(1);
     const struct sv_id none = disk_id(0x99);
-    struct sv_hv_info info;
+    struct sv_hv_info info = {0};
 
     make_vm(h, 1);
     for (int i = 0; i < 2; i++)
@@ -373,7 +373,7 @@ static void templates_hand_on_what_they_hold(void)
     const struct sv_id id = vm_id(1), tmpl = disk_id(0x70);
     struct sv_hv_copy copy = {.disk = vm_def(1).disks[0].id};
     struct sv_hv_disk linked = data_disk(0x71, "vdb"), full = data_disk(0x72, "vdc");
-    int64_t size, virtual_size;
+    int64_t size = 0, virtual_size = 0;
     char command[96];
     bool quiesced;
 
@@ -511,7 +511,7 @@ static void all_of_it_is_replayed(void)
     const struct sv_hv_disk b = data_disk(0x20, "vdb");
     const struct sv_hv_nic n = more_nic(0x30);
     char journal[128];
-    struct sv_hv_info info;
+    struct sv_hv_info info = {0};
 
     for (unsigned i = 1; i <= 4; i++) {
         const struct sv_id id = vm_id(i);

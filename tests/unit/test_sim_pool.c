@@ -36,7 +36,7 @@ static void check_used(struct sv_hv_host *h, const struct sv_hv_pool *pool, int6
 
 static int64_t used_here(struct sv_hv_host *h)
 {
-    struct sv_hv_info info;
+    struct sv_hv_info info = {0};
 
     OK(SV_HV_CALL(h, info, &info, NULL));
     return info.storage_used;

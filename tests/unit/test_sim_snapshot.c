@@ -288,7 +288,7 @@ static void other_disks_and_sizes_stay(void)
     struct sv_hv_host *h = sv_hv_host_at(hv, 0);
     struct sv_hv_domain dom = two_disks(h);
     const struct sv_id id = vm_id(1), boot = disk_id(1);
-    struct sv_hv_info info;
+    struct sv_hv_info info = {0};
 
     write_disk(h, 1, "then");
     write_disk(h, 2, "then");
