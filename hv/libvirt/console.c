@@ -43,7 +43,8 @@ static enum sv_err do_look(struct lv_host *h, virConnectPtr conn, struct lv_op *
 
 void lv_screen_started(struct lv_host *h, const struct sv_id *vm)
 {
-    lv_post(h, vm, do_look);
+    if (!lv_table_is_starting(&h->table, vm)) /* by somebody else */
+        lv_post(h, vm, do_look);
 }
 
 enum sv_err lv_console_address(struct sv_hv_host *base, const struct sv_id *vm, char host[64], unsigned *ret_port,
@@ -133,7 +134,7 @@ static enum sv_err open_far(struct lv_host *h, struct lv_op *op, struct sv_error
 {
     const struct sv_deadline d = sv_deadline_within(NULL, op->value);
     char host[64] = "", machine[256] = "";
-    unsigned port;
+    unsigned port = 0;
     enum sv_err rc = lv_console_address(&h->base, &op->vm, host, &port, err);
     if (rc)
         return rc;

@@ -36,6 +36,7 @@ struct lv_vm {
     enum sv_hv_power power; /* the last one's */
     char screen_host[64];   /* where its VNC server listens */
     unsigned screen_port;   /* 0 = not known */
+    bool starting;          /* by us, who look for its screen */
 };
 enum { LV_BUCKETS = 1024 };
 struct lv_table {
@@ -62,6 +63,8 @@ void lv_table_set_unplugged(struct lv_table *t, const struct sv_id *vm);
 void lv_table_set_job_ended(struct lv_table *t, const struct sv_id *vm);
 void lv_table_ask_reboot(struct lv_table *t, const struct sv_id *vm);
 void lv_table_set_rebooted(struct lv_table *t, const struct sv_id *vm);
+void lv_table_set_starting(struct lv_table *t, const struct sv_id *vm, bool starting);
+bool lv_table_is_starting(struct lv_table *t, const struct sv_id *vm);
 void lv_table_set_screen(struct lv_table *t, const struct sv_id *vm, const char *host, unsigned port);
 /* The connection came or went: what agents do is no longer known, waiters look again. */
 void lv_table_new_epoch(struct lv_table *t);

@@ -41,12 +41,14 @@ static enum sv_err act_start(struct lv_host *h, virConnectPtr conn, virDomainPtr
                              struct lv_op *op, struct sv_error *err)
 {
     enum sv_err rc = SV_OK;
+    lv_table_set_starting(&h->table, &op->vm, true);
     if (now == SV_HV_PAUSED)
         rc = result(h, conn, d, virDomainResume(d), "resume", SV_HV_RUNNING, err);
     else if (now != SV_HV_RUNNING)
         rc = result(h, conn, d, virDomainCreateWithFlags(d, 0), "start", SV_HV_RUNNING, err);
     if (!rc)
         lv_screen_look(h, d, &op->vm); /* before anybody hears that it runs */
+    lv_table_set_starting(&h->table, &op->vm, false);
     return rc;
 }
 

@@ -105,6 +105,22 @@ void lv_table_set_power(struct lv_table *t, const struct sv_id *vm, enum sv_hv_p
     pthread_mutex_unlock(&t->mu);
 }
 
+void lv_table_set_starting(struct lv_table *t, const struct sv_id *vm, bool starting)
+{
+    pthread_mutex_lock(&t->mu);
+    lv_table_get(t, vm)->starting = starting;
+    pthread_mutex_unlock(&t->mu);
+}
+
+bool lv_table_is_starting(struct lv_table *t, const struct sv_id *vm)
+{
+    pthread_mutex_lock(&t->mu);
+    const struct lv_vm *v = lv_table_find(t, vm);
+    bool starting = v && v->starting;
+    pthread_mutex_unlock(&t->mu);
+    return starting;
+}
+
 void lv_table_set_screen(struct lv_table *t, const struct sv_id *vm, const char *host, unsigned port)
 {
     pthread_mutex_lock(&t->mu);
