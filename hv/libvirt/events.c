@@ -88,6 +88,15 @@ static bool power_after(int event, int detail, enum sv_hv_power *ret)
     return false;
 }
 
+/* The end of a proof's guest may be told late: its row is gone then, and the host connected. */
+static bool is_proof(struct lv_host *h, const struct sv_id *vm)
+{
+    pthread_mutex_lock(&h->mu);
+    bool is = sv_id_eq(&h->proof, vm);
+    pthread_mutex_unlock(&h->mu);
+    return is;
+}
+
 static int on_lifecycle(virConnectPtr conn, virDomainPtr d, int event, int detail, void *arg)
 {
     struct lv_host *h = arg;
@@ -98,6 +107,10 @@ static int on_lifecycle(virConnectPtr conn, virDomainPtr d, int event, int detai
     if (!id_of(d, &vm) || !power_after(event, detail, &now) ||
         (now == SV_HV_ABSENT && virDomainGetID(d) != (unsigned)-1))
         return 0;
+    if (is_proof(h, &vm)) {
+        lv_table_set_power_if_known(&h->table, &vm, now);
+        return 0;
+    }
     lv_table_set_power(&h->table, &vm, now);
     if (event == VIR_DOMAIN_EVENT_STARTED)
         lv_screen_started(h, &vm);

@@ -58,6 +58,7 @@ bool lv_table_is_ours(struct lv_table *t, const struct sv_id *vm);
 void lv_table_set_agent(struct lv_table *t, const struct sv_id *vm, int agent);
 int lv_table_agent(struct lv_table *t, const struct sv_id *vm);
 void lv_table_set_power(struct lv_table *t, const struct sv_id *vm, enum sv_hv_power power);
+void lv_table_set_power_if_known(struct lv_table *t, const struct sv_id *vm, enum sv_hv_power power);
 void lv_table_ask_shutdown(struct lv_table *t, const struct sv_id *vm);
 void lv_table_set_unplugged(struct lv_table *t, const struct sv_id *vm);
 void lv_table_set_job_ended(struct lv_table *t, const struct sv_id *vm);
@@ -176,9 +177,10 @@ struct lv_host {
     virConnectPtr conn;    /* while connected */
     virConnectPtr watched; /* the one whose death counts, not a reference */
     bool dead, closing, keeper_ended;
-    char why[160];    /* last reason for being down */
-    char type[8];     /* "kvm", "qemu", "test"; "" until known */
-    unsigned openers; /* connection attempts that have not come back */
+    char why[160];      /* last reason for being down */
+    char type[8];       /* "kvm", "qemu", "test"; "" until known */
+    struct sv_id proof; /* the last guest that was to prove one: nobody else's business */
+    unsigned openers;   /* connection attempts that have not come back */
 
     struct lv_pool pool;
     struct lv_table table;

@@ -90,10 +90,8 @@ int lv_table_agent(struct lv_table *t, const struct sv_id *vm)
     return agent;
 }
 
-void lv_table_set_power(struct lv_table *t, const struct sv_id *vm, enum sv_hv_power power)
+static void set_power(struct lv_table *t, struct lv_vm *v, enum sv_hv_power power)
 {
-    pthread_mutex_lock(&t->mu);
-    struct lv_vm *v = lv_table_get(t, vm);
     v->power = power;
     v->changes++;
     if (power != SV_HV_RUNNING && power != SV_HV_PAUSED) {
@@ -102,6 +100,21 @@ void lv_table_set_power(struct lv_table *t, const struct sv_id *vm, enum sv_hv_p
         v->screen_port = 0;
     }
     pthread_cond_broadcast(&t->changed);
+}
+
+void lv_table_set_power(struct lv_table *t, const struct sv_id *vm, enum sv_hv_power power)
+{
+    pthread_mutex_lock(&t->mu);
+    set_power(t, lv_table_get(t, vm), power);
+    pthread_mutex_unlock(&t->mu);
+}
+
+void lv_table_set_power_if_known(struct lv_table *t, const struct sv_id *vm, enum sv_hv_power power)
+{
+    pthread_mutex_lock(&t->mu);
+    struct lv_vm *v = lv_table_find(t, vm);
+    if (v)
+        set_power(t, v, power);
     pthread_mutex_unlock(&t->mu);
 }
 
