@@ -49,6 +49,7 @@ static const char *const field_names[SV_F_COUNT] = {
     [SV_F_VPC_NAME] = "vpc-name",
     [SV_F_VNC_PASSWORD] = "vnc-password",
     [SV_F_PASSWORD] = "password",
+    [SV_F_USER] = "user",
     [SV_F_NESTED] = "nested",
     [SV_F_DISK] = "disk",
     [SV_F_DISK_COUNT] = "disk-count",
@@ -69,6 +70,18 @@ static const char *const field_names[SV_F_COUNT] = {
     [SV_F_JOB] = "job",
     [SV_F_SNAPSHOT] = "snapshot",
     [SV_F_BACKUP] = "backup",
+    [SV_F_SNAPSHOT_NAME] = "snapshot-name",
+    [SV_F_SNAPSHOT_DESC] = "snapshot-desc",
+    [SV_F_STORAGE_NAME] = "storage-name",
+    [SV_F_STORAGE_TYPE] = "storage-type",
+    [SV_F_STORAGE_LOCATION] = "storage-location",
+    [SV_F_CEPH_MONITORS] = "ceph-monitors",
+    [SV_F_CEPH_POOL] = "ceph-pool",
+    [SV_F_CEPH_USER] = "ceph-user",
+    [SV_F_CEPH_KEY] = "ceph-key",
+    [SV_F_DISK_NAME] = "disk-name",
+    [SV_F_BACKUP_NAME] = "backup-name",
+    [SV_F_BACKUP_DESC] = "backup-desc",
 };
 
 static bool is_error(enum sv_err code)

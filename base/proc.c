@@ -194,7 +194,8 @@ enum sv_err sv_proc_run(const struct sv_proc *p, int *ret_status, struct sv_erro
                          .stdio = {c.in, c.out[1], c.err[1]},
                          .netns_fd = p->netns_fd,
                          .cpu_s = p->cpu_s,
-                         .memory_bytes = p->memory_bytes};
+                         .memory_bytes = p->memory_bytes,
+                         .file_bytes = p->file_bytes};
     int number = sv_spawn(&s, &c.pid);
     close_fd(&c.in);
     close_fd(&c.out[1]);
@@ -202,4 +203,30 @@ enum sv_err sv_proc_run(const struct sv_proc *p, int *ret_status, struct sv_erro
     rc = number ? fail_errno(err, p->argv[0], number) : run_child(&c, ret_status, err);
     close_streams(&c);
     return rc;
+}
+
+/* --- what outlives us --- */
+
+static int start(const char *const *argv, int in, pid_t *ret_pid)
+{
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    const struct sv_spawn s = {.argv = argv, .stdio = {in, null, STDERR_FILENO}, .outlives = true};
+    const int number = null < 0 ? errno : sv_spawn(&s, ret_pid);
+    close_fd(&null);
+    return number;
+}
+
+enum sv_err sv_proc_start(const char *const *argv, int *ret_stdin, pid_t *ret_pid, struct sv_error *err)
+{
+    int ends[2] = {-1, -1};
+    int number = pipe2(ends, O_CLOEXEC) != 0 ? errno : 0;
+    if (!number)
+        number = start(argv, ends[0], ret_pid);
+    close_fd(&ends[0]);
+    if (number) {
+        close_fd(&ends[1]);
+        return fail_errno(err, argv[0], number);
+    }
+    *ret_stdin = ends[1];
+    return SV_OK;
 }

@@ -87,6 +87,8 @@ static int apply_limits(const struct sv_spawn *s)
         return -1;
     if (s->memory_bytes > 0 && limit(RLIMIT_AS, s->memory_bytes) != 0)
         return -1;
+    if (s->file_bytes > 0 && limit(RLIMIT_FSIZE, s->file_bytes) != 0)
+        return -1;
     return 0;
 }
 
@@ -114,10 +116,10 @@ static int close_others(struct plan *p)
     return close_range(4, UINT_MAX, 0);
 }
 
-static int prepare(struct plan *p)
+static int bind_life(const struct plan *p)
 {
-    if (p->report < 3 && (p->report = fcntl(p->report, F_DUPFD_CLOEXEC, 3)) < 0)
-        return -1;
+    if (p->s->outlives)
+        return setsid() < 0 ? -1 : 0;
     if (setpgid(0, 0) != 0)
         return -1;
     /* A killed server must not leave writers of images behind. The check covers the moment before. */
@@ -127,6 +129,15 @@ static int prepare(struct plan *p)
         errno = ECHILD;
         return -1;
     }
+    return 0;
+}
+
+static int prepare(struct plan *p)
+{
+    if (p->report < 3 && (p->report = fcntl(p->report, F_DUPFD_CLOEXEC, 3)) < 0)
+        return -1;
+    if (bind_life(p) != 0)
+        return -1;
     if (p->s->netns_fd > 0 && setns(p->s->netns_fd, CLONE_NEWNET) != 0)
         return -1;
     if (place_stdio(p->s->stdio) != 0 || close_others(p) != 0)

@@ -88,6 +88,9 @@ void sv_print_clean(FILE *f, const char *text);
 int sv_run_target(struct sv_settings *s, const struct sv_api *api, const struct sv_target *t,
                   const char *const *columns);
 /* Log lines and progress until the job ends; SV_EXIT_OK when it ended well. */
+/* "[####....] 42% name" on standard error, over the one before. */
+void sv_bar_show(int64_t percent, const char *name);
+void sv_bar_clear(void);
 int sv_follow(struct sv_settings *s, const struct sv_api *api, const char *startid);
 
 /* --- commands.c, complete.c, fsck.c ---------------------------------------------------------------------- */

@@ -14,6 +14,8 @@ struct exchange {
     struct curl_slist *headers;
     struct sv_buf body, reply;
     FILE *file;
+    const char *file_name;
+    int64_t percent; /* of the file, as shown */
 };
 
 static void end_exchange(struct exchange *x)
@@ -92,6 +94,29 @@ static void set_common(struct exchange *x, const struct sv_settings *s, const ch
         curl_easy_setopt(x->curl, CURLOPT_CAINFO, s->cacert);
 }
 
+/* How much of a file has gone over; each percent once. */
+static int show_sent(void *arg, curl_off_t down_all, curl_off_t down, curl_off_t all, curl_off_t sent)
+{
+    struct exchange *x = arg;
+    const int64_t percent = all > 0 && sent <= all ? (int64_t)((double)sent * 100 / (double)all) : -1;
+    (void)down_all, (void)down;
+    if (percent != x->percent && percent >= 0)
+        sv_bar_show(percent, x->file_name);
+    x->percent = percent >= 0 ? percent : x->percent;
+    return 0;
+}
+
+static void set_bar(struct exchange *x, const struct sv_settings *s)
+{
+    if (isatty(STDERR_FILENO) != 1)
+        return;
+    x->file_name = s->file;
+    x->percent = -1;
+    curl_easy_setopt(x->curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(x->curl, CURLOPT_XFERINFOFUNCTION, show_sent);
+    curl_easy_setopt(x->curl, CURLOPT_XFERINFODATA, x);
+}
+
 static bool set_file(struct exchange *x, const struct sv_settings *s)
 {
     struct stat st;
@@ -109,6 +134,7 @@ static bool set_file(struct exchange *x, const struct sv_settings *s)
     curl_easy_setopt(x->curl, CURLOPT_READDATA, x->file);
     if (S_ISREG(st.st_mode))
         curl_easy_setopt(x->curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)st.st_size);
+    set_bar(x, s);
     return true;
 }
 
@@ -130,6 +156,8 @@ static bool set_body(struct exchange *x, const struct sv_settings *s, const stru
 static bool perform(struct exchange *x, const struct sv_settings *s, bool quiet, struct sv_answer *ret)
 {
     CURLcode code = curl_easy_perform(x->curl);
+    if (x->file_name)
+        sv_bar_clear();
     if (code != CURLE_OK) {
         if (!quiet)
             fprintf(stderr, "starvirt: %s: %s\n", s->server, curl_easy_strerror(code));

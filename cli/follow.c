@@ -16,10 +16,25 @@ struct follow {
     const char *info;
 };
 
+void sv_bar_clear(void)
+{
+    fputs("\r\033[K", stderr);
+}
+
+void sv_bar_show(int64_t percent, const char *name)
+{
+    fputs("\r\033[K[", stderr);
+    for (int64_t i = 0; i < BAR; i++)
+        fputc(i * 100 < percent * BAR ? '#' : '.', stderr);
+    fprintf(stderr, "] %3lld%% ", (long long)percent);
+    sv_print_clean(stderr, name);
+    fflush(stderr);
+}
+
 static void clear_bar(const struct follow *f)
 {
     if (f->bar)
-        fputs("\r\033[K", stderr);
+        sv_bar_clear();
 }
 
 static void print_bar(const struct follow *f, const struct sv_node *data)
@@ -27,12 +42,7 @@ static void print_bar(const struct follow *f, const struct sv_node *data)
     int64_t percent;
     if (!f->bar || !sv_parse_int(sv_node_text(data, "job.percent"), &percent) || percent < 0 || percent > 100)
         return;
-    fputs("\r\033[K[", stderr);
-    for (int64_t i = 0; i < BAR; i++)
-        fputc(i * 100 < percent * BAR ? '#' : '.', stderr);
-    fprintf(stderr, "] %3lld%% ", (long long)percent);
-    sv_print_clean(stderr, sv_node_text(data, "job.name"));
-    fflush(stderr);
+    sv_bar_show(percent, sv_node_text(data, "job.name"));
 }
 
 static void print_lines(struct follow *f, const struct sv_node *data)

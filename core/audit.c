@@ -8,6 +8,7 @@ enum { CONNECT_LIMIT_MS = 15 * 1000, ASK_LIMIT_MS = 60 * 1000 };
 
 struct audit {
     struct sv_db *db;
+    struct sv_secrets *secrets;
     struct sv_hv_host *host;
     struct sv_id host_row;
     void (*breach)(void *arg, const char *line);
@@ -109,6 +110,8 @@ static enum sv_err check_rows(struct sv_tx *tx, void *arg, struct sv_error *err)
         rc = sv_disk_list_vm(tx, sv_scope_system(), &vms.v[i], check_disk, a, err);
     }
     free(vms.v);
+    if (!rc)
+        rc = sv_disk_list_volumes(tx, &a->host_row, check_disk, a, err);
     return rc ? rc : sv_template_list(tx, sv_scope_system(), &any, &all, check_template, a, &total, err);
 }
 
@@ -186,11 +189,21 @@ static enum sv_err wait_connected(struct sv_hv_host *h, struct sv_error *err)
     return SV_OK;
 }
 
+/* Closed ones show nothing: what is there would seem to be gone. */
+static void check_open(void *arg, const struct sv_storage *s, const struct sv_error *failed)
+{
+    if (failed)
+        report(arg, "cannot open storage", &s->id);
+}
+
 static enum sv_err audit_host(struct audit *a, struct sv_error *err)
 {
+    unsigned failed;
     const struct sv_deadline d = sv_deadline_within(NULL, ASK_LIMIT_MS);
     enum sv_err rc = wait_connected(a->host, err);
 
+    if (!rc)
+        rc = sv_storages_open_all(a->db, a->secrets, a->host, &a->host_row, check_open, a, &failed, err);
     if (!rc)
         rc = SV_HV_CALL(a->host, list, add_domain, a, &d);
     if (!rc)
@@ -216,7 +229,11 @@ static enum sv_err audit_uri(struct sv_db *db, const char *uri, const struct sv_
         return rc;
     for (unsigned i = 0; !rc && i < sv_hv_host_count(hv); i++) {
         struct find_row f = {.uri = uri, .index = (int)i};
-        struct audit a = {.db = db, .host = sv_hv_host_at(hv, i), .breach = total->breach, .arg = total->arg};
+        struct audit a = {.db = db,
+                          .secrets = total->secrets,
+                          .host = sv_hv_host_at(hv, i),
+                          .breach = total->breach,
+                          .arg = total->arg};
 
         rc = sv_db_read(db, find_row, &f, err);
         a.host_row = f.id;
@@ -235,10 +252,11 @@ enum sv_err sv_audit_hosts(struct sv_db *db, const char *const *connect, unsigne
                            struct sv_error *err)
 {
     struct audit total = {.breach = breach, .arg = arg};
-    enum sv_err rc = SV_OK;
+    enum sv_err rc = sv_secrets_open(hv->data_dir, &total.secrets, err);
 
     for (unsigned i = 0; !rc && i < n; i++)
         rc = audit_uri(db, connect[i], hv, &total, err);
+    sv_secrets_close(total.secrets);
     if (!rc)
         *ret_n = total.n;
     return rc;

@@ -22,6 +22,8 @@ enum sv_err sv_cloud_new(const struct sv_cloud_options *opt, struct sv_cloud **r
 
     c->data_dir = sv_strdup(opt->data_dir);
     c->import_dirs = sv_strdup(opt->import_dirs);
+    c->backup_dir = opt->backup_dir ? sv_strdup(opt->backup_dir) : sv_asprintf("%s/backups", opt->data_dir);
+    c->backup_keep = opt->backup_keep;
     c->db = opt->db;
     c->net = opt->net;
     c->supernet = opt->supernet;
@@ -31,6 +33,7 @@ enum sv_err sv_cloud_new(const struct sv_cloud_options *opt, struct sv_cloud **r
     for (unsigned i = 0; i < SV_VPC_LOCKS; i++)
         pthread_mutex_init(&c->vpc_lock[i], NULL);
     sv_hosts_init(c);
+    sv_addresses_init(c);
     rc = build(c, opt, err);
     if (rc) {
         sv_cloud_free(c);
@@ -45,6 +48,13 @@ enum sv_err sv_cloud_start(struct sv_cloud *c, struct sv_error *err)
     enum sv_err rc = sv_template_recover(c, err);
 
     if (!rc)
+        rc = sv_storage_recover(c, err);
+
+    if (!rc)
+        rc = sv_account_recover(c, err);
+    if (!rc)
+        rc = sv_backup_recover(c, err);
+    if (!rc)
         rc = sv_network_recover(c, err);
     return rc ? rc : sv_jobs_start(c->jobs, err);
 }
@@ -54,6 +64,7 @@ void sv_cloud_stop(struct sv_cloud *c, int64_t limit_ms)
     if (c->jobs)
         sv_jobs_stop(c->jobs, limit_ms);
     sv_sync_stop(c);
+    sv_addresses_stop(c);
 }
 
 void sv_cloud_free(struct sv_cloud *c)
@@ -62,8 +73,10 @@ void sv_cloud_free(struct sv_cloud *c)
         return;
     /* Whoever asks drivers, then the drivers, then what their threads call into. */
     sv_sync_stop(c);
+    sv_addresses_stop(c);
     sv_hosts_close(c);
     sv_sync_free(c);
+    sv_addresses_free(c);
     if (c->jobs)
         sv_jobs_free(c->jobs);
     sv_secrets_close(c->secrets);
@@ -71,8 +84,11 @@ void sv_cloud_free(struct sv_cloud *c)
         pthread_mutex_destroy(&c->vpc_lock[i]);
     pthread_mutex_destroy(&c->host_mutex);
     pthread_cond_destroy(&c->host_change);
+    pthread_mutex_destroy(&c->agent_mutex);
+    pthread_cond_destroy(&c->agent_change);
     free(c->data_dir);
     free(c->import_dirs);
+    free(c->backup_dir);
     free(c);
 }
 

@@ -14,6 +14,7 @@ static void on_host(void *arg, struct sv_hv_host *h, bool connected, const char 
     pthread_mutex_lock(&c->host_mutex);
     pthread_cond_broadcast(&c->host_change);
     pthread_mutex_unlock(&c->host_mutex);
+    sv_agent_news(c, NULL);
     /* Before its row is tied there is nobody to tell; sv_hosts_open asks again. */
     if (host)
         sv_sync_host(c, host, connected);
@@ -23,13 +24,19 @@ static void on_power(void *arg, struct sv_hv_host *h, const struct sv_id *vm, en
 {
     struct sv_cloud_host *host = sv_hv_user(h);
 
-    if (host) /* else it is about to be asked for everything */
+    sv_agent_news(arg, vm); /* a guest that ended need not be waited for */
+    if (host)               /* else it is about to be asked for everything */
         sv_sync_power(arg, host, vm, now);
 }
 
 static void on_agent(void *arg, struct sv_hv_host *h, const struct sv_id *vm, bool up)
 {
-    (void)h;
+    struct sv_cloud_host *host = sv_hv_user(h);
+
+    if (up)
+        sv_agent_news(arg, vm);
+    if (up && host)
+        sv_address_ask(arg, host, vm);
     sv_sync_agent(arg, vm, up);
 }
 
@@ -159,6 +166,8 @@ void sv_hosts_init(struct sv_cloud *c)
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&c->host_change, &attr);
+    pthread_mutex_init(&c->agent_mutex, NULL);
+    pthread_cond_init(&c->agent_change, &attr);
     pthread_condattr_destroy(&attr);
 }
 

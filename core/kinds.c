@@ -2,11 +2,21 @@
 #include "core/internal.h"
 
 const struct sv_job_kind *const sv_cloud_kinds[] = {
-    &sv_kind_vm_create,       &sv_kind_vm_install,
-    &sv_kind_vm_start,        &sv_kind_vm_destroy,
-    &sv_kind_vm_shutdown,     &sv_kind_vm_restart,
-    &sv_kind_vm_suspend,      &sv_kind_vm_resume,
-    &sv_kind_vm_delete,       &sv_kind_vm_vcpus,
-    &sv_kind_vm_memory,       &sv_kind_template_import,
-    &sv_kind_template_delete, NULL,
+    &sv_kind_vm_create,        &sv_kind_vm_install,
+    &sv_kind_vm_start,         &sv_kind_vm_destroy,
+    &sv_kind_vm_shutdown,      &sv_kind_vm_restart,
+    &sv_kind_vm_suspend,       &sv_kind_vm_resume,
+    &sv_kind_vm_delete,        &sv_kind_vm_vcpus,
+    &sv_kind_vm_memory,        &sv_kind_disk_add,
+    &sv_kind_disk_remove,      &sv_kind_disk_extend,
+    &sv_kind_nic_add,          &sv_kind_nic_remove,
+    &sv_kind_vm_password,      &sv_kind_vm_agent,
+    &sv_kind_template_import,  &sv_kind_template_delete,
+    &sv_kind_template_create,  &sv_kind_snapshot_create,
+    &sv_kind_snapshot_restore, &sv_kind_snapshot_delete,
+    &sv_kind_backup_create,    &sv_kind_backup_restore,
+    &sv_kind_backup_delete,    &sv_kind_vm_clone,
+    &sv_kind_storage_add,      &sv_kind_storage_remove,
+    &sv_kind_disk_pv,          &sv_kind_disk_pv_remove,
+    &sv_kind_disk_pv_extend,   NULL,
 };

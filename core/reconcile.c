@@ -197,6 +197,8 @@ static void compare_row(void *arg, const struct sv_vm *v)
         cmp->cap = cmp->cap ? cmp->cap * 2 : 256;
         cmp->todo = sv_realloc(cmp->todo, cmp->cap * sizeof(*cmp->todo));
     }
+    if (h && h->state.agent && !v->agent) /* it came up while nobody listened */
+        sv_address_ask(cmp->host->cloud, cmp->host, &v->id);
     cmp->todo[cmp->n++] = (struct pending){v->id, h ? h->state : (struct sv_hv_state){.power = SV_HV_ABSENT}};
 }
 
@@ -267,7 +269,7 @@ static enum sv_err write_connected(struct sv_tx *tx, void *arg, struct sv_error 
     rc = sv_host_set_capacity(tx, &a->host->id, (int64_t)((double)i->vcpus * a->c->vcpu_overcommit), i->memory,
                               i->cpu_vendor, i->os_version, i->virt_version, err);
     if (!rc)
-        rc = sv_storage_of_host(tx, &a->host->id, &storage, err);
+        rc = sv_storage_own(tx, &a->host->id, &storage, err);
     if (!rc)
         rc = sv_storage_set_usage(tx, &storage, i->storage_size, i->storage_used, err);
     if (!rc)
@@ -352,13 +354,19 @@ static enum sv_err remove_one(struct sv_hv_host *h, const struct sv_leftover *l,
         return SV_HV_CALL(h, volume_delete, &l->object, d);
     case SV_LEFTOVER_TEMPLATE:
         return SV_HV_CALL(h, template_delete, &l->object, d);
+    case SV_LEFTOVER_COPY: /* of this VM, which may be frozen for it */
+        return SV_HV_CALL(h, copy_abort, &l->object, d);
+    case SV_LEFTOVER_SNAPSHOT:
+        return SV_HV_CALL(h, snapshot_delete, &l->vm, &l->object, d);
+    case SV_LEFTOVER_STORAGE:
+        return SV_HV_CALL(h, pool_close, &l->object, d);
     }
     return rc;
 }
 
 /* What was created on this host and given up while it could not be reached. Ids are never used again, so
  * nothing of today can be hit. */
-static enum sv_err remove_leftovers(struct sv_cloud *c, struct sv_cloud_host *h, struct sv_error *err)
+static enum sv_err remove_leftovers(struct sv_cloud *c, struct sv_cloud_host *h, bool volumes, struct sv_error *err)
 {
     struct leftovers all = {.host = &h->id};
     enum sv_err rc = sv_db_read(c->db, read_leftovers, &all, err);
@@ -366,6 +374,8 @@ static enum sv_err remove_leftovers(struct sv_cloud *c, struct sv_cloud_host *h,
     for (size_t i = 0; !rc && i < all.n; i++) {
         const struct sv_deadline d = sv_deadline_within(NULL, ASK_LIMIT_MS);
 
+        if (all.v[i].kind == SV_LEFTOVER_VOLUME && !volumes)
+            continue;
         rc = remove_one(h->hv, &all.v[i], &d, err);
         if (!rc)
             rc = sv_db_write(c->db, forget_leftover, &all.v[i], err);
@@ -409,15 +419,19 @@ bool sv_reconcile_host(struct sv_cloud *c, struct sv_cloud_host *h)
 {
     struct inventory inv = {0};
     struct comparison cmp = {.host = h, .inv = &inv};
-    struct sv_error e;
+    struct sv_error e = {0};
+    const bool plain = !sv_storages_any(c, &h->id);
     enum sv_err rc;
 
     /* A leftover that does not go yet is tried again at the next connect; the host is of use all the same. */
-    if (remove_leftovers(c, h, &e))
+    if (remove_leftovers(c, h, plain, &e))
         log_failure("host.leftover", h, &e);
     rc = reconcile(c, h, &inv, &cmp, &e);
     if (rc)
         log_failure("host.reconcile", h, &e);
+    /* A storage that hangs does not keep its host away; of one that does not open nobody knows what is left. */
+    if (!plain && !rc && sv_storages_connect(c, h) && remove_leftovers(c, h, true, &e))
+        log_failure("host.leftover", h, &e);
     free(inv.v);
     free(cmp.todo);
     return rc == SV_OK;

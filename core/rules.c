@@ -72,19 +72,41 @@ enum sv_err sv_cloud_event(struct sv_tx *tx, const char *type, const char *objec
     return sv_event_add(tx, &e, err);
 }
 
+/* How a job failed, as the error it failed with. */
+static void job_error(const struct sv_job *job, struct sv_error *e)
+{
+    *e = (struct sv_error){.code = sv_err_by_symbol(job->error_symbol ? job->error_symbol : "")};
+    for (unsigned i = 0; i < SV_ERR_ARGS; i++)
+        SV_COPY(e->arg[i], job->error_args[i] ? job->error_args[i] : "");
+}
+
 void sv_job_info(const struct sv_job *job, enum sv_lang lang, char *buf, size_t size)
 {
-    struct sv_error e = {0};
+    struct sv_error e;
 
     buf[0] = '\0';
     if (!job->error_symbol || !job->error_symbol[0])
         return;
-    e.code = sv_err_by_symbol(job->error_symbol);
-    if (e.code == SV_ERR_COUNT) {
-        sv_copy(buf, size, job->error_symbol);
-        return;
-    }
-    for (unsigned i = 0; i < SV_ERR_ARGS; i++)
-        SV_COPY(e.arg[i], job->error_args[i] ? job->error_args[i] : "");
-    sv_err_text(&e, lang, buf, size);
+    job_error(job, &e);
+    if (e.code == SV_ERR_COUNT)
+        sv_copy(buf, size, job->error_symbol); /* of a newer program */
+    else
+        sv_err_text(&e, lang, buf, size);
+}
+
+enum sv_err sv_job_await(struct sv_cloud *c, const struct sv_id *startid, int64_t limit_ms, struct sv_arena *a,
+                         struct sv_error *err)
+{
+    const struct sv_deadline d = sv_deadline_within(NULL, limit_ms);
+    struct sv_job job;
+    enum sv_err rc = sv_jobs_wait(c->jobs, startid, &d, a, &job, err);
+
+    if (rc == SV_E_JOB_DEADLINE)
+        return sv_fail(err, SV_E_STILL_RUNNING, SV_F_NONE, startid->s);
+    if (rc || job.result == SV_JOB_DONE)
+        return rc;
+    job_error(&job, err);
+    if (err->code == SV_OK || err->code == SV_ERR_COUNT)
+        return sv_fail(err, SV_E_JOB_ABORTED, SV_F_NONE);
+    return err->code;
 }

@@ -1,5 +1,6 @@
 /* Secrets that must outlive the process: sealed files DIR/secrets/<owner>.<kind>, AES-256-GCM under a key
  * in DIR/secrets/key. A copy of one file, of the database or of a log shows nothing (threats 23). */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <gnutls/crypto.h>
@@ -108,7 +109,8 @@ enum sv_err sv_secret_put(struct sv_secrets *s, const struct sv_id *owner, const
     if (gnutls_aead_cipher_encrypt(s->cipher, sealed, NONCE_LEN, name, strlen(name), TAG_LEN, value, len,
                                    sealed + NONCE_LEN, &n) < 0)
         return sv_fail(err, SV_E_SYSTEM, SV_F_NONE, "sealing failed");
-    fd = openat(s->dir, temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    unlinkat(s->dir, temp, 0); /* of a write that broke off */
+    fd = openat(s->dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0 || write(fd, sealed, NONCE_LEN + n) != (ssize_t)(NONCE_LEN + n) || fdatasync(fd) < 0 ||
         renameat(s->dir, temp, s->dir, name) < 0)
         return fail_errno(err, "secrets");
@@ -146,4 +148,36 @@ void sv_secret_drop(struct sv_secrets *s, const struct sv_id *owner, const char 
 
     file_name(owner, kind, name);
     unlinkat(s->dir, name, 0);
+}
+
+/* "<id>.<kind>" or what a crash left of its writing; false for anything else. */
+static bool is_of_kind(const char *name, const char *kind, struct sv_id *ret)
+{
+    char id[SV_ID_LEN + 1];
+    const size_t n = strlen(kind);
+
+    if (strlen(name) <= SV_ID_LEN || name[SV_ID_LEN] != '.' || strncmp(name + SV_ID_LEN + 1, kind, n) != 0)
+        return false;
+    if (name[SV_ID_LEN + 1 + n] && strcmp(name + SV_ID_LEN + 1 + n, ".new") != 0)
+        return false;
+    memcpy(id, name, SV_ID_LEN);
+    id[SV_ID_LEN] = '\0';
+    *ret = sv_id_from(id);
+    return !sv_id_empty(ret);
+}
+
+void sv_secret_sweep(struct sv_secrets *s, const char *kind, bool (*keep)(void *arg, const struct sv_id *owner),
+                     void *arg)
+{
+    const int fd = openat(s->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    const struct dirent *e;
+    struct sv_id owner;
+
+    while (d && (e = readdir(d))) {
+        if (is_of_kind(e->d_name, kind, &owner) && !keep(arg, &owner))
+            unlinkat(s->dir, e->d_name, 0);
+    }
+    if (d)
+        closedir(d);
 }

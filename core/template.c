@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/internal.h"
+#include "core/template.h"
 #include "starvirt/store_leftover.h"
 #include "starvirt/text.h"
 
@@ -95,6 +95,16 @@ enum sv_err sv_template_import(struct sv_cloud *c, struct sv_tx *tx, const struc
     return rc;
 }
 
+/* One that is being made of a VM is no object of that job, but its argument. */
+static enum sv_err check_not_made(struct sv_tx *tx, const struct sv_id *id, struct sv_error *err)
+{
+    struct sv_id job;
+    bool open = false;
+    enum sv_err rc = sv_job_open_for(tx, id, &job, &open, err);
+
+    return rc || !open ? rc : sv_fail(err, SV_E_TEMPLATE_LOCKED, SV_F_TEMPLATE, job.s);
+}
+
 /* Tenants see the templates offered to all, but only their owner or an admin may delete one. */
 enum sv_err sv_template_remove(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *id,
                                struct sv_id *ret_startid, struct sv_error *err)
@@ -109,6 +119,8 @@ enum sv_err sv_template_remove(struct sv_cloud *c, struct sv_tx *tx, const struc
         rc = sv_fail(err, SV_E_ADMIN_ONLY, SV_F_TEMPLATE);
     if (!rc && t.uses > 0)
         rc = sv_fail(err, SV_E_TEMPLATE_IN_USE, SV_F_TEMPLATE, sv_dec(t.uses).s);
+    if (!rc)
+        rc = check_not_made(tx, &tid, err);
     if (!rc) {
         const struct sv_job_spec job = {.kind = &sv_kind_template_delete,
                                         .tenant = who->tenant,
@@ -137,11 +149,31 @@ static enum sv_err read_template(struct sv_tx *tx, void *arg, struct sv_error *e
     return sv_template_get(tx, sv_scope_system(), r->id, r->a, r->ret, err);
 }
 
-static enum sv_err template_of(struct sv_run *r, struct sv_template *ret, struct sv_error *err)
+struct sv_id sv_template_of_job(const struct sv_job *job)
 {
-    struct read_args a = {&sv_run_job(r)->object, sv_run_arena(r), ret};
+    return strcmp(job->kind, sv_kind_template_create.name) == 0 ? sv_id_from(job->sarg) : job->object;
+}
+
+enum sv_err sv_template_read(struct sv_run *r, struct sv_template *ret, struct sv_error *err)
+{
+    const struct sv_id id = sv_template_of_job(sv_run_job(r));
+    struct read_args a = {&id, sv_run_arena(r), ret};
 
     return sv_db_read(sv_run_db(r), read_template, &a, err);
+}
+
+/* Looked at once more where it is read: a directory on the way may have been put elsewhere since. */
+static enum sv_err still_there(struct sv_run *r, const struct sv_template *t, struct sv_error *err)
+{
+    char real[PATH_MAX];
+    enum sv_err rc;
+
+    if (sv_run_job(r)->iarg[0])
+        return SV_OK; /* uploaded: our own directory */
+    rc = check_path(sv_run_app(r), t->source, real, err);
+    return rc || strcmp(real, t->source) == 0
+               ? rc
+               : sv_fail(err, SV_E_TEMPLATE_PATH, SV_F_TEMPLATE_PATH, "it was replaced meanwhile");
 }
 
 static enum sv_err check_source(struct sv_run *r, struct sv_error *err)
@@ -149,12 +181,15 @@ static enum sv_err check_source(struct sv_run *r, struct sv_error *err)
     struct sv_template t;
     struct sv_image image;
     char md5[33];
-    enum sv_err rc = template_of(r, &t, err);
+    enum sv_err rc = sv_template_read(r, &t, err);
 
     if (rc)
         return rc;
     if (access(t.source, R_OK) < 0)
         return sv_fail(err, SV_E_TEMPLATE_PATH, SV_F_TEMPLATE_PATH, strerror(errno));
+    rc = still_there(r, &t, err);
+    if (rc)
+        return rc;
     rc = sv_image_check(t.source, t.format[0] ? t.format : NULL, &image, err);
     if (rc || !t.md5[0])
         return rc;
@@ -174,11 +209,6 @@ static enum sv_err write_ready(struct sv_tx *tx, void *arg, struct sv_error *err
     const struct ready_args *a = arg;
 
     return sv_template_ready(tx, &a->id, a->size, a->virtual_size, a->md5, a->sha256, err);
-}
-
-static void on_progress(void *arg, int64_t done, int64_t total)
-{
-    sv_run_progress(arg, done, total);
 }
 
 /* [ms] how long a host may take to connect before it is passed over */
@@ -204,7 +234,7 @@ static enum sv_err each_host(struct sv_run *r, bool removes,
 
         if (rc == SV_E_HOST_DOWN) {
             struct sv_leftover l = {
-                .host = c->hosts[i].id, .object = sv_run_job(r)->object, .kind = SV_LEFTOVER_TEMPLATE};
+                .host = c->hosts[i].id, .object = sv_template_of_job(sv_run_job(r)), .kind = SV_LEFTOVER_TEMPLATE};
 
             rc = removes ? sv_db_write(c->db, write_leftover, &l, err) : SV_OK;
             if (rc)
@@ -223,39 +253,60 @@ static enum sv_err each_host(struct sv_run *r, bool removes,
 struct putting {
     const struct sv_template *t;
     struct ready_args *found;
+    struct sv_run *r;
+    unsigned hosts, before; /* all of them, and those that have it */
 };
 
-static enum sv_err put_one(struct sv_run *r, struct sv_hv_host *h, void *arg, struct sv_error *err)
+/* Of all hosts together. */
+static void on_progress(void *arg, int64_t done, int64_t total)
 {
     const struct putting *p = arg;
 
-    return SV_HV_CALL(h, template_put, &p->t->id, p->t->source, p->t->format[0] ? p->t->format : NULL, &p->found->size,
-                      &p->found->virtual_size, on_progress, r, sv_run_deadline(r));
+    if (total > 0 && total < INT64_MAX / SV_MAX_HOSTS)
+        sv_run_progress(p->r, p->before * total + done, p->hosts * total);
+}
+
+static enum sv_err put_one(struct sv_run *r, struct sv_hv_host *h, void *arg, struct sv_error *err)
+{
+    struct putting *p = arg;
+    const enum sv_err rc = SV_HV_CALL(h, template_put, &p->t->id, p->t->source, p->t->format[0] ? p->t->format : NULL,
+                                      &p->found->size, &p->found->virtual_size, on_progress, p, sv_run_deadline(r));
+
+    p->before++;
+    return rc;
 }
 
 static enum sv_err drop_one(struct sv_run *r, struct sv_hv_host *h, void *arg, struct sv_error *err)
 {
+    const struct sv_id id = sv_template_of_job(sv_run_job(r));
+
     (void)arg;
-    return SV_HV_CALL(h, template_delete, &sv_run_job(r)->object, sv_run_deadline(r));
+    return SV_HV_CALL(h, template_delete, &id, sv_run_deadline(r));
 }
 
-static enum sv_err drop_everywhere(struct sv_run *r, struct sv_error *err)
+enum sv_err sv_step_template_drop(struct sv_run *r, struct sv_error *err)
 {
     return each_host(r, true, drop_one, NULL, err);
 }
 
 /* The rows learn of it in this step, not at the end: a run after a crash may find the source consumed. */
-static enum sv_err import(struct sv_run *r, struct sv_error *err)
+enum sv_err sv_step_template_import(struct sv_run *r, struct sv_error *err)
 {
+    const struct sv_cloud *c = sv_run_app(r);
     struct sv_template t;
-    struct ready_args a = {.id = sv_run_job(r)->object};
-    enum sv_err rc = template_of(r, &t, err);
+    struct ready_args a = {.id = sv_template_of_job(sv_run_job(r))};
+    enum sv_err rc = sv_template_read(r, &t, err);
 
     if (rc || t.state == SV_TEMPLATE_READY)
         return rc;
+    rc = still_there(r, &t, err);
+    if (rc)
+        return rc;
     if (sv_file_digest(t.source, a.sha256, a.md5) < 0)
         return sv_fail(err, SV_E_TEMPLATE_PATH, SV_F_TEMPLATE_PATH, strerror(errno));
-    rc = each_host(r, false, put_one, &(struct putting){&t, &a}, err);
+    if (t.md5[0] && strcasecmp(a.md5, t.md5) != 0) /* what was checked is not what is here now */
+        return sv_fail(err, SV_E_IMAGE_CHECKSUM, SV_F_CHECKSUM);
+    rc = each_host(r, false, put_one, &(struct putting){&t, &a, r, c->host_count, 0}, err);
     if (!rc)
         rc = sv_db_write(sv_run_db(r), write_ready, &a, err);
     if (rc)
@@ -266,22 +317,22 @@ static enum sv_err import(struct sv_run *r, struct sv_error *err)
     return SV_OK;
 }
 
-static enum sv_err end_import(struct sv_tx *tx, const struct sv_job *job, enum sv_job_result result, void *app,
-                              struct sv_error *err)
+enum sv_err sv_template_end_import(struct sv_tx *tx, const struct sv_job *job, enum sv_job_result result, void *app,
+                                   struct sv_error *err)
 {
+    const struct sv_id id = sv_template_of_job(job);
+    const bool done = result == SV_JOB_DONE;
     struct sv_template t;
-    enum sv_err rc;
+    enum sv_err rc = sv_template_get(tx, sv_scope_system(), &id, sv_tx_arena(tx), &t, err);
 
     (void)app;
-    if (result == SV_JOB_DONE)
-        return sv_cloud_event(tx, "template.ready", "template", &job->object, &job->tenant, job->object_name, err);
-    rc = sv_template_get(tx, sv_scope_system(), &job->object, sv_tx_arena(tx), &t, err);
-    if (!rc && job->iarg[0] && t.source[0])
+    if (!rc && !done && job->iarg[0] && t.source[0])
         unlink(t.source);
-    if (!rc)
-        rc = sv_template_set_state(tx, &job->object, SV_TEMPLATE_FAILED, err);
+    if (!rc && !done)
+        rc = sv_template_set_state(tx, &id, SV_TEMPLATE_FAILED, err);
     return rc ? rc
-              : sv_cloud_event(tx, "template.failed", "template", &job->object, &job->tenant, job->object_name, err);
+              : sv_cloud_event(tx, done ? "template.ready" : "template.failed", "template", &id, &job->tenant, t.name,
+                               err);
 }
 
 static enum sv_err end_delete(struct sv_tx *tx, const struct sv_job *job, enum sv_job_result result, void *app,
@@ -305,11 +356,15 @@ static const struct sv_step import_steps[] = {
      .title_zh = "导入镜像",
      .title_en = "import the image",
      .weight = 9,
-     .run = import,
-     .undo = drop_everywhere},
+     .run = sv_step_template_import,
+     .undo = sv_step_template_drop},
 };
 static const struct sv_step delete_steps[] = {
-    {.name = "delete", .title_zh = "删除镜像", .title_en = "delete the image", .weight = 1, .run = drop_everywhere},
+    {.name = "delete",
+     .title_zh = "删除镜像",
+     .title_en = "delete the image",
+     .weight = 1,
+     .run = sv_step_template_drop},
 };
 
 const struct sv_job_kind sv_kind_template_import = {.name = "template.import",
@@ -319,7 +374,7 @@ const struct sv_job_kind sv_kind_template_import = {.name = "template.import",
                                                     .deadline_ms = IMPORT_LIMIT_MS,
                                                     .resumable = true,
                                                     STEPS(import_steps),
-                                                    .end = end_import};
+                                                    .end = sv_template_end_import};
 const struct sv_job_kind sv_kind_template_delete = {.name = "template.delete",
                                                     .title_zh = "删除模板",
                                                     .title_en = "delete template",
@@ -389,13 +444,16 @@ static void remove_unwanted(const struct uploads *u, const char *dir)
 
 enum sv_err sv_template_recover(struct sv_cloud *c, struct sv_error *err)
 {
-    SV_AUTOFREE char *dir = sv_asprintf("%s/upload", c->data_dir);
+    SV_AUTOFREE char *uploads = sv_asprintf("%s/upload", c->data_dir);
+    SV_AUTOFREE char *copies = sv_asprintf("%s/copy", c->data_dir);
     SV_CLEANUP(sv_arena_freep) struct sv_arena *a = sv_arena_new();
     struct uploads u = {.a = a};
     enum sv_err rc = sv_db_read(c->db, read_wanted, &u, err);
 
-    if (!rc)
-        remove_unwanted(&u, dir);
+    if (!rc) {
+        remove_unwanted(&u, uploads);
+        remove_unwanted(&u, copies);
+    }
     free(u.wanted);
     return rc;
 }

@@ -239,28 +239,32 @@ static enum sv_err write_token_file(const char *dir, const char *text, struct sv
 {
     SV_AUTOFREE char *path = sv_asprintf("%s/admin.token", dir);
     SV_AUTOFREE char *temp = sv_asprintf("%s/admin.token.new", dir);
-    SV_CLEANUP(close_fd) int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    SV_CLEANUP(close_fd) int fd = -1;
 
+    unlink(temp); /* of a start that broke off, or planted: never written into */
+    fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0 || dprintf(fd, "%s\n", text) < 0 || fsync(fd) < 0 || rename(temp, path) < 0)
         return sv_fail(err, SV_E_SYSTEM, SV_F_NONE, "admin.token", strerror(errno));
     return SV_OK;
 }
 
 struct admin_search {
-    bool found;
+    struct sv_id id; /* empty: there is none yet */
 };
 
 static void see_admin(void *arg, const struct sv_tenant *t)
 {
-    if (t->is_admin)
-        ((struct admin_search *)arg)->found = true;
+    struct admin_search *s = arg;
+
+    if (t->is_admin && sv_id_empty(&s->id))
+        s->id = t->id;
 }
 
 /* The file is written before the commit: a crash between leaves a file that a next start replaces,
  * never an admin without a token. */
 enum sv_err sv_tenant_first(struct sv_tx *tx, void *arg, struct sv_error *err)
 {
-    const struct sv_cloud *c = arg;
+    struct sv_cloud *c = arg;
     const struct sv_amounts unlimited = {-1, -1, -1, -1, -1};
     const struct sv_tenant t = {.id = sv_id_new(),
                                 .name = "admin",
@@ -272,13 +276,14 @@ enum sv_err sv_tenant_first(struct sv_tx *tx, void *arg, struct sv_error *err)
         .id = sv_id_new(), .tenant = t.id, .role = SV_ROLE_ADMIN, .descr = "first start", .created = sv_tx_now(tx)};
     const struct sv_tenant_filter any = {.name = NULL};
     const struct sv_page all = {0};
-    struct admin_search search = {false};
+    struct admin_search search = {.id = {.s = ""}};
     unsigned char hash[SV_SHA256_LEN];
     char text[SV_TOKEN_TEXT];
     uint64_t total;
     enum sv_err rc = sv_tenant_list(tx, sv_scope_system(), &any, &all, see_admin, &search, &total, err);
 
-    if (rc || search.found)
+    c->admin = sv_id_empty(&search.id) ? t.id : search.id;
+    if (rc || !sv_id_empty(&search.id))
         return rc;
     token_make(text, hash);
     rc = sv_tenant_insert(tx, &t, err);

@@ -1,6 +1,6 @@
 /* Changing a VM's size and deleting it: steps and ends (StarVCenter 2.2.7, 2.2.15, 2.2.16; design
  * section 8: more live where the guest can, less only at next start). */
-#include "core/internal.h"
+#include "core/backup.h"
 #include "core/vm_steps.h"
 
 enum { RESIZE_LIMIT_MS = 5 * 60 * 1000, DELETE_LIMIT_MS = 30 * 60 * 1000 };
@@ -183,9 +183,11 @@ static enum sv_err end_delete(struct sv_tx *tx, const struct sv_job *job, enum s
 
     if (result != SV_JOB_DONE) {
         sv_sync_vm_released(c, tx, &job->object, true);
-        return SV_OK;
+        return sv_backup_end_vm_delete(tx, job, false, err);
     }
-    rc = sv_step_release(c, tx, &job->object, err);
+    rc = sv_backup_end_vm_delete(tx, job, true, err);
+    if (!rc)
+        rc = sv_step_release(c, tx, &job->object, err);
     if (!rc)
         rc = sv_vm_delete(tx, &job->object, err);
     return rc ? rc : sv_cloud_event(tx, "vm.delete", "vm", &job->object, &job->tenant, "", err);
@@ -208,6 +210,11 @@ static const struct sv_step delete_steps[] = {
     {.name = "undefine", .title_zh = "停止并移除定义", .title_en = "stop and undefine", .weight = 3, .run = undefine},
     {.name = "network", .title_zh = "回收网络", .title_en = "take back addresses", .weight = 2, .run = drop_network},
     {.name = "disks", .title_zh = "删除磁盘", .title_en = "delete disks", .weight = 5, .run = drop_disks},
+    {.name = "backups",
+     .title_zh = "删除备份",
+     .title_en = "delete backups that go with it",
+     .weight = 1,
+     .run = sv_step_drop_backups},
 };
 
 const struct sv_job_kind sv_kind_vm_vcpus = {.name = "vm.vcpus",

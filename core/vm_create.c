@@ -2,7 +2,7 @@
  * steps that make it true (StarVCenter 2.2.1; design section 8, "cloudvm/create"). */
 #include <stdio.h>
 
-#include "core/internal.h"
+#include "core/vm_new.h"
 #include "core/vm_steps.h"
 
 enum { DEFAULT_SYSDISK_GIB = 20 };
@@ -44,6 +44,8 @@ static enum sv_err check_texts(const struct sv_vm_new *in, struct sv_error *err)
         rc = sv_fail(err, SV_E_PARAM_LENGTH, SV_F_VM_NAME, sv_dec(SV_MAX_NAME - 3).s);
     if (!rc && in->vnc_password && strlen(in->vnc_password) > SV_MAX_VNC_PASSWORD)
         rc = sv_fail(err, SV_E_PARAM_LENGTH, SV_F_VNC_PASSWORD, sv_dec(SV_MAX_VNC_PASSWORD).s);
+    if (!rc && in->account_password)
+        rc = sv_check_password(NULL, in->account_password, err);
     return rc;
 }
 
@@ -101,108 +103,61 @@ static enum sv_err look_up(struct sv_tx *tx, const struct sv_vm_new *in, struct 
     return rc ? rc : use_template(tx, o, &id, 0, a, err);
 }
 
-static enum sv_err insert_disks(struct sv_tx *tx, const struct order *o, const struct sv_vm *vm,
-                                const struct sv_id *storage, struct sv_error *err)
+static void plan_disks(struct sv_vm_plan *p, const struct order *o, struct sv_arena *a)
 {
-    enum sv_err rc = SV_OK;
-
-    for (int64_t i = 0; !rc && i <= o->in->data_disks; i++) {
-        char target[8], name[32];
-        struct sv_disk d = {.id = sv_id_new(),
-                            .tenant = vm->tenant,
-                            .vm = vm->id,
-                            .storage = *storage,
-                            .descr = "",
-                            .created = vm->created};
-
-        snprintf(target, sizeof(target), "vd%c", (char)('a' + i));
-        snprintf(name, sizeof(name), i ? "data-%d" : "system", (int)i);
-        d.name = name;
-        d.target = target;
-        d.boot = i == 0;
-        d.size = i ? o->in->data_disk_size : o->sysdisk;
-        if (i == 0)
-            d.template_id = o->template_id;
-        rc = sv_disk_insert(tx, &d, err);
+    p->disk_count = 1 + (unsigned)o->in->data_disks;
+    for (unsigned i = 0; i < p->disk_count; i++) {
+        p->disks[i] = (struct sv_disk){.id = sv_id_new(),
+                                       .name = i ? sv_arena_printf(a, "data-%u", i) : "system",
+                                       .descr = "",
+                                       .target = sv_arena_printf(a, "vd%c", (char)('a' + i)),
+                                       .boot = i == 0,
+                                       .size = i ? o->in->data_disk_size : o->sysdisk};
     }
-    return rc;
-}
-
-/* 40 random bits under the locally administered prefix 52: a clash in a cloud of 100,000 NICs has odds of
- * one in 200, and the unique index turns it into a refusal that a retry mends. */
-static void make_mac(unsigned char mac[6])
-{
-    mac[0] = 0x52;
-    sv_random(mac + 1, 5);
-}
-
-static enum sv_err insert_nic(struct sv_tx *tx, const struct order *o, const struct sv_vm *vm, struct sv_error *err)
-{
-    struct sv_nic n = {.id = sv_id_new(),
-                       .tenant = vm->tenant,
-                       .vm = vm->id,
-                       .vpc = o->vpc.id,
-                       .name = "eth0",
-                       .ip = vm->ip,
-                       .created = vm->created};
-
-    make_mac(n.mac);
-    return sv_nic_insert(tx, &n, err);
+    p->disks[0].template_id = o->template_id;
 }
 
 static enum sv_err accept_one(struct sv_cloud *c, struct sv_tx *tx, const struct order *o, int64_t number,
                               struct sv_vm_made *made, struct sv_error *err)
 {
     const struct sv_vm_new *in = o->in;
-    struct sv_vm vm = {.id = sv_id_new(),
-                       .tenant = in->owner,
-                       .template_id = o->template_id,
-                       .descr = "",
-                       .model = o->model,
-                       .model_type = o->model_type,
-                       .state = sv_id_empty(&o->template_id) ? SV_VM_BUILDING : SV_VM_CLONING,
-                       .vcpus = in->vcpus,
-                       .memory = in->memory,
-                       .nested = in->nested,
-                       .created = sv_tx_now(tx)};
-    const bool clone = vm.state == SV_VM_CLONING;
-    struct sv_id storage;
-    enum sv_err rc;
+    const bool clone = !sv_id_empty(&o->template_id);
+    struct sv_vm_plan p = {
+        .kind = clone ? &sv_kind_vm_create : &sv_kind_vm_install,
+        .vm = {.id = sv_id_new(),
+               .tenant = in->owner,
+               .template_id = o->template_id,
+               .name = made->name,
+               .descr = "",
+               .model = o->model,
+               .model_type = o->model_type,
+               .state = clone ? SV_VM_CLONING : SV_VM_BUILDING,
+               .vcpus = in->vcpus,
+               .memory = in->memory,
+               .nested = in->nested},
+        .vpc = &o->vpc,
+        .vnc_password = in->vnc_password,
+        .account_password = in->account_password,
+        .iarg = {[SV_CREATE_ACCOUNT] = in->account_password != NULL, [SV_CREATE_FULL] = in->full && clone}};
 
     if (!in->name)
-        snprintf(made->name, sizeof(made->name), "vm-%.8s", vm.id.s + SV_ID_LEN - 8);
+        snprintf(made->name, sizeof(made->name), "vm-%.8s", p.vm.id.s + SV_ID_LEN - 8);
     else if (in->count > 1)
         SV_COPY(made->name, sv_arena_printf(sv_tx_arena(tx), "%s-%d", in->name, (int)number));
     else
         SV_COPY(made->name, in->name);
-    vm.name = made->name;
-    rc = sv_host_place(tx, in->vcpus, in->memory, &vm.host, err);
-    if (!rc)
-        rc = sv_storage_of_host(tx, &vm.host, &storage, err);
-    if (!rc)
-        rc = sv_vpc_next_ip(tx, &o->vpc, &vm.ip, err);
-    if (!rc)
-        rc = sv_vm_insert(tx, &vm, err);
-    if (!rc)
-        rc = insert_disks(tx, o, &vm, &storage, err);
-    if (!rc)
-        rc = insert_nic(tx, o, &vm, err);
-    if (!rc && in->vnc_password)
-        rc = sv_secret_put(c->secrets, &vm.id, "vnc", in->vnc_password, err);
-    if (!rc)
-        rc = sv_cloud_event(tx, "vm.create", "vm", &vm.id, &vm.tenant, vm.name, err);
-    if (!rc) {
-        const struct sv_job_spec job = {.kind = clone ? &sv_kind_vm_create : &sv_kind_vm_install,
-                                        .tenant = vm.tenant,
-                                        .object = vm.id,
-                                        .host = vm.host,
-                                        .object_type = "vm",
-                                        .object_name = vm.name};
+    made->vm = p.vm.id;
+    plan_disks(&p, o, sv_tx_arena(tx));
+    return sv_vm_plan_accept(c, tx, &p, &made->startid, err);
+}
 
-        rc = sv_jobs_accept(c->jobs, tx, &job, &made->startid, err);
+/* What no rollback takes back. */
+static void forget_secrets(struct sv_cloud *c, const struct sv_vm_made *made, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        sv_secret_drop(c->secrets, &made[i].vm, "vnc");
+        sv_secret_drop(c->secrets, &made[i].vm, SV_SECRET_ACCOUNT);
     }
-    made->vm = vm.id;
-    return rc;
 }
 
 enum sv_err sv_vm_create(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const struct sv_vm_new *in,
@@ -224,15 +179,41 @@ enum sv_err sv_vm_create(struct sv_cloud *c, struct sv_tx *tx, const struct sv_a
                                .memory = in->memory * in->count,
                                .storage = (o.sysdisk + in->data_disks * in->data_disk_size) * in->count};
     rc = sv_tenant_reserve(tx, &in->owner, &need, err);
-    for (int64_t i = 0; !rc && i < in->count; i++)
+    for (int64_t i = 0; !rc && i < in->count; i++) {
         rc = accept_one(c, tx, &o, i + 1, &ret[i], err);
+        if (rc)
+            forget_secrets(c, ret, i + 1);
+    }
     return rc;
 }
 
 /* --- steps ------------------------------------------------------------------------------------------ */
 
+static void on_progress(void *arg, int64_t done, int64_t total)
+{
+    sv_run_progress(arg, done, total);
+}
+
+static enum sv_err write_standalone(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    return sv_disk_set_standalone(tx, arg, err);
+}
+
+/* A full copy needs its template until it is there, and no longer. */
+static enum sv_err make_full(struct sv_run *r, struct sv_hv_host *h, struct sv_hv_disk *v, struct sv_error *err)
+{
+    enum sv_err rc;
+
+    v->full = true;
+    v->progress = on_progress;
+    v->progress_arg = r;
+    rc = SV_HV_CALL(h, volume_create, v, sv_run_deadline(r));
+    return rc ? rc : sv_db_write(sv_run_db(r), write_standalone, &v->id, err);
+}
+
 static enum sv_err make_disks(struct sv_run *r, struct sv_error *err)
 {
+    const bool full = sv_run_job(r)->iarg[SV_CREATE_FULL] != 0;
     struct sv_cloud *c = sv_run_app(r);
     struct sv_vm_rows rows;
     struct sv_hv_host *h;
@@ -240,10 +221,10 @@ static enum sv_err make_disks(struct sv_run *r, struct sv_error *err)
 
     for (unsigned i = 0; !rc && i < rows.disk_count; i++) {
         const struct sv_disk *d = &rows.disks[i];
-        struct sv_hv_disk v = {.id = d->id, .size = d->size, .template_id = d->template_id};
+        struct sv_hv_disk v = sv_hv_disk_of(d);
 
-        SV_COPY(v.target, d->target);
-        rc = SV_HV_CALL(h, volume_create, &v, sv_run_deadline(r));
+        rc = full && !sv_id_empty(&v.template_id) ? make_full(r, h, &v, err)
+                                                  : SV_HV_CALL(h, volume_create, &v, sv_run_deadline(r));
         if (!rc)
             rc = sv_step_disk_ready(c, &d->id, true, err);
         if (!rc)
@@ -253,60 +234,27 @@ static enum sv_err make_disks(struct sv_run *r, struct sv_error *err)
     return rc;
 }
 
-static enum sv_err make_network(struct sv_run *r, struct sv_error *err)
+/* Without KVM the guest's own virtualisation is emulated, too: it works, slowly. */
+static void note_nested(struct sv_run *r, struct sv_hv_host *h)
 {
-    struct sv_cloud *c = sv_run_app(r);
+    struct sv_hv_info info;
+    struct sv_error e, *const err = &e;
+
+    if (!SV_HV_CALL(h, info, &info, sv_run_deadline(r)) && strcmp(info.domain_type, "qemu") == 0)
+        sv_run_note(r, SV_LOG_WARN, SV_N_NESTED_EMULATED, NULL);
+}
+
+static enum sv_err define_new(struct sv_run *r, struct sv_error *err)
+{
     struct sv_vm_rows rows;
-    enum sv_err rc = sv_vm_rows_read(c->db, &sv_run_job(r)->object, sv_run_arena(r), &rows, err);
+    struct sv_hv_host *h;
+    enum sv_err rc = sv_step_define(r, err);
 
     if (!rc)
-        rc = sv_network_apply_vm(c, &rows.vm.id, sv_run_deadline(r), err);
-    for (unsigned i = 0; !rc && i < rows.nic_count; i++) {
-        char ip[SV_IP4_LEN];
-
-        sv_ip4_format(rows.nics[i].ip, ip);
-        sv_run_note(r, SV_LOG_INFO, SV_N_NIC_READY, rows.nics[i].name, ip, NULL);
-    }
+        rc = sv_step_begin(r, &rows, &h, err);
+    if (!rc && rows.vm.nested)
+        note_nested(r, h);
     return rc;
-}
-
-static enum sv_err start_new(struct sv_run *r, struct sv_error *err)
-{
-    struct sv_hv_host *h;
-    enum sv_err rc = sv_run_host(r, &h, err);
-
-    return rc ? rc : SV_HV_CALL(h, start, &sv_run_job(r)->object, sv_run_deadline(r));
-}
-
-static enum sv_err stop_new(struct sv_run *r, struct sv_error *err)
-{
-    struct sv_hv_host *h;
-    enum sv_err rc = sv_run_host(r, &h, err);
-
-    return rc ? rc : SV_HV_CALL(h, destroy, &sv_run_job(r)->object, sv_run_deadline(r));
-}
-
-/* What the VM held goes back, its name stays as FAILED so that its owner sees what happened. */
-static enum sv_err give_up(struct sv_cloud *c, struct sv_tx *tx, const struct sv_job *job, struct sv_error *err)
-{
-    enum sv_err rc = job->undo_failed ? sv_step_leave_behind(tx, &job->object, err) : SV_OK;
-
-    if (!rc)
-        rc = sv_step_release(c, tx, &job->object, err);
-    if (!rc)
-        rc = sv_vm_set_state(tx, &job->object, SV_VM_ANY, SV_VM_FAILED, err);
-    return rc ? rc
-              : sv_cloud_event(tx, "vm.state", "vm", &job->object, &job->tenant, sv_vm_state_name(SV_VM_FAILED), err);
-}
-
-static enum sv_err end_create(struct sv_tx *tx, const struct sv_job *job, enum sv_job_result result, void *app,
-                              struct sv_error *err)
-{
-    struct sv_cloud *c = app;
-
-    if (result != SV_JOB_DONE)
-        return give_up(c, tx, job, err);
-    return sv_step_running(c, tx, job, err);
 }
 
 static const struct sv_step create_steps[] = {
@@ -320,24 +268,30 @@ static const struct sv_step create_steps[] = {
      .title_zh = "准备网络",
      .title_en = "prepare network",
      .weight = 15,
-     .run = make_network,
+     .run = sv_step_new_network,
      .undo = sv_step_drop_network},
     {.name = "define",
      .title_zh = "定义云主机",
      .title_en = "define the VM",
      .weight = 15,
-     .run = sv_step_define,
+     .run = define_new,
      .undo = sv_step_undefine},
     {.name = "start",
      .title_zh = "启动云主机",
      .title_en = "start the VM",
      .weight = 30,
-     .run = start_new,
-     .undo = stop_new},
+     .run = sv_step_new_start,
+     .undo = sv_step_new_stop},
+    {.name = "password",
+     .title_zh = "设置系统账号密码",
+     .title_en = "set the administrator's password",
+     .weight = 20,
+     .run = sv_step_account,
+     .needed = sv_step_account_needed},
 };
 #define CREATE_ROW                                                                                                     \
     .deadline_ms = 30 * 60 * 1000, .resumable = true, .steps = create_steps,                                           \
-    .step_count = sizeof(create_steps) / sizeof(create_steps[0]), .end = end_create
+    .step_count = sizeof(create_steps) / sizeof(create_steps[0]), .end = sv_step_new_end
 
 const struct sv_job_kind sv_kind_vm_create = {
     .name = "vm.create", .title_zh = "开通云主机", .title_en = "create VM", .lock_code = SV_LOCK_CLONING, CREATE_ROW};

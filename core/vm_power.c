@@ -56,9 +56,28 @@ static enum sv_err check_free(struct sv_tx *tx, const struct sv_vm *vm, struct s
     return rc ? rc : held ? sv_fail(err, SV_E_VM_LOCKED, SV_F_VM, lock.job.s) : SV_OK;
 }
 
-static enum sv_err accept_job(struct sv_cloud *c, struct sv_tx *tx, const struct sv_vm *vm,
-                              const struct sv_job_kind *kind, int64_t before, int64_t after, struct sv_id *ret,
-                              struct sv_error *err)
+enum sv_err sv_vm_claim(struct sv_tx *tx, const struct sv_actor *who, const char *id, struct sv_vm *ret,
+                        struct sv_error *err)
+{
+    enum sv_err rc = sv_vm_find(tx, who, id, sv_tx_arena(tx), ret, err);
+
+    if (!rc)
+        rc = check_free(tx, ret, err);
+    return rc ? rc : check_state(tx, ret, SETTLED, err);
+}
+
+enum sv_err sv_vm_claim_devices(struct sv_tx *tx, const struct sv_actor *who, const char *id, bool takes_away,
+                                struct sv_vm *ret, struct sv_error *err)
+{
+    const unsigned from = BIT(SV_VM_STOPPED) | BIT(SV_VM_RUNNING) | (takes_away ? 0 : BIT(SV_VM_PAUSED));
+    const enum sv_err rc = sv_vm_claim(tx, who, id, ret, err);
+
+    return rc ? rc : check_state(tx, ret, from, err);
+}
+
+enum sv_err sv_vm_accept(struct sv_cloud *c, struct sv_tx *tx, const struct sv_vm *vm, const struct sv_job_kind *kind,
+                         const char *sarg, int64_t iarg0, int64_t iarg1, struct sv_id *ret_startid,
+                         struct sv_error *err)
 {
     const struct sv_job_spec spec = {.kind = kind,
                                      .tenant = vm->tenant,
@@ -66,9 +85,10 @@ static enum sv_err accept_job(struct sv_cloud *c, struct sv_tx *tx, const struct
                                      .host = vm->host,
                                      .object_type = "vm",
                                      .object_name = vm->name,
-                                     .iarg = {before, after}};
+                                     .iarg = {iarg0, iarg1},
+                                     .sarg = sarg};
 
-    return sv_locked_as(sv_jobs_accept(c->jobs, tx, &spec, ret, err), SV_E_VM_LOCKED, SV_F_VM, err);
+    return sv_locked_as(sv_jobs_accept(c->jobs, tx, &spec, ret_startid, err), SV_E_VM_LOCKED, SV_F_VM, err);
 }
 
 enum sv_err sv_vm_act(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *id,
@@ -81,12 +101,12 @@ enum sv_err sv_vm_act(struct sv_cloud *c, struct sv_tx *tx, const struct sv_acto
         rc = check_free(tx, &vm, err);
     if (!rc)
         rc = check_state(tx, &vm, rules[what].from, err);
-    return rc ? rc : accept_job(c, tx, &vm, rules[what].kind, 0, 0, ret_startid, err);
+    return rc ? rc : sv_vm_accept(c, tx, &vm, rules[what].kind, NULL, 0, 0, ret_startid, err);
 }
 
 bool sv_vm_can_ask(const struct sv_vm *vm)
 {
-    return vm->state == SV_VM_RUNNING;
+    return vm->state == SV_VM_RUNNING && !vm->locked;
 }
 
 /* --- resize: acceptance ----------------------------------------------------------------------------- */
@@ -111,21 +131,17 @@ enum sv_err sv_vm_resize(struct sv_cloud *c, struct sv_tx *tx, const struct sv_a
                          int64_t vcpus, int64_t memory, struct sv_id *ret_startid, struct sv_error *err)
 {
     struct sv_vm vm;
-    enum sv_err rc = sv_vm_find(tx, who, id, sv_tx_arena(tx), &vm, err);
+    enum sv_err rc = sv_vm_claim(tx, who, id, &vm, err);
 
     if (!rc && vcpus > SV_MAX_VCPUS)
         rc = sv_fail(err, SV_E_PARAM_RANGE, SV_F_VCPUS, "1-255");
-    if (!rc)
-        rc = check_free(tx, &vm, err);
-    if (!rc)
-        rc = check_state(tx, &vm, SETTLED, err);
     if (!rc)
         rc = grow_row(tx, &vm, vcpus ? vcpus : vm.vcpus, memory ? memory : vm.memory, err);
     if (rc)
         return rc;
     if (memory)
-        return accept_job(c, tx, &vm, &sv_kind_vm_memory, vm.memory, memory, ret_startid, err);
-    return accept_job(c, tx, &vm, &sv_kind_vm_vcpus, vm.vcpus, vcpus, ret_startid, err);
+        return sv_vm_accept(c, tx, &vm, &sv_kind_vm_memory, NULL, vm.memory, memory, ret_startid, err);
+    return sv_vm_accept(c, tx, &vm, &sv_kind_vm_vcpus, NULL, vm.vcpus, vcpus, ret_startid, err);
 }
 
 enum sv_err sv_vm_modify(struct sv_tx *tx, const struct sv_actor *who, const char *id, const char *name,
@@ -139,6 +155,19 @@ enum sv_err sv_vm_modify(struct sv_tx *tx, const struct sv_actor *who, const cha
     if (!rc)
         rc = sv_check_descr(descr, SV_F_VM_DESC, err);
     return rc ? rc : sv_vm_rename(tx, sv_scope_of(who), &vid, name, descr, err);
+}
+
+/* Not while a job holds the VM: what it applies of the network reads the switch. */
+enum sv_err sv_vm_switch_firewall(struct sv_tx *tx, const struct sv_actor *who, const char *id, bool on,
+                                  struct sv_error *err)
+{
+    struct sv_vm vm;
+    enum sv_err rc = sv_vm_claim(tx, who, id, &vm, err);
+
+    if (rc || vm.firewalled == on)
+        return rc;
+    rc = sv_vm_set_firewalled(tx, &vm.id, on, err);
+    return rc ? rc : sv_cloud_event(tx, "vm.firewall", "vm", &vm.id, &vm.tenant, on ? "on" : "off", err);
 }
 
 /* --- steps ------------------------------------------------------------------------------------------ */
@@ -161,7 +190,8 @@ static enum sv_err mend_network(struct sv_run *r, struct sv_error *err)
     return sv_network_apply_vm(sv_run_app(r), &sv_run_job(r)->object, sv_run_deadline(r), err);
 }
 
-/* A definition lost on the host is made again from the rows. */
+/* A guest that boots anew boots what the rows say, also where the definition was lost or a change of it
+ * broke off half-way. */
 static enum sv_err start(struct sv_run *r, struct sv_error *err)
 {
     const struct sv_id *vm = &sv_run_job(r)->object;
@@ -177,7 +207,7 @@ static enum sv_err start(struct sv_run *r, struct sv_error *err)
     }
     if (s.power == SV_HV_PAUSED)
         return SV_HV_CALL(h, resume, vm, sv_run_deadline(r));
-    if (s.power == SV_HV_ABSENT)
+    if (s.power != SV_HV_SAVED)
         rc = sv_step_define(r, err);
     return rc ? rc : SV_HV_CALL(h, start, vm, sv_run_deadline(r));
 }
@@ -328,51 +358,18 @@ static const struct sv_step resume_steps[] = {
     {.name = "resume", .title_zh = "唤醒云主机", .title_en = "resume the VM", .weight = 1, .run = resume},
 };
 
-const struct sv_job_kind sv_kind_vm_start = {.name = "vm.start",
-                                             .title_zh = "启动云主机",
-                                             .title_en = "start VM",
-                                             .lock_code = SV_LOCK_STARTING,
-                                             .deadline_ms = POWER_LIMIT_MS,
-                                             .resumable = true,
-                                             STEPS(start_steps),
-                                             .end = end_running};
-const struct sv_job_kind sv_kind_vm_destroy = {.name = "vm.destroy",
-                                               .title_zh = "云主机关闭电源",
-                                               .title_en = "power off VM",
-                                               .lock_code = SV_LOCK_STOPPING,
-                                               .deadline_ms = POWER_LIMIT_MS,
-                                               .resumable = true,
-                                               STEPS(destroy_steps),
-                                               .end = end_stopped};
-const struct sv_job_kind sv_kind_vm_shutdown = {.name = "vm.shutdown",
-                                                .title_zh = "云主机关闭系统",
-                                                .title_en = "shut down VM",
-                                                .lock_code = SV_LOCK_STOPPING,
-                                                .deadline_ms = ASK_LIMIT_MS,
-                                                .resumable = true,
-                                                STEPS(shutdown_steps),
-                                                .end = end_stopped};
-const struct sv_job_kind sv_kind_vm_restart = {.name = "vm.restart",
-                                               .title_zh = "重启云主机",
-                                               .title_en = "restart VM",
-                                               .lock_code = SV_LOCK_STARTING,
-                                               .deadline_ms = POWER_LIMIT_MS,
-                                               .resumable = true,
-                                               STEPS(restart_steps),
-                                               .end = end_running};
-const struct sv_job_kind sv_kind_vm_suspend = {.name = "vm.suspend",
-                                               .title_zh = "休眠云主机",
-                                               .title_en = "suspend VM",
-                                               .lock_code = SV_LOCK_STOPPING,
-                                               .deadline_ms = POWER_LIMIT_MS,
-                                               .resumable = true,
-                                               STEPS(suspend_steps),
-                                               .end = end_paused};
-const struct sv_job_kind sv_kind_vm_resume = {.name = "vm.resume",
-                                              .title_zh = "唤醒云主机",
-                                              .title_en = "resume VM",
-                                              .lock_code = SV_LOCK_STARTING,
-                                              .deadline_ms = POWER_LIMIT_MS,
-                                              .resumable = true,
-                                              STEPS(resume_steps),
-                                              .end = end_running};
+#define POWER_KIND(id, zh, en, lock, limit, how)                                                                       \
+    const struct sv_job_kind sv_kind_vm_##id = {.name = "vm." #id,                                                     \
+                                                .title_zh = zh,                                                        \
+                                                .title_en = en,                                                        \
+                                                .lock_code = SV_LOCK_##lock,                                           \
+                                                .deadline_ms = limit,                                                  \
+                                                .resumable = true,                                                     \
+                                                STEPS(id##_steps),                                                     \
+                                                .end = end_##how}
+POWER_KIND(start, "启动云主机", "start VM", STARTING, POWER_LIMIT_MS, running);
+POWER_KIND(destroy, "云主机关闭电源", "power off VM", STOPPING, POWER_LIMIT_MS, stopped);
+POWER_KIND(shutdown, "云主机关闭系统", "shut down VM", STOPPING, ASK_LIMIT_MS, stopped);
+POWER_KIND(restart, "重启云主机", "restart VM", STARTING, POWER_LIMIT_MS, running);
+POWER_KIND(suspend, "休眠云主机", "suspend VM", STOPPING, POWER_LIMIT_MS, paused);
+POWER_KIND(resume, "唤醒云主机", "resume VM", STARTING, POWER_LIMIT_MS, running);

@@ -97,12 +97,8 @@ enum sv_err sv_vm_rows_domain(struct sv_cloud *c, const struct sv_vm_rows *rows,
     if (rc)
         return rc;
     SV_COPY(d.name, rows->vm.name);
-    for (unsigned i = 0; i < rows->disk_count; i++) {
-        const struct sv_disk *from = &rows->disks[i];
-
-        d.disks[i] = (struct sv_hv_disk){.id = from->id, .size = from->size, .template_id = from->template_id};
-        SV_COPY(d.disks[i].target, from->target);
-    }
+    for (unsigned i = 0; i < rows->disk_count; i++)
+        d.disks[i] = sv_hv_disk_of(&rows->disks[i]);
     for (unsigned i = 0; i < rows->nic_count; i++) {
         const struct sv_nic *from = &rows->nics[i];
 

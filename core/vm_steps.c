@@ -1,5 +1,6 @@
 /* Pieces that several VM jobs are made of. */
 #include "core/vm_steps.h"
+#include "starvirt/store_copy.h"
 #include "starvirt/store_leftover.h"
 
 enum sv_err sv_step_begin(struct sv_run *r, struct sv_vm_rows *ret_rows, struct sv_hv_host **ret_host,
@@ -8,7 +9,11 @@ enum sv_err sv_step_begin(struct sv_run *r, struct sv_vm_rows *ret_rows, struct 
     struct sv_cloud *c = sv_run_app(r);
     enum sv_err rc = sv_vm_rows_read(c->db, &sv_run_job(r)->object, sv_run_arena(r), ret_rows, err);
 
-    return rc ? rc : sv_run_host(r, ret_host, err);
+    if (!rc)
+        rc = sv_run_host(r, ret_host, err);
+    if (rc)
+        return rc;
+    return sv_disks_open(c, *ret_host, ret_rows->disks, ret_rows->disk_count, sv_run_arena(r), sv_run_deadline(r), err);
 }
 
 struct ready_args {
@@ -124,6 +129,8 @@ enum sv_err sv_step_release(struct sv_cloud *c, struct sv_tx *tx, const struct s
     if (!rc)
         rc = sv_nic_delete_vm(tx, vm, err);
     if (!rc)
+        rc = sv_snapshot_delete_vm(tx, vm, err);
+    if (!rc)
         rc = sv_disk_delete_vm(tx, vm, err);
     if (!rc)
         rc = sv_vm_set_host(tx, vm, &none, err);
@@ -163,6 +170,14 @@ enum sv_err sv_step_stopped(struct sv_cloud *c, struct sv_tx *tx, const struct s
     return enter(c, tx, job, SV_VM_STOPPED, err);
 }
 
+enum sv_err sv_step_leave_volume(struct sv_tx *tx, const struct sv_id *host, const struct sv_id *disk,
+                                 struct sv_error *err)
+{
+    const struct sv_leftover l = {.host = *host, .object = *disk, .kind = SV_LEFTOVER_VOLUME};
+
+    return sv_leftover_add(tx, &l, err);
+}
+
 enum sv_err sv_step_leave_behind(struct sv_tx *tx, const struct sv_id *vm, struct sv_error *err)
 {
     struct sv_vm_rows rows;
@@ -173,10 +188,7 @@ enum sv_err sv_step_leave_behind(struct sv_tx *tx, const struct sv_id *vm, struc
         return rc;
     l.host = rows.vm.host;
     rc = sv_leftover_add(tx, &l, err);
-    l.kind = SV_LEFTOVER_VOLUME;
-    for (unsigned i = 0; !rc && i < rows.disk_count; i++) {
-        l.object = rows.disks[i].id;
-        rc = sv_leftover_add(tx, &l, err);
-    }
+    for (unsigned i = 0; !rc && i < rows.disk_count; i++)
+        rc = sv_step_leave_volume(tx, &rows.vm.host, &rows.disks[i].id, err);
     return rc;
 }

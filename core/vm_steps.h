@@ -4,7 +4,7 @@
 
 #include "core/internal.h"
 
-/* The rows of the job's VM and the driver of its host. */
+/* The rows of the job's VM and the driver of its host, where the storages of its disks are open. */
 enum sv_err sv_step_begin(struct sv_run *r, struct sv_vm_rows *ret_rows, struct sv_hv_host **ret_host,
                           struct sv_error *err);
 enum sv_err sv_step_disk_ready(struct sv_cloud *c, const struct sv_id *disk, bool ready, struct sv_error *err);
@@ -20,6 +20,9 @@ enum sv_err sv_step_drop_network(struct sv_run *r, struct sv_error *err); /* NIC
 enum sv_err sv_step_release(struct sv_cloud *c, struct sv_tx *tx, const struct sv_id *vm, struct sv_error *err);
 /* Notes domain and volumes as leftovers of its host: it could not be reached to remove them. */
 enum sv_err sv_step_leave_behind(struct sv_tx *tx, const struct sv_id *vm, struct sv_error *err);
+/* One volume likewise. */
+enum sv_err sv_step_leave_volume(struct sv_tx *tx, const struct sv_id *host, const struct sv_id *disk,
+                                 struct sv_error *err);
 /* RUNNING with the defined size as the live one, event. */
 enum sv_err sv_step_running(struct sv_cloud *c, struct sv_tx *tx, const struct sv_job *job, struct sv_error *err);
 enum sv_err sv_step_stopped(struct sv_cloud *c, struct sv_tx *tx, const struct sv_job *job, struct sv_error *err);

@@ -19,10 +19,22 @@ static enum sv_err system_failed(const char *path, struct sv_error *err)
     return sv_fail(err, SV_E_SYSTEM, SV_F_NONE, what);
 }
 
+/* Who may write here can plant links and files where we are going to write tokens and keys (threat 7). */
+static enum sv_err check_dir(const char *dir, struct sv_error *err)
+{
+    struct stat st;
+    if (stat(dir, &st) != 0)
+        return system_failed(dir, err);
+    if ((st.st_uid == geteuid() || st.st_uid == 0) && !(st.st_mode & (S_IWGRP | S_IWOTH)))
+        return SV_OK;
+    SV_AUTOFREE char *what = sv_asprintf("%s: others may write in it; chown it and chmod go-w", dir);
+    return sv_fail(err, SV_E_SYSTEM, SV_F_NONE, what);
+}
+
 static enum sv_err make_dir(const char *dir, struct sv_error *err)
 {
     if (mkdir(dir, DIR_MODE) != 0)
-        return errno == EEXIST ? SV_OK : system_failed(dir, err);
+        return errno == EEXIST ? check_dir(dir, err) : system_failed(dir, err);
     /* The umask may have taken what others need. */
     return chmod(dir, DIR_MODE) == 0 ? SV_OK : system_failed(dir, err);
 }

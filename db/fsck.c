@@ -1,6 +1,7 @@
 /* The invariants. Each is one query whose rows are the breaches, as lines for people. */
 #include "db/internal.h"
 #include "starvirt/store_catalog.h"
+#include "starvirt/store_copy.h"
 #include "starvirt/store_job.h"
 #include "starvirt/store_vm.h"
 
@@ -14,6 +15,7 @@ static const struct {
     {":vm_failed", SV_VM_FAILED},
     {":template_importing", SV_TEMPLATE_IMPORTING},
     {":template_deleting", SV_TEMPLATE_DELETING},
+    {":backup_making", SV_BACKUP_MAKING},
     {":job_running", SV_JOB_RUNNING},
     {":job_queued", SV_JOB_QUEUED},
     {":job_last", SV_JOB_CANCELLED},
@@ -42,6 +44,7 @@ static const char *const sql[] = {
              "SELECT coalesce(sum(vcpus), 0) FROM vm WHERE host_id = a.id AND state <> :vm_failed"),
     KEPT_SUM("host", "used_memory", "VM",
              "SELECT coalesce(sum(memory), 0) FROM vm WHERE host_id = a.id AND state <> :vm_failed"),
+    KEPT_SUM("storage", "promised", "disk", "SELECT coalesce(sum(size), 0) FROM disk WHERE storage_id = a.id"),
     KEPT_SUM("template", "disks", "disk", "SELECT count(*) FROM disk WHERE template_id = a.id"),
     "SELECT printf('counter vm: is %d, there are %d VMs', v.kept, v.counted) FROM (SELECT"
     " coalesce((SELECT value FROM counter WHERE name = 'vm'), -1) AS kept, (SELECT count(*) FROM vm) AS counted) v"
@@ -83,14 +86,51 @@ static const char *const sql[] = {
 
     "SELECT printf('lock of %s: its job %s is not open', l.object_id, l.job_id) FROM lock l WHERE NOT EXISTS (SELECT 1"
     " FROM job j WHERE j.id = l.job_id AND j.result IN (:job_running, :job_queued))",
+    /* a job of a VM may lock the backups that go with it, too */
     "SELECT printf('lock of %s: job %s locks a %s that does not exist', l.object_id, j.id, j.object_type) FROM lock l"
     " JOIN job j ON j.id = l.job_id WHERE (j.object_type = 'vm' AND NOT EXISTS (SELECT 1 FROM vm WHERE id = "
-    "l.object_id))"
+    "l.object_id) AND NOT EXISTS (SELECT 1 FROM backup WHERE id = l.object_id))"
     " OR (j.object_type = 'template' AND NOT EXISTS (SELECT 1 FROM template WHERE id = l.object_id))",
     "SELECT printf('vm %s: is being made and has no open job', v.id) FROM vm v WHERE v.state IN (:vm_building,"
     " :vm_cloning) AND NOT " OPEN_JOB_ON("v.id"),
     "SELECT printf('template %s: is being imported or deleted and has no open job', t.id) FROM template t WHERE t.state"
-    " IN (:template_importing, :template_deleting) AND NOT " OPEN_JOB_ON("t.id"),
+    " IN (:template_importing, :template_deleting) AND NOT " OPEN_JOB_ON(
+        "t.id") " AND NOT EXISTS (SELECT 1 FROM job j WHERE j.kind = 'template.create' AND j.sarg = t.id AND j.result "
+                "IN"
+                " (:job_running, :job_queued))",
+    "SELECT printf('storage %s: is being added or removed and has no open job', s.id) FROM storage s WHERE NOT s.ready"
+    " AND NOT " OPEN_JOB_ON("s.id"),
+    "SELECT printf('host %s: has %d image directories', h.id, s.n) FROM host h JOIN (SELECT host_id, count(*) AS n FROM"
+    " storage WHERE own GROUP BY host_id) s ON s.host_id = h.id WHERE s.n <> 1",
+    "SELECT printf('disk %s: has a VM and is on storage %s, which is for none', d.id, s.id) FROM disk d JOIN storage s"
+    " ON s.id = d.storage_id WHERE s.type = 'ceph' AND d.vm_id IS NOT NULL",
+    "SELECT printf('disk %s: has neither a VM nor an open job nor a use', d.id) FROM disk d WHERE d.vm_id IS NULL AND"
+    " d.use = '' AND NOT " OPEN_JOB_ON("d.id"),
+
+    "SELECT printf('snapshot %s: has no end and no open job', s.id) FROM snapshot s WHERE s.ready = 0 AND "
+    "NOT " OPEN_JOB_ON("s.vm_id"),
+    "SELECT printf('snapshot %s: is of tenant %s, its VM is not', s.id, s.tenant_id) FROM snapshot s JOIN vm v"
+    " ON v.id = s.vm_id WHERE v.tenant_id <> s.tenant_id",
+    "SELECT printf('vm %s: %d snapshots are current', vm_id, count(*)) FROM snapshot WHERE current GROUP BY vm_id"
+    " HAVING count(*) > 1",
+    "SELECT printf('snapshot %s: its parent %s is none of its VM', s.id, s.parent) FROM snapshot s WHERE s.parent <> ''"
+    " AND NOT EXISTS (SELECT 1 FROM snapshot p WHERE p.id = s.parent AND p.vm_id = s.vm_id)",
+    "WITH RECURSIVE tree(id) AS (SELECT id FROM snapshot WHERE parent NOT IN (SELECT id FROM snapshot) UNION SELECT"
+    " s.id FROM tree t JOIN snapshot s ON s.parent = t.id) SELECT printf('snapshot %s: stems from itself', id)"
+    " FROM snapshot WHERE id NOT IN tree",
+    "SELECT printf('snapshot %s: holds disk %s, which its VM does not have', s.id, h.disk_id) FROM snapshot s"
+    " JOIN snapshot_disk h ON h.snapshot_id = s.id WHERE NOT EXISTS (SELECT 1 FROM disk d WHERE d.id = h.disk_id"
+    " AND d.vm_id = s.vm_id)",
+    "SELECT printf('vm %s: failed and has snapshot %s', v.id, s.id) FROM vm v JOIN snapshot s ON s.vm_id = v.id"
+    " WHERE v.state = :vm_failed",
+
+    "SELECT printf('backup %s: is being made and has no open job', b.id) FROM backup b WHERE b.state = :backup_making"
+    " AND NOT EXISTS (SELECT 1 FROM job j WHERE j.sarg = b.id AND j.sarg <> '' AND j.result IN (:job_running,"
+    " :job_queued))",
+    "SELECT printf('backup %s: has %d boot disks', b.id, b.n) FROM (SELECT id, (SELECT coalesce(sum(boot), 0) FROM"
+    " backup_disk WHERE backup_id = backup.id) AS n FROM backup) b WHERE b.n <> 1",
+    "SELECT printf('backup %s: disk %s has no size or checksum', b.id, d.target) FROM backup b JOIN backup_disk d"
+    " ON d.backup_id = b.id WHERE b.state <> :backup_making AND (d.bytes <= 0 OR length(d.sha256) <> 64)",
 
     "SELECT printf('job_count of %s: is %d, there are %d jobs', c.tenant_id, sum(c.kept), sum(c.counted)) FROM (SELECT"
     " tenant_id, jobs AS kept, 0 AS counted FROM job_count UNION ALL SELECT tenant_id, 0, count(*) FROM job GROUP BY"

@@ -23,7 +23,7 @@ struct sv_sql_table {
 /* Every store's table, NULL-terminated (db/stmt.c holds the list). */
 extern struct sv_sql_table sv_sql_tenant, sv_sql_token, sv_sql_idem, sv_sql_vm, sv_sql_disk, sv_sql_nic, sv_sql_vpc,
     sv_sql_model, sv_sql_template, sv_sql_host, sv_sql_storage, sv_sql_job, sv_sql_joblog, sv_sql_lock, sv_sql_event,
-    sv_sql_leftover, sv_sql_range, sv_sql_fsck, sv_sql_engine;
+    sv_sql_leftover, sv_sql_range, sv_sql_snapshot, sv_sql_backup, sv_sql_fsck, sv_sql_engine;
 extern struct sv_sql_table *const sv_sql_tables[];
 void sv_stmt_tables_init(void); /* once */
 
@@ -121,6 +121,12 @@ enum sv_err sv_range_drop(struct sv_tx *tx, const struct sv_id *space, struct sv
  * runs fn(tx, number) in a closure of its own behind the writes that wait by then; not when the database closes. */
 void sv_tx_go_on(struct sv_tx *tx, enum sv_err (*fn)(struct sv_tx *tx, int64_t number, struct sv_error *err),
                  int64_t number);
+/* Deletes by a statement of ?1 (older than) and ?2 (at most so many), some at a time, so that nobody waits for
+ * all of them; `again` is the caller, for the rest. */
+enum { SV_EXPIRE_AT_ONCE = 1000 };
+enum sv_err sv_expire(struct sv_tx *tx, const struct sv_sql_table *table, unsigned index, int64_t older_than,
+                      enum sv_err (*again)(struct sv_tx *tx, int64_t older_than, struct sv_error *err),
+                      struct sv_error *err);
 
 /* --- arguments of notes and errors in one column (db/store_joblog.c) ---------------------------------- */
 const char *sv_args_join(struct sv_tx *tx, const char *const args[SV_ERR_ARGS]);

@@ -132,4 +132,49 @@ static const char version_1[] =
     " object_type TEXT NOT NULL, object_id TEXT NOT NULL, tenant_id TEXT NOT NULL, content TEXT NOT NULL) STRICT;"
     "CREATE INDEX event_tenant ON event(tenant_id);";
 
-const char *const sv_schema[] = {version_1, NULL};
+/* Snapshots and backups of VMs; storages beside the image directory. */
+static const char version_2[] =
+    "ALTER TABLE storage ADD COLUMN use INTEGER NOT NULL DEFAULT 0;" /* enum sv_storage_use */
+    "ALTER TABLE storage ADD COLUMN shared INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE storage ADD COLUMN monitors TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE storage ADD COLUMN pool TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE storage ADD COLUMN user TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE storage ADD COLUMN own INTEGER NOT NULL DEFAULT 1;" /* until now there were image directories only */
+    "ALTER TABLE storage ADD COLUMN ready INTEGER NOT NULL DEFAULT 1;"
+    "ALTER TABLE storage ADD COLUMN promised INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE disk ADD COLUMN use TEXT NOT NULL DEFAULT '';" /* of one without a VM */
+    "CREATE INDEX disk_storage ON disk(storage_id);"
+    /* a directory that moved left a row that nothing was put on */
+    "DELETE FROM storage WHERE EXISTS (SELECT 1 FROM storage o WHERE o.host_id = storage.host_id AND (o.created, o.id)"
+    " < (storage.created, storage.id)) AND NOT EXISTS (SELECT 1 FROM disk WHERE storage_id = storage.id);"
+    "CREATE INDEX storage_shared ON storage(shared) WHERE shared = 1;"
+    "UPDATE storage SET promised = (SELECT coalesce(sum(size), 0) FROM disk WHERE storage_id = storage.id);"
+    "ALTER TABLE vm ADD COLUMN firewalled INTEGER NOT NULL DEFAULT 1;"
+    "ALTER TABLE vm ADD COLUMN guest_ips TEXT NOT NULL DEFAULT '';" /* as its agent tells, by comma */
+    /* who works on what it names besides its object */
+    "CREATE INDEX job_arg ON job(sarg) WHERE sarg <> '' AND result IN (2, 3);"
+
+    /* parent: '' at the root of the tree; ready: 2 = broken; current: the one the disks stem from, one a VM at most */
+    "CREATE TABLE snapshot(id TEXT PRIMARY KEY, tenant_id TEXT NOT NULL REFERENCES tenant(id), vm_id TEXT NOT NULL"
+    " REFERENCES vm(id), parent TEXT NOT NULL, name TEXT NOT NULL, descr TEXT NOT NULL, shape TEXT NOT NULL,"
+    " memory INTEGER NOT NULL, ready INTEGER NOT NULL, current INTEGER NOT NULL, created INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX snapshot_vm ON snapshot(vm_id, created, id);"
+    "CREATE INDEX snapshot_tenant ON snapshot(tenant_id);"
+    "CREATE TABLE snapshot_disk(snapshot_id TEXT NOT NULL REFERENCES snapshot(id), disk_id TEXT NOT NULL REFERENCES"
+    " disk(id), size INTEGER NOT NULL, PRIMARY KEY(snapshot_id, disk_id)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX snapshot_disk_of ON snapshot_disk(disk_id);"
+    "ALTER TABLE leftover ADD COLUMN vm_id TEXT NOT NULL DEFAULT '';" /* of a snapshot */
+
+    /* outlives its VM: vm_id and disk_id refer to what may be gone */
+    "CREATE TABLE backup(id TEXT PRIMARY KEY, tenant_id TEXT NOT NULL REFERENCES tenant(id), vm_id TEXT NOT NULL,"
+    " vm_name TEXT NOT NULL, storage_id TEXT REFERENCES storage(id), name TEXT NOT NULL, descr TEXT NOT NULL,"
+    " state INTEGER NOT NULL, quiesced INTEGER NOT NULL, vcpus INTEGER NOT NULL, memory INTEGER NOT NULL,"
+    " nested INTEGER NOT NULL, created INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX backup_vm ON backup(vm_id, created, id);"
+    "CREATE INDEX backup_tenant ON backup(tenant_id);"
+    "CREATE INDEX backup_storage ON backup(storage_id) WHERE storage_id IS NOT NULL;"
+    "CREATE TABLE backup_disk(backup_id TEXT NOT NULL REFERENCES backup(id), target TEXT NOT NULL, disk_id TEXT NOT"
+    " NULL, boot INTEGER NOT NULL, size INTEGER NOT NULL, bytes INTEGER NOT NULL, sha256 TEXT NOT NULL,"
+    " PRIMARY KEY(backup_id, target)) STRICT, WITHOUT ROWID;";
+
+const char *const sv_schema[] = {version_1, version_2, NULL};

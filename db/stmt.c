@@ -26,9 +26,10 @@ static const char *const engine_sql[SQL_ENGINE_COUNT] = {
 SV_SQL_TABLE(sv_sql_engine, "engine", engine_sql);
 
 struct sv_sql_table *const sv_sql_tables[] = {
-    &sv_sql_engine, &sv_sql_tenant, &sv_sql_token,    &sv_sql_idem,  &sv_sql_vm,      &sv_sql_disk, &sv_sql_nic,
-    &sv_sql_vpc,    &sv_sql_model,  &sv_sql_template, &sv_sql_host,  &sv_sql_storage, &sv_sql_job,  &sv_sql_joblog,
-    &sv_sql_lock,   &sv_sql_event,  &sv_sql_leftover, &sv_sql_range, &sv_sql_fsck,    NULL,
+    &sv_sql_engine, &sv_sql_tenant, &sv_sql_token,    &sv_sql_idem,  &sv_sql_vm,       &sv_sql_disk,   &sv_sql_nic,
+    &sv_sql_vpc,    &sv_sql_model,  &sv_sql_template, &sv_sql_host,  &sv_sql_storage,  &sv_sql_job,    &sv_sql_joblog,
+    &sv_sql_lock,   &sv_sql_event,  &sv_sql_leftover, &sv_sql_range, &sv_sql_snapshot, &sv_sql_backup, &sv_sql_fsck,
+    NULL,
 };
 
 static unsigned statement_count;

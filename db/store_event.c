@@ -61,19 +61,7 @@ enum sv_err sv_event_last(struct sv_tx *tx, int64_t *ret_seq, struct sv_error *e
     return rc;
 }
 
-/* Some at a time, so that nobody waits for all of them. */
-enum { EXPIRE_AT_ONCE = 2000 };
-
 enum sv_err sv_event_expire(struct sv_tx *tx, int64_t older_than, struct sv_error *err)
 {
-    SV_STMT st = sv_stmt(tx, &sv_sql_event, EXPIRE);
-    int n;
-    enum sv_err rc;
-
-    assert(tx->writable);
-    sv_bind(st, "iI", older_than, (int)EXPIRE_AT_ONCE);
-    rc = sv_exec(tx, st, &n, err);
-    if (!rc && n == EXPIRE_AT_ONCE)
-        sv_tx_go_on(tx, sv_event_expire, older_than);
-    return rc;
+    return sv_expire(tx, &sv_sql_event, EXPIRE, older_than, sv_event_expire, err);
 }

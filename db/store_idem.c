@@ -46,19 +46,7 @@ enum sv_err sv_idem_insert(struct sv_tx *tx, const struct sv_id *tenant, const c
     return sv_exec(tx, st, NULL, err);
 }
 
-/* Some at a time, so that nobody waits for all of them. */
-enum { EXPIRE_AT_ONCE = 1000 };
-
 enum sv_err sv_idem_expire(struct sv_tx *tx, int64_t older_than, struct sv_error *err)
 {
-    SV_STMT st = sv_stmt(tx, &sv_sql_idem, EXPIRE);
-    int n;
-    enum sv_err rc;
-
-    assert(tx->writable);
-    sv_bind(st, "iI", older_than, (int)EXPIRE_AT_ONCE);
-    rc = sv_exec(tx, st, &n, err);
-    if (!rc && n == EXPIRE_AT_ONCE)
-        sv_tx_go_on(tx, sv_idem_expire, older_than);
-    return rc;
+    return sv_expire(tx, &sv_sql_idem, EXPIRE, older_than, sv_idem_expire, err);
 }

@@ -36,6 +36,7 @@ enum {
     NOT_DONE_ALL = COUNT + SET_COUNT,
     NOT_DONE_TENANT,
     LIST_OPEN,
+    OPEN_FOR,
     START,
     STEP,
     PERCENT,
@@ -79,6 +80,7 @@ static const char *const sql[] = {
         "SELECT (SELECT count(*) FROM job INDEXED BY job_tenant_result WHERE tenant_id = ?1 AND result > 0 AND " ENDED
         "), (SELECT count(*) FROM job INDEXED BY job_open WHERE tenant_id = ?1 AND " OPEN ")",
     [LIST_OPEN] = "SELECT " COLS " FROM job WHERE " OPEN " ORDER BY seq",
+    [OPEN_FOR] = "SELECT id FROM job WHERE sarg = ?1 AND sarg <> '' AND " OPEN " ORDER BY seq LIMIT 1",
     [START] = "UPDATE job SET result = 2, started = ?2, deadline = ?3 WHERE id = ?1 AND result = 3",
     [STEP] = "UPDATE job SET step = ?2, percent = max(percent, ?3) WHERE id = ?1 AND " OPEN,
     [PERCENT] = "UPDATE job SET percent = max(percent, ?2) WHERE id = ?1 AND " OPEN,
@@ -338,6 +340,23 @@ enum sv_err sv_job_list_open(struct sv_tx *tx, row_fn row, void *arg, struct sv_
         row(arg, &j);
     }
     return rc;
+}
+
+enum sv_err sv_job_open_for(struct sv_tx *tx, const struct sv_id *arg, struct sv_id *ret_job, bool *ret_found,
+                            struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_job, OPEN_FOR);
+    bool row;
+    enum sv_err rc;
+
+    sv_bind(st, "d", arg);
+    rc = sv_step(tx, st, &row, err);
+    if (rc)
+        return rc;
+    *ret_found = row;
+    if (row)
+        *ret_job = sv_col_id(st, 0);
+    return SV_OK;
 }
 
 static enum sv_err change(struct sv_tx *tx, const struct sv_id *id, sqlite3_stmt *st, struct sv_error *err)

@@ -9,7 +9,7 @@
     "SELECT n.id, n.tenant_id, n.vm_id, n.vpc_id, n.name, v.name, p.name, n.mac, n.ip, n.created FROM nic n"           \
     " JOIN vm v ON v.id = n.vm_id JOIN vpc p ON p.id = n.vpc_id "
 
-enum { INSERT, TAKE, GIVE_BACK, HELD, NO_IP, LIST_VM, LIST_VPC, DELETE_VM };
+enum { INSERT, TAKE, GIVE_BACK, HELD, NO_IP, LIST_VM, LIST_VPC, GET, GIVE_ONE, DELETE, REFRESH_IP, DELETE_VM };
 
 static const char *const sql[] = {
     [INSERT] =
@@ -22,6 +22,11 @@ static const char *const sql[] = {
     [NO_IP] = "UPDATE vm SET ip = 0 WHERE id = ?1 AND ip <> 0",
     [LIST_VM] = SELECT "WHERE n.vm_id = ?1 AND (?2 = '' OR n.tenant_id = ?2) ORDER BY n.created, n.id",
     [LIST_VPC] = SELECT "WHERE n.vpc_id = ?1 AND (?2 = '' OR n.tenant_id = ?2) ORDER BY n.ip",
+    [GET] = SELECT "WHERE n.id = ?1 AND (?2 = '' OR n.tenant_id = ?2)",
+    [GIVE_ONE] = "UPDATE vpc SET free_count = free_count + 1 WHERE id = (SELECT vpc_id FROM nic WHERE id = ?1)",
+    [DELETE] = "DELETE FROM nic WHERE id = ?1 RETURNING vm_id, vpc_id, ip",
+    [REFRESH_IP] = "UPDATE vm SET ip = coalesce((SELECT ip FROM nic WHERE vm_id = ?1 ORDER BY created, id LIMIT 1), 0) "
+                   "WHERE id = ?1",
     [DELETE_VM] = "DELETE FROM nic WHERE vm_id = ?1",
 };
 SV_SQL_TABLE(sv_sql_nic, "nic", sql);
@@ -89,6 +94,59 @@ enum sv_err sv_nic_list_vpc(struct sv_tx *tx, struct sv_scope scope, const struc
                             void (*row)(void *arg, const struct sv_nic *n), void *arg, struct sv_error *err)
 {
     return list(tx, LIST_VPC, scope, vpc, row, arg, err);
+}
+
+enum sv_err sv_nic_get(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *id, struct sv_arena *a,
+                       struct sv_nic *ret, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_nic, GET);
+    bool row;
+    enum sv_err rc;
+
+    sv_bind(st, "dd", id, &scope.tenant);
+    rc = sv_step(tx, st, &row, err);
+    if (rc || !row)
+        return rc ? rc : sv_fail(err, SV_E_NIC_NOT_FOUND, SV_F_NIC);
+    read_row(st, ret);
+    ret->name = sv_arena_strdup(a, ret->name);
+    ret->vm_name = sv_arena_strdup(a, ret->vm_name);
+    ret->vpc_name = sv_arena_strdup(a, ret->vpc_name);
+    return SV_OK;
+}
+
+enum sv_err sv_nic_refresh_ip(struct sv_tx *tx, const struct sv_id *vm, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_nic, REFRESH_IP);
+
+    assert(tx->writable);
+    sv_bind(st, "d", vm);
+    return sv_exec(tx, st, NULL, err);
+}
+
+enum sv_err sv_nic_delete(struct sv_tx *tx, const struct sv_id *id, struct sv_error *err)
+{
+    SV_STMT give = sv_stmt(tx, &sv_sql_nic, GIVE_ONE);
+    SV_STMT st = sv_stmt(tx, &sv_sql_nic, DELETE);
+    struct sv_id vm, vpc;
+    int64_t ip;
+    bool row;
+    enum sv_err rc;
+
+    assert(tx->writable);
+    sv_bind(give, "d", id);
+    rc = sv_exec(tx, give, NULL, err);
+    sv_bind(st, "d", id);
+    if (!rc)
+        rc = sv_step(tx, st, &row, err);
+    if (rc || !row)
+        return rc;
+    vm = sv_col_id(st, 0);
+    vpc = sv_col_id(st, 1);
+    ip = sv_col_int(st, 2);
+    rc = sv_step(tx, st, &row, err); /* RETURNING: the statement ends with the next step */
+    if (!rc)
+        rc = sv_range_give(tx, &vpc, ip, ip, err);
+    return rc ? rc : sv_nic_refresh_ip(tx, &vm, err);
 }
 
 static enum sv_err give_addresses(struct sv_tx *tx, const struct sv_id *vm, struct sv_error *err)

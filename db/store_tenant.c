@@ -49,7 +49,8 @@ static const char *const sql[] = {
                 " AND (?5 <= 0 OR quota_subnets < 0 OR used_subnets + ?5 <= quota_subnets)"
                 " AND (?6 <= 0 OR quota_ips < 0 OR used_ips + ?6 <= quota_ips)",
     [OWNS] = "SELECT (SELECT count(*) FROM vm WHERE tenant_id = ?1), (SELECT count(*) FROM vpc WHERE tenant_id = ?1),"
-             " (SELECT count(*) FROM template WHERE tenant_id = ?1), (SELECT count(*) FROM disk WHERE tenant_id = ?1)",
+             " (SELECT count(*) FROM template WHERE tenant_id = ?1), (SELECT count(*) FROM disk WHERE tenant_id = ?1),"
+             " (SELECT count(*) FROM backup WHERE tenant_id = ?1)",
     [DELETE_TOKENS] = "DELETE FROM token WHERE tenant_id = ?1",
     [DELETE_IDEM] = "DELETE FROM idem WHERE tenant_id = ?1",
     [DELETE] = "DELETE FROM tenant WHERE id = ?1",
@@ -276,7 +277,7 @@ enum sv_err sv_tenant_reserve(struct sv_tx *tx, const struct sv_id *tenant, cons
 
 static enum sv_err check_owns_nothing(struct sv_tx *tx, const struct sv_id *id, struct sv_error *err)
 {
-    static const char *const what[] = {"VM", "VPC", "template", "disk"};
+    static const char *const what[] = {"VM", "VPC", "template", "disk", "backup"};
     SV_STMT st = sv_stmt(tx, &sv_sql_tenant, OWNS);
     char text[SV_ERR_ARG_MAX] = "";
     size_t n = 0;
@@ -287,7 +288,7 @@ static enum sv_err check_owns_nothing(struct sv_tx *tx, const struct sv_id *id, 
     rc = sv_step(tx, st, &row, err);
     if (rc)
         return rc;
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < (int)(sizeof(what) / sizeof(what[0])); i++) {
         const int64_t k = sv_col_int(st, i);
 
         if (k && n < sizeof(text))

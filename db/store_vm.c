@@ -8,7 +8,8 @@
 
 #define COLS                                                                                                           \
     "v.id, v.tenant_id, v.host_id, v.template_id, v.name, v.descr, v.model, v.model_type, v.state, v.vcpus, v.memory," \
-    " v.live_vcpus, v.live_memory, v.ip, v.nested, v.agent, v.created"
+    " v.live_vcpus, v.live_memory, v.ip, v.nested, v.agent, v.created,"                                                \
+    " v.firewalled, v.guest_ips, EXISTS (SELECT 1 FROM lock l WHERE l.object_id = v.id)"
 /* What a search looks at: the first two are all in the index that gives the order. */
 #define NAMES "v.id, v.name"
 #define WHOLE NAMES ", v.state, v.host_id"
@@ -35,6 +36,8 @@ enum {
     SET_SIZE,
     SET_LIVE,
     SET_AGENT,
+    SET_FIREWALLED,
+    SET_GUEST_IPS,
     SET_HOST,
     DELETE,
     LIST_HOST,
@@ -68,18 +71,23 @@ static const char *const sql[] = {
                "tenant_id = ?2)",
     [SET_STATE] =
         "UPDATE vm SET state = ?2, agent = CASE WHEN ?4 THEN agent ELSE 0 END,"
+        " guest_ips = CASE WHEN ?4 THEN guest_ips ELSE '' END,"
         " live_vcpus = CASE WHEN ?4 THEN live_vcpus ELSE 0 END, live_memory = CASE WHEN ?4 THEN live_memory ELSE 0 END"
         " WHERE id = ?1 AND ((1 << state) & ?3)",
     [SET_SIZE] = "UPDATE vm SET vcpus = ?2, memory = ?3 WHERE id = ?1",
     [SET_LIVE] = "UPDATE vm SET live_vcpus = ?2, live_memory = ?3 WHERE id = ?1",
     [SET_AGENT] = "UPDATE vm SET agent = ?2 WHERE id = ?1",
+    [SET_FIREWALLED] = "UPDATE vm SET firewalled = ?2 WHERE id = ?1",
+    [SET_GUEST_IPS] = "UPDATE vm SET guest_ips = ?2 WHERE id = ?1 AND guest_ips <> ?2 AND state IN (0, 1, 3, 4)",
     [SET_HOST] = "UPDATE vm SET host_id = ?2 WHERE id = ?1",
     [DELETE] = "DELETE FROM vm WHERE id = ?1 RETURNING tenant_id, created",
     [LIST_HOST] = "SELECT " COLS " FROM vm v WHERE v.host_id = ?1 AND v.state IN (2, 3, 4, 5)",
 };
 SV_SQL_TABLE(sv_sql_vm, "vm", sql);
 
-_Static_assert(SV_VM_STOPPED == 2 && SV_VM_SAVED == 5, "LIST_HOST names the states by number");
+_Static_assert(SV_VM_BUILDING == 0 && SV_VM_CLONING == 1 && SV_VM_STOPPED == 2 && SV_VM_RUNNING == 3 &&
+                   SV_VM_PAUSED == 4 && SV_VM_SAVED == 5,
+               "LIST_HOST and SET_GUEST_IPS name the states by number");
 
 /* --- what is seen ----------------------------------------------------------------------------------- */
 
@@ -146,7 +154,10 @@ static void read_row(sqlite3_stmt *st, const struct down *down, struct sv_vm *v)
                         .ip = (uint32_t)sv_col_int(st, 13),
                         .nested = sv_col_int(st, 14) != 0,
                         .agent = sv_col_int(st, 15) != 0,
-                        .created = sv_col_int(st, 16)};
+                        .created = sv_col_int(st, 16),
+                        .firewalled = sv_col_int(st, 17) != 0,
+                        .guest_ips = sv_col_text(st, 18),
+                        .locked = sv_col_int(st, 19) != 0};
     v->state = seen(down, v->state, &v->host);
 }
 
@@ -211,6 +222,7 @@ enum sv_err sv_vm_get(struct sv_tx *tx, struct sv_scope scope, const struct sv_i
     v.descr = sv_arena_strdup(a, v.descr);
     v.model = sv_arena_strdup(a, v.model);
     v.model_type = sv_arena_strdup(a, v.model_type);
+    v.guest_ips = sv_arena_strdup(a, v.guest_ips);
     *ret = v;
     return SV_OK;
 }
@@ -432,6 +444,29 @@ enum sv_err sv_vm_set_agent(struct sv_tx *tx, const struct sv_id *id, bool up, s
 
     sv_bind(st, "dI", id, (int)up);
     return change(tx, st, err);
+}
+
+enum sv_err sv_vm_set_firewalled(struct sv_tx *tx, const struct sv_id *id, bool on, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_vm, SET_FIREWALLED);
+
+    sv_bind(st, "dI", id, (int)on);
+    return change(tx, st, err);
+}
+
+enum sv_err sv_vm_set_guest_ips(struct sv_tx *tx, const struct sv_id *id, const char *ips, bool *ret_changed,
+                                struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_vm, SET_GUEST_IPS);
+    int rows = 0;
+    enum sv_err rc;
+
+    assert(tx->writable);
+    sv_bind(st, "dt", id, ips);
+    rc = sv_exec(tx, st, &rows, err);
+    if (!rc)
+        *ret_changed = rows > 0;
+    return rc;
 }
 
 enum sv_err sv_vm_set_host(struct sv_tx *tx, const struct sv_id *id, const struct sv_id *host, struct sv_error *err)

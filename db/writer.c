@@ -99,6 +99,22 @@ void sv_tx_go_on(struct sv_tx *tx, enum sv_err (*fn)(struct sv_tx *tx, int64_t n
     sv_tx_on_commit(tx, post_rest, r);
 }
 
+enum sv_err sv_expire(struct sv_tx *tx, const struct sv_sql_table *table, unsigned index, int64_t older_than,
+                      enum sv_err (*again)(struct sv_tx *tx, int64_t older_than, struct sv_error *err),
+                      struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, table, index);
+    int n;
+    enum sv_err rc;
+
+    assert(tx->writable);
+    sv_bind(st, "iI", older_than, (int)SV_EXPIRE_AT_ONCE);
+    rc = sv_exec(tx, st, &n, err);
+    if (!rc && n == SV_EXPIRE_AT_ONCE)
+        sv_tx_go_on(tx, again, older_than);
+    return rc;
+}
+
 /* --- one batch ------------------------------------------------------------------------------------------ */
 
 static enum sv_err run_sql(struct sv_tx *tx, unsigned index, struct sv_error *err)

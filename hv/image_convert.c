@@ -11,11 +11,13 @@
 #include <unistd.h>
 
 /* A hostile image costs at most this much (threat 5): QEMU's thread pool alone reserves half a GiB. */
-#define TOOL_MEMORY   (2LL << 30)  /* [bytes] address space */
-#define TOOL_CPU_BASE 120          /* [s] */
-#define TOOL_CPU_RATE (50LL << 20) /* [bytes] of virtual size that earn another second */
-#define MEASURE_CPU   60           /* [s] */
-#define RESERVE_SHARE 20           /* a twentieth of the storage stays free */
+#define TOOL_MEMORY      (2LL << 30)  /* [bytes] address space */
+#define TOOL_CPU_BASE    120          /* [s] */
+#define TOOL_CPU_RATE    (50LL << 20) /* [bytes] of virtual size that earn another second */
+#define MEASURE_CPU      60           /* [s] */
+#define RESERVE_SHARE    20           /* a twentieth of the storage stays free */
+#define ROOM_SLACK       (16LL << 20) /* [bytes] the copy may take beyond what was measured, */
+#define ROOM_SLACK_SHARE 16           /* and a sixteenth of it: the image may change meanwhile, but not unpack */
 
 struct progress {
     sv_hv_progress tell;
@@ -64,8 +66,8 @@ static enum sv_err tool_failed(const char *what, int status, const struct sv_buf
            NULL);
     if (text->n && strstr(text->p, "No space left on device"))
         return sv_fail(err, SV_E_STORAGE_FULL, SV_F_NONE);
-    if (status > 128)
-        return image_refuse(err, "reading it took more processor time or memory than allowed");
+    if (status > 128 || (text->n && strstr(text->p, "File too large")))
+        return image_refuse(err, "reading it took more processor time, memory or room than allowed");
     return image_refuse(err, "it could not be read as what its header says");
 }
 
@@ -89,7 +91,7 @@ static enum sv_err measure(const char *src, const char *format, int64_t *ret, co
                            struct sv_error *err)
 {
     struct sv_buf out = {0};
-    const char *const argv[] = {"qemu-img", "measure", "--output=json", "-f", format, "-O", "qcow2", src, NULL};
+    const char *const argv[] = {"qemu-img", "measure", "-U", "--output=json", "-f", format, "-O", "qcow2", src, NULL};
     struct sv_proc p = {.out = &out, .cpu_s = MEASURE_CPU, .deadline = d};
     enum sv_err e = run_tool("measure", argv, &p, err);
     static const char key[] = "\"required\": ";
@@ -104,7 +106,15 @@ static enum sv_err measure(const char *src, const char *format, int64_t *ret, co
     return e;
 }
 
-static enum sv_err check_room(const char *src, const char *format, int dir, const struct sv_deadline *d,
+static enum sv_err room(const struct statvfs *fs, int64_t need, struct sv_error *err)
+{
+    const int64_t unit = (int64_t)fs->f_frsize;
+    const int64_t left = (int64_t)fs->f_bavail * unit - (int64_t)fs->f_blocks / RESERVE_SHARE * unit;
+    return need > left ? sv_fail(err, SV_E_STORAGE_FULL, SV_F_NONE) : SV_OK;
+}
+
+/* *ret: the bytes that the copy is allowed to take. */
+static enum sv_err check_room(const char *src, const char *format, int dir, int64_t *ret, const struct sv_deadline *d,
                               struct sv_error *err)
 {
     struct statvfs fs;
@@ -114,17 +124,20 @@ static enum sv_err check_room(const char *src, const char *format, int dir, cons
         return e;
     if (fstatvfs(dir, &fs) != 0)
         return sv_fail(err, SV_E_STORAGE, SV_F_NONE, strerrordesc_np(errno));
-    int64_t unit = (int64_t)fs.f_frsize;
-    int64_t room = (int64_t)fs.f_bavail * unit - (int64_t)fs.f_blocks / RESERVE_SHARE * unit;
-    return need > room ? sv_fail(err, SV_E_STORAGE_FULL, SV_F_NONE) : SV_OK;
+    e = room(&fs, need, err);
+    if (!e)
+        *ret = need + need / ROOM_SLACK_SHARE + ROOM_SLACK;
+    return e;
 }
 
-static enum sv_err copy(const char *src, const char *format, const char *tmp, int64_t virtual_size,
+/* `limit`: no file grows past it; 0 = none. */
+static enum sv_err copy(const char *src, const char *format, const char *tmp, int64_t virtual_size, int64_t limit,
                         struct progress *progress, const struct sv_deadline *d, struct sv_error *err)
 {
     const char *const argv[] = {"qemu-img", "convert", "-p", "-f", format, "-O", "qcow2", "--", src, tmp, NULL};
     struct sv_proc p = {
         .cpu_s = TOOL_CPU_BASE + virtual_size / TOOL_CPU_RATE,
+        .file_bytes = limit,
         .deadline = d,
         .on_output = on_output,
         .arg = progress,
@@ -170,9 +183,10 @@ static enum sv_err convert_open(const struct image_file *f, const struct sv_imag
     int fd = open(tmp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return sv_fail(err, errno == ENOSPC ? SV_E_STORAGE_FULL : SV_E_STORAGE, SV_F_NONE, strerrordesc_np(errno));
-    enum sv_err e = check_room(src, image->format, dir, d, err);
+    int64_t limit = 0;
+    enum sv_err e = check_room(src, image->format, dir, &limit, d, err);
     if (!e)
-        e = copy(src, image->format, tmp, image->virtual_size, progress, d, err);
+        e = copy(src, image->format, tmp, image->virtual_size, limit, progress, d, err);
     if (!e)
         e = check_result(fd, tmp, err);
     if (!e)
@@ -202,4 +216,34 @@ enum sv_err sv_image_convert(const char *src, const char *format, const char *ds
         close(dir);
     image_close(&f);
     return e;
+}
+
+/* --- files of ours --- */
+
+static enum sv_err unreadable(enum sv_err e, struct sv_error *err)
+{
+    return e == SV_E_IMAGE_REFUSED ? sv_fail(err, SV_E_STORAGE, SV_F_NONE, "the disk's file cannot be read") : e;
+}
+
+enum sv_err sv_image_copy(const char *src, int64_t size, const char *dst, sv_hv_progress progress, void *arg,
+                          const struct sv_deadline *d, struct sv_error *err)
+{
+    struct progress p = {.tell = progress, .arg = arg, .total = size};
+    enum sv_err e = copy(src, "qcow2", dst, size, 0, &p, d, err);
+    if (e)
+        unlink(dst);
+    return unreadable(e, err);
+}
+
+enum sv_err sv_image_measure(const char *src, int64_t *ret, const struct sv_deadline *d, struct sv_error *err)
+{
+    return unreadable(measure(src, "qcow2", ret, d, err), err);
+}
+
+enum sv_err sv_image_room(const char *dir, int64_t bytes, struct sv_error *err)
+{
+    struct statvfs fs;
+    if (statvfs(dir, &fs) != 0)
+        return sv_fail(err, SV_E_STORAGE, SV_F_NONE, strerrordesc_np(errno));
+    return room(&fs, bytes, err);
 }

@@ -154,7 +154,8 @@ static bool too_late(struct sv_jobs *jobs, const struct sv_job *job)
     const struct sv_job_kind *kind = sv_jobs_kind(jobs, job->kind);
     if (sv_job_ended(job->result) || job->undoing || !kind || kind->no_cancel)
         return true;
-    if (kind->step_count && job->step >= kind->step_count)
+    unsigned steps = jobs_step_count(kind, job);
+    if (steps && job->step >= steps)
         return true;
     pthread_mutex_lock(&jobs->mutex);
     const struct jobs_item *item = jobs_item_find(jobs, &job->id);

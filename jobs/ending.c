@@ -75,6 +75,8 @@ void jobs_count_end(struct sv_jobs *jobs, const struct sv_job_kind *kind, enum s
 {
     pthread_mutex_lock(&jobs->mutex);
     jobs->ended[result]++;
+    jobs->ends++;
+    pthread_cond_broadcast(&jobs->ended_one);
     for (unsigned i = 0; i < jobs->kind_count; i++)
         if (jobs->kinds[i] == kind)
             jobs->ended_by_kind[i][result]++;

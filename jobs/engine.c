@@ -132,6 +132,7 @@ enum sv_err sv_jobs_new(struct sv_db *db, const struct sv_job_kind *const *kinds
     cond_init(&jobs->work);
     cond_init(&jobs->keeper);
     cond_init(&jobs->quiet);
+    cond_init(&jobs->ended_one);
     TAILQ_INIT(&jobs->ready);
     TAILQ_INIT(&jobs->workers);
     TAILQ_INIT(&jobs->gone);
@@ -151,6 +152,7 @@ void sv_jobs_free(struct sv_jobs *jobs)
     pthread_cond_destroy(&jobs->work);
     pthread_cond_destroy(&jobs->keeper);
     pthread_cond_destroy(&jobs->quiet);
+    pthread_cond_destroy(&jobs->ended_one);
     pthread_mutex_destroy(&jobs->mutex);
     free(jobs->ended_by_kind);
     free(jobs);
@@ -298,6 +300,7 @@ void sv_jobs_stop(struct sv_jobs *jobs, int64_t limit_ms)
     pthread_cond_broadcast(&jobs->work);
     pthread_cond_broadcast(&jobs->keeper);
     pthread_cond_broadcast(&jobs->quiet);
+    pthread_cond_broadcast(&jobs->ended_one);
     bool join = jobs->keeper_up;
     jobs->keeper_up = false;
     pthread_mutex_unlock(&jobs->mutex);

@@ -79,9 +79,10 @@ struct sv_jobs {
     int64_t idle_ms, expire_first_ms;
 
     pthread_mutex_t mutex;
-    pthread_cond_t work;   /* to idle workers */
-    pthread_cond_t keeper; /* to the housekeeper */
-    pthread_cond_t quiet;  /* a worker left, or we are stopping */
+    pthread_cond_t work;      /* to idle workers */
+    pthread_cond_t keeper;    /* to the housekeeper */
+    pthread_cond_t ended_one; /* to sv_jobs_wait() */
+    pthread_cond_t quiet;     /* a worker left, or we are stopping */
     /* all below: mutex */
     struct jobs_item *items[JOBS_HASH];
     struct jobs_lane *lanes[JOBS_HASH];
@@ -93,6 +94,7 @@ struct sv_jobs {
     bool stopping;
     bool keeper_up;
     pthread_t keeper_thread;
+    uint64_t ends; /* since start */
     uint64_t ended[JOBS_RESULTS];
     uint64_t (*ended_by_kind)[JOBS_RESULTS];
 
@@ -113,8 +115,9 @@ struct sv_run {
     struct sv_arena *job_arena, *step_arena;
     struct sv_job job; /* texts in job_arena */
     struct sv_deadline deadline;
-    unsigned step;    /* the one being run or undone */
-    unsigned percent; /* highest written */
+    unsigned step_count; /* of this job */
+    unsigned step;       /* the one being run or undone */
+    unsigned percent;    /* highest written */
     int64_t progress_at;
     bool undoing;
     bool again; /* goes on after a restart: steps past the recorded one may have run */
@@ -157,6 +160,7 @@ void *jobs_worker_main(void *worker);
 
 /* steps.c: a job forward; undo.c: and back */
 enum jobs_way jobs_steps(struct sv_run *r);
+unsigned jobs_step_count(const struct sv_job_kind *kind, const struct sv_job *job); /* those it needs */
 enum jobs_way jobs_undo(struct sv_run *r);
 unsigned jobs_percent(const struct sv_run *r, unsigned steps_done, int64_t part, int64_t whole);
 

@@ -50,7 +50,7 @@ static enum sv_err start_tx(struct sv_tx *tx, struct sv_run *r, struct sv_error 
     enum sv_err rc = sv_job_start(tx, &r->job.id, deadline, err);
     if (!rc)
         rc = line(tx, r, SV_N_STARTED, NULL, err);
-    if (!rc && r->kind->step_count)
+    if (!rc && r->step_count)
         rc = line(tx, r, SV_N_STEP_BEGIN, r->kind->steps[0].name, err);
     r->job.result = SV_JOB_RUNNING;
     r->job.started = sv_tx_now(tx);
@@ -63,7 +63,7 @@ static enum sv_err resume_tx(struct sv_tx *tx, struct sv_run *r, struct sv_error
 {
     unsigned k = r->job.step;
     r->again = true;
-    if (k >= r->kind->step_count)
+    if (k >= r->step_count)
         return SV_OK;
     enum sv_err rc = line(tx, r, SV_N_RESUMED, r->kind->steps[k].name, err);
     return rc ? rc : line(tx, r, SV_N_STEP_BEGIN, r->kind->steps[k].name, err);
@@ -76,7 +76,7 @@ static void continue_undo(struct sv_run *r)
     bool sound = sv_job_ended(j->undo_result) && j->undo_result != SV_JOB_DONE;
     enum sv_err code = sv_err_by_symbol(j->error_symbol ? j->error_symbol : "");
     r->result = sound ? j->undo_result : SV_JOB_ABORTED;
-    r->undo_from = j->step < r->kind->step_count ? j->step : r->kind->step_count;
+    r->undo_from = j->step < r->step_count ? j->step : r->step_count;
     r->why.code = code == SV_ERR_COUNT || code == SV_OK ? SV_E_JOB_ABORTED : code;
     for (unsigned i = 0; i < SV_ERR_ARGS; i++)
         SV_COPY(r->why.arg[i], j->error_args[i] ? j->error_args[i] : "");
@@ -87,7 +87,7 @@ static void undo_interrupted(struct sv_run *r)
 {
     r->result = r->job.cancel ? SV_JOB_CANCELLED : SV_JOB_ABORTED;
     (void)sv_fail(&r->why, r->job.cancel ? SV_E_JOB_CANCELLED : SV_E_JOB_ABORTED, SV_F_NONE);
-    r->undo_from = r->kind->step_count;
+    r->undo_from = r->step_count;
 }
 
 static enum sv_err begin_tx(struct sv_tx *tx, void *arg, struct sv_error *err)
@@ -98,6 +98,7 @@ static enum sv_err begin_tx(struct sv_tx *tx, void *arg, struct sv_error *err)
     if (rc)
         return rc;
     r->percent = r->job.percent;
+    r->step_count = jobs_step_count(r->kind, &r->job);
     if (sv_job_ended(r->job.result)) {
         b->way = JOBS_WAY_LEAVE; /* cancelled between the queue and here */
         return SV_OK;
@@ -250,7 +251,7 @@ enum jobs_way jobs_end(struct sv_run *r)
     if (e.cancel_first) {
         r->result = SV_JOB_CANCELLED;
         (void)sv_fail(&r->why, SV_E_JOB_CANCELLED, SV_F_NONE);
-        r->undo_from = r->kind->step_count;
+        r->undo_from = r->step_count;
         return JOBS_WAY_UNDO;
     }
     jobs_crash_at(r->jobs, r->kind, "end", "after");

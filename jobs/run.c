@@ -28,6 +28,11 @@ const struct sv_deadline *sv_run_deadline(const struct sv_run *r)
     return &r->deadline;
 }
 
+bool sv_run_may_leave(const struct sv_run *r)
+{
+    return !r->undoing && r->kind->resumable && r->jobs->requeue && jobs_stopping(r->jobs);
+}
+
 void sv_run_note(struct sv_run *r, enum sv_level level, enum sv_note note, ...)
 {
     struct jobs_line line = {.level = level, .note = note};
@@ -43,6 +48,14 @@ void sv_run_note(struct sv_run *r, enum sv_level level, enum sv_note note, ...)
         line.args[i] = clean[i];
     }
     va_end(ap);
+    jobs_post(r, &(struct jobs_record){.line = &line});
+}
+
+void sv_run_note_error(struct sv_run *r, enum sv_level level, enum sv_note note, const struct sv_error *why)
+{
+    char packed[640];
+    jobs_error_pack(why, packed, sizeof(packed));
+    struct jobs_line line = {.level = level, .note = note, .args = {packed}};
     jobs_post(r, &(struct jobs_record){.line = &line});
 }
 

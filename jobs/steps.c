@@ -9,12 +9,20 @@ static uint64_t weight_before(const struct sv_job_kind *kind, unsigned step)
     return sum;
 }
 
+unsigned jobs_step_count(const struct sv_job_kind *kind, const struct sv_job *job)
+{
+    unsigned n = kind->step_count;
+    while (n && kind->steps[n - 1].needed && !kind->steps[n - 1].needed(job))
+        n--;
+    return n;
+}
+
 /* Never falls, and says 100 only when the job has ended. */
 unsigned jobs_percent(const struct sv_run *r, unsigned steps_done, int64_t part, int64_t whole)
 {
-    double total = (double)weight_before(r->kind, r->kind->step_count);
+    double total = (double)weight_before(r->kind, r->step_count);
     double done = (double)weight_before(r->kind, steps_done);
-    if (steps_done < r->kind->step_count && whole > 0 && part > 0) {
+    if (steps_done < r->step_count && whole > 0 && part > 0) {
         double share = part < whole ? (double)part / (double)whole : 1.0;
         done += share * ((double)weight_before(r->kind, steps_done + 1) - done);
     }
@@ -27,7 +35,7 @@ unsigned jobs_percent(const struct sv_run *r, unsigned steps_done, int64_t part,
 static enum jobs_way turn_back(struct sv_run *r, enum sv_job_result result, unsigned undo_from)
 {
     r->result = result;
-    r->undo_from = r->again ? r->kind->step_count : undo_from;
+    r->undo_from = r->again ? r->step_count : undo_from;
     return JOBS_WAY_UNDO;
 }
 
@@ -95,7 +103,7 @@ static enum jobs_way past_last(struct sv_run *r)
     pthread_mutex_unlock(&r->jobs->mutex);
     if (cancelled) {
         (void)sv_fail(&r->why, SV_E_JOB_CANCELLED, SV_F_NONE);
-        return turn_back(r, SV_JOB_CANCELLED, r->kind->step_count);
+        return turn_back(r, SV_JOB_CANCELLED, r->step_count);
     }
     r->result = SV_JOB_DONE;
     return JOBS_WAY_END;
@@ -115,13 +123,15 @@ static enum sv_err run_step(struct sv_run *r, unsigned k, struct sv_error *err)
 
 enum jobs_way jobs_steps(struct sv_run *r)
 {
-    unsigned n = r->kind->step_count;
+    unsigned n = r->step_count;
     enum jobs_way way = JOBS_WAY_STEPS;
     if (r->job.step < n)
         way = at_boundary(r, r->job.step);
     for (unsigned k = r->job.step; k < n && way == JOBS_WAY_STEPS; k++) {
         struct sv_error err = {.code = SV_OK};
         enum sv_err rc = run_step(r, k, &err);
+        if (rc == SV_E_SHUTTING_DOWN && sv_run_may_leave(r))
+            return JOBS_WAY_LEAVE;
         if (rc)
             return step_failed(r, rc, &err);
         bool last = k + 1 == n;

@@ -59,6 +59,7 @@ static const struct note_row note_rows[SV_NOTE_COUNT] = {
     [SV_N_UNDO_BEGIN] = {.step0 = true},
     [SV_N_UNDO_FAILED] = {.step0 = true, .error = {false, true}},
     [SV_N_FAILED] = {.error = {true}},
+    [SV_N_PASSWORD_LEFT] = {.error = {true}},
 };
 
 static const char *step_title(const struct sv_job_kind *kind, const char *name, enum sv_lang lang)

@@ -1,4 +1,5 @@
 #include "server/dispatch.h"
+#include "server/console.h"
 #include "server/guard.h"
 #include "server/idem.h"
 #include "server/pages.h"
@@ -114,6 +115,8 @@ static enum sv_err run_handler(struct sv_request *r, struct sv_tx *tx, bool *wai
         .lang = r->lang,
         .upload_path = r->upload ? sv_upload_path(r->upload) : NULL,
         .err = err,
+        .console_url = sv_console_url,
+        .console_arg = r,
         .wait_over = !r->waiting && r->waiter.over, /* while it is registered, the waiter is the park's */
     };
     SV_CLEANUP(sv_buf_free) struct sv_buf json = {0};

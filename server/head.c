@@ -25,9 +25,9 @@ void sv_head_begin(struct sv_request *r, const char *uri)
 
 static void take_host(struct sv_request *r, const char *v, bool *seen)
 {
-    (void)v;
     if (*seen)
         fault(r, "two Host headers");
+    r->host = v;
 }
 
 static void take_length(struct sv_request *r, const char *v, bool *seen)
@@ -95,6 +95,46 @@ static void take_proxy(struct sv_request *r, const char *v, bool *seen)
     r->proxied = true;
 }
 
+/* Those of a web-socket's handshake. */
+static void take_once(struct sv_request *r, const char **slot, const char *v, const bool *seen, const char *why)
+{
+    if (*seen)
+        fault(r, why);
+    *slot = v;
+}
+
+static void take_origin(struct sv_request *r, const char *v, bool *seen)
+{
+    take_once(r, &r->origin, v, seen, "two Origin headers");
+}
+
+static void take_upgrade(struct sv_request *r, const char *v, bool *seen)
+{
+    (void)seen;
+    r->upgrade = v;
+}
+
+static void take_connection(struct sv_request *r, const char *v, bool *seen)
+{
+    (void)seen;
+    r->connection_options = v;
+}
+
+static void take_ws_key(struct sv_request *r, const char *v, bool *seen)
+{
+    take_once(r, &r->ws_key, v, seen, "two Sec-WebSocket-Key headers");
+}
+
+static void take_ws_version(struct sv_request *r, const char *v, bool *seen)
+{
+    take_once(r, &r->ws_version, v, seen, "two Sec-WebSocket-Version headers");
+}
+
+static void take_ws_protocols(struct sv_request *r, const char *v, bool *seen)
+{
+    r->ws_protocols = *seen ? sv_arena_printf(r->arena, "%s, %s", r->ws_protocols, v) : v;
+}
+
 static const struct {
     const char *name;
     void (*take)(struct sv_request *r, const char *value, bool *seen);
@@ -110,6 +150,12 @@ static const struct {
     {"X-Forwarded-For", take_proxy},
     {"Forwarded", take_proxy},
     {"Via", take_proxy},
+    {"Origin", take_origin},
+    {"Upgrade", take_upgrade},
+    {"Connection", take_connection},
+    {"Sec-WebSocket-Key", take_ws_key},
+    {"Sec-WebSocket-Version", take_ws_version},
+    {"Sec-WebSocket-Protocol", take_ws_protocols},
 };
 enum { FIELD_COUNT = sizeof(fields) / sizeof(fields[0]), FIELD_HOST = 0 };
 _Static_assert((unsigned)FIELD_COUNT <= (unsigned)SV_HEAD_FIELDS, "seen[] is too small");

@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <microhttpd.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -90,9 +92,11 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **context, en
     sv_buf_free(&r->body);
     sv_buf_free(&r->reply);
     *context = NULL;
+    bool left = r->left;
     sv_arena_reset(conn->arena); /* r was in it */
     sv_link_limit(conn, SV_IDLE_TIMEOUT_S);
-    sv_server_left(h->server, &h->server->active);
+    if (!left)
+        sv_server_left(h->server, &h->server->active);
 }
 
 /* --- replies ----------------------------------------------------------------------------------------- */
@@ -118,11 +122,13 @@ static void add_headers(struct sv_request *r, struct MHD_Response *m)
 {
     MHD_add_response_header(m, "Content-Type", r->type ? r->type : "text/plain; charset=UTF-8");
     MHD_add_response_header(m, "X-Request-Id", r->id);
-    MHD_add_response_header(m, "Cache-Control", "no-store");
+    MHD_add_response_header(m, "Cache-Control", r->cache ? r->cache : "no-store");
     MHD_add_response_header(m, "X-Content-Type-Options", "nosniff");
     if (r->type) {
-        MHD_add_response_header(m, "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'");
+        MHD_add_response_header(m, "Content-Security-Policy",
+                                r->csp ? r->csp : "default-src 'none'; style-src 'unsafe-inline'");
         MHD_add_response_header(m, "X-Frame-Options", "DENY");
+        MHD_add_response_header(m, "Referrer-Policy", "no-referrer");
     }
     if (r->status == 405 && r->match.allow[0])
         MHD_add_response_header(m, "Allow", r->match.allow);
@@ -132,8 +138,55 @@ static void add_headers(struct sv_request *r, struct MHD_Response *m)
         MHD_add_response_header(m, "Connection", "close");
 }
 
+/* --- sockets that leave HTTP ------------------------------------------------------------------------------ */
+
+static void on_upgrade(void *cls, struct MHD_Connection *c, void *context, const char *early, size_t early_len,
+                       MHD_socket fd, struct MHD_UpgradeResponseHandle *handle)
+{
+    struct sv_request *r = cls;
+    struct sv_server *s = r->server;
+    const union MHD_ConnectionInfo *tls = MHD_get_connection_info(c, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    const struct sv_taken taken = {.fd = fd,
+                                   .early = early,
+                                   .early_len = early_len,
+                                   .handle = handle,
+                                   .tls = tls ? tls->tls_session : NULL,
+                                   .wire = r->conn->fd};
+    const int on = 1, off = 0;
+    (void)context;
+    /* The library leaves a socket as a reply needs it: with small pieces held back until an acknowledgement comes. */
+    setsockopt(taken.wire, IPPROTO_TCP, TCP_CORK, &off, sizeof(off));
+    setsockopt(taken.wire, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    r->left = true; /* r stays until the socket is given back, but nobody is waiting for it */
+    r->take(r, &taken);
+    sv_server_left(s, &s->active);
+}
+
+void sv_http_give_back(void *handle)
+{
+    MHD_upgrade_action(handle, MHD_UPGRADE_ACTION_CLOSE);
+}
+
+static enum MHD_Result send_upgrade(struct MHD_Connection *c, struct sv_request *r)
+{
+    struct MHD_Response *m = MHD_create_response_for_upgrade(on_upgrade, r);
+    if (!m)
+        return MHD_NO;
+    MHD_add_response_header(m, "Upgrade", "websocket");
+    MHD_add_response_header(m, "Sec-WebSocket-Accept", r->ws_accept);
+    MHD_add_response_header(m, "Sec-WebSocket-Protocol", "binary");
+    MHD_add_response_header(m, "X-Request-Id", r->id);
+    sv_metrics_request(r->server->metrics, NULL, SV_OK, sv_mono_us() - r->started_us);
+    log_request(r, 0, sv_mono_us() - r->started_us);
+    enum MHD_Result ok = MHD_queue_response(c, MHD_HTTP_SWITCHING_PROTOCOLS, m);
+    MHD_destroy_response(m);
+    return ok;
+}
+
 static enum MHD_Result send_reply(struct MHD_Connection *c, struct sv_request *r)
 {
+    if (r->take)
+        return send_upgrade(c, r);
     size_t n = r->fixed ? r->fixed_len : r->reply.n;
     struct MHD_Response *m;
     if (r->fixed)
@@ -309,7 +362,7 @@ static struct MHD_Daemon *start(struct sv_http *h, const struct sv_http_options 
         {MHD_OPTION_END, 0, NULL},
     };
     struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE | MHD_USE_ERROR_LOG |
                      (opt->tls_cert ? (unsigned)MHD_USE_TLS : 0u);
     return MHD_start_daemon(
         flags, 0, NULL, NULL, on_request, h, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET,

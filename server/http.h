@@ -16,7 +16,9 @@ enum sv_err sv_http_start(struct sv_server *s, const struct sv_http_options *opt
                           struct sv_error *err);
 /* No new connections; those that are there go on. */
 void sv_http_quiesce(struct sv_http *h);
-/* Closes everything. No request may be handed over any more. NULL ok. */
+/* Of a request that was taken: closes its socket. Any thread. */
+void sv_http_give_back(void *handle);
+/* Closes everything; what was taken has been given back. No request may be handed over any more. NULL ok. */
 void sv_http_stop(struct sv_http *h);
 
 #endif

@@ -1,4 +1,5 @@
 /* starvirtd: wires the rooms together, waits for a signal, takes them apart again. */
+#include "server/console.h"
 #include "server/guard.h"
 #include "server/http.h"
 #include "server/listen.h"
@@ -7,6 +8,7 @@
 #include "server/pages.h"
 #include "server/upload.h"
 #include "starvirt/dialects.h"
+#include "starvirt/hv.h"
 #include "starvirt/log.h"
 
 #include <malloc.h>
@@ -21,6 +23,7 @@ enum {
     EXIT_BAD_OPTION = 2,
     STOP_LIMIT_MS = 30 * 1000,  /* running job steps */
     DRAIN_LIMIT_MS = 10 * 1000, /* requests under way */
+    CONSOLE_LIMIT_MS = 1000,    /* for browsers to take the last word */
     SEND_LIMIT_S = 1,           /* of these, what clients have not sent yet: they could take any time */
     MAX_PARKED = 2048,
     WORK_QUEUE = 256,
@@ -171,6 +174,8 @@ static enum sv_err open_cloud(struct program *p, struct sv_error *err)
         .supernet = o->supernet_base,
         .supernet_prefix = o->supernet_prefix,
         .vpc_prefix = (unsigned)o->vpc_prefix,
+        .backup_dir = o->backup_dir,
+        .backup_keep = o->backup_keep,
         .import_dirs = o->import_dirs,
         .vcpu_overcommit = (double)o->vcpu_overcommit,
         .jobs =
@@ -186,6 +191,17 @@ static enum sv_err open_cloud(struct program *p, struct sv_error *err)
         return e;
     p->server.cloud = p->cloud;
     return sv_cloud_start(p->cloud, err);
+}
+
+static enum sv_err open_consoles(struct program *p, struct sv_error *err)
+{
+    const struct sv_console_options how = {
+        .url = p->opt.console_url,
+        .tls = p->opt.tls_cert != NULL,
+        .token_ms = p->opt.console_token * 1000,
+        .silence_ms = p->opt.console_silence * 1000,
+    };
+    return sv_consoles_new(&p->server, &how, &p->server.consoles, err);
 }
 
 static enum sv_err open_http(struct program *p, struct sv_error *err)
@@ -214,6 +230,8 @@ static enum sv_err open_all(struct program *p, struct sv_error *err)
     if (e == SV_OK)
         e = open_cloud(p, err);
     if (e == SV_OK)
+        e = open_consoles(p, err);
+    if (e == SV_OK)
         e = open_http(p, err);
     if (e != SV_OK)
         return e;
@@ -236,6 +254,7 @@ static void stop_serving(struct program *p)
     atomic_store(&p->server.stopping, true);
     sv_park_stop(p->server.park);
     sv_links_hurry(p->server.links, SEND_LIMIT_S);
+    sv_consoles_stop(p->server.consoles, CONSOLE_LIMIT_MS);
 }
 
 static void close_all(struct program *p)
@@ -253,6 +272,7 @@ static void close_all(struct program *p)
         close(p->listen_fd);
     sv_workers_free(p->server.workers);
     p->server.workers = NULL;
+    sv_consoles_free(p->server.consoles);
     sv_cloud_free(p->cloud);
     sv_db_close(p->db);
     sv_net_close(p->net);
@@ -282,11 +302,42 @@ static int serve(struct program *p)
     return code;
 }
 
+static int print(const struct sv_buf *out)
+{
+    return fwrite(out->p, 1, out->n, stdout) == out->n && fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 static int dump_routes(const struct sv_api *api)
 {
     SV_CLEANUP(sv_buf_free) struct sv_buf out = {0};
     sv_describe_dump(api, &out);
-    return fwrite(out.p, 1, out.n, stdout) == out.n && fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return print(&out);
+}
+
+static void dump_steps(struct sv_json *j, const char *key, const struct sv_job_kind *kind, bool undone)
+{
+    sv_json_arr(j, key);
+    for (unsigned i = 0; i < kind->step_count; i++)
+        if (!undone || kind->steps[i].undo)
+            sv_json_str(j, NULL, kind->steps[i].name);
+    sv_json_end_arr(j);
+}
+
+/* Tests derive from these rows where the server may be killed. */
+static int dump_kinds(void)
+{
+    SV_CLEANUP(sv_buf_free) struct sv_buf out = {0};
+    for (const struct sv_job_kind *const *k = sv_cloud_kinds; *k; k++) {
+        struct sv_json j;
+        sv_json_init(&j, &out);
+        sv_json_obj(&j, NULL);
+        sv_json_str(&j, "kind", (*k)->name);
+        dump_steps(&j, "steps", *k, false);
+        dump_steps(&j, "undo", *k, true);
+        sv_json_end_obj(&j);
+        sv_buf_add(&out, "\n", 1);
+    }
+    return print(&out);
 }
 
 static int run(struct program *p)
@@ -299,6 +350,8 @@ static int run(struct program *p)
     case SV_MODE_VERSION:
         puts("starvirtd " STARVIRT_VERSION);
         return EXIT_SUCCESS;
+    case SV_MODE_DUMP_KINDS:
+        return dump_kinds();
     case SV_MODE_DUMP_ROUTES:
     case SV_MODE_SERVE:
         break;
@@ -315,6 +368,8 @@ int main(int argc, char **argv)
     static struct program p;
     struct sv_error err = {0};
     int code = EXIT_BAD_OPTION;
+    if (argc == 4 && strcmp(argv[1], "--thaw") == 0) /* started by ourselves only, it has no options */
+        return sv_hv_thaw(argv[2], argv[3]);
     if (sv_options_parse(argc, argv, &p.opt, &err) == SV_OK)
         code = run(&p);
     else

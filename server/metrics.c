@@ -1,4 +1,5 @@
 #include "server/metrics.h"
+#include "server/console.h"
 #include "server/links.h"
 #include "starvirt/clock.h"
 
@@ -127,7 +128,8 @@ struct scrape {
     struct sv_db_stats db;
     struct sv_jobs_stats jobs;
     struct sv_workers_stats workers;
-    unsigned hosts, hosts_up;
+    unsigned hosts, hosts_up, consoles, console_tokens;
+    uint64_t consoles_total;
 };
 
 struct metric {
@@ -221,6 +223,21 @@ static void write_active(struct scrape *x, const struct metric *m)
 static void write_conns(struct scrape *x, const struct metric *m)
 {
     value(x, m, sv_links_count(x->s->links));
+}
+
+static void write_consoles(struct scrape *x, const struct metric *m)
+{
+    value(x, m, x->consoles);
+}
+
+static void write_consoles_total(struct scrape *x, const struct metric *m)
+{
+    value(x, m, x->consoles_total);
+}
+
+static void write_console_tokens(struct scrape *x, const struct metric *m)
+{
+    value(x, m, x->console_tokens);
 }
 
 static void write_parked(struct scrape *x, const struct metric *m)
@@ -347,6 +364,9 @@ static const struct metric metrics[] = {
     {"starvirt_requests_in_flight", "gauge", "Requests being answered.", write_active},
     {"starvirt_connections", "gauge", "Open HTTP connections.", write_conns},
     {"starvirt_long_polls", "gauge", "Requests that wait for a change.", write_parked},
+    {"starvirt_consoles", "gauge", "Open consoles.", write_consoles},
+    {"starvirt_consoles_total", "counter", "Consoles opened since the start.", write_consoles_total},
+    {"starvirt_console_tokens", "gauge", "Addresses of consoles that wait to be opened.", write_console_tokens},
     {"starvirt_request_bytes_total", "counter", "Bytes of request bodies.", write_bytes_in},
     {"starvirt_reply_bytes_total", "counter", "Bytes of reply bodies.", write_bytes_out},
     {"starvirt_workers", "gauge", "Threads for requests that block, and requests waiting for one.", write_workers},
@@ -369,6 +389,7 @@ void sv_metrics_write(struct sv_server *s, struct sv_buf *out)
     sv_jobs_stats(sv_cloud_jobs(s->cloud), &x.jobs);
     sv_workers_stats(s->workers, &x.workers);
     x.hosts_up = sv_cloud_hosts_connected(s->cloud, &x.hosts);
+    sv_consoles_count(s->consoles, &x.consoles, &x.consoles_total, &x.console_tokens);
     for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++) {
         const struct metric *m = &metrics[i];
         sv_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", m->name, m->help, m->name, m->type);

@@ -1,4 +1,5 @@
 #include "server/options.h"
+#include "server/console.h"
 #include "starvirt/conf.h"
 #include "starvirt/text.h"
 
@@ -136,6 +137,19 @@ static const struct opt opts[] = {
      .max = 36500,
      .arg = "DAYS",
      .doc = "ended jobs and their logs go after this; 0 keeps them"},
+    {.name = "backup.dir",
+     .type = OPT_STR,
+     .offset = AT(backup_dir),
+     .arg = "DIR",
+     .doc = "backups, where no storage for them was added; default DIR/backups of --data"},
+    {.name = "backup.keep",
+     .type = OPT_INT,
+     .offset = AT(backup_keep),
+     .fallback = "0",
+     .min = 0,
+     .max = 10000,
+     .arg = "N",
+     .doc = "backups kept of a VM: a new one lets the oldest go; 0 keeps all"},
     {.name = "import.dirs",
      .type = OPT_STR,
      .offset = AT(import_dirs),
@@ -146,6 +160,28 @@ static const struct opt opts[] = {
      .offset = AT(metrics_public),
      .fallback = "false",
      .doc = "/metrics for everybody; false: loopback peers and admin tokens"},
+    {.name = "console.url",
+     .type = OPT_STR,
+     .offset = AT(console_url),
+     .arg = "URL",
+     .doc = "where browsers reach this server, such as https://cloud.example.org; default: as the client did"},
+    {.name = "console.token",
+     .type = OPT_INT,
+     .offset = AT(console_token),
+     .fallback = "60",
+     .min = 1,
+     .max = 3600,
+     .arg = "SECONDS",
+     .doc = "how long the address of a console waits to be opened"},
+    {.name = "console.silence",
+     .type = OPT_INT,
+     .offset = AT(console_silence),
+     .fallback = "60",
+     .min = 1,
+     .max = 3600,
+     .hidden = true,
+     .arg = "SECONDS",
+     .doc = "a browser not heard for that long is gone"},
     {.name = "threads",
      .type = OPT_INT,
      .offset = AT(threads),
@@ -173,6 +209,12 @@ static const struct opt opts[] = {
      .min = SV_MODE_DUMP_ROUTES,
      .cli_only = true,
      .doc = "print every operation as a JSON line and exit"},
+    {.name = "dump-kinds",
+     .type = OPT_MODE,
+     .min = SV_MODE_DUMP_KINDS,
+     .cli_only = true,
+     .hidden = true,
+     .doc = "testing: print every kind of job as a JSON line and exit"},
     {.name = "version",
      .type = OPT_MODE,
      .min = SV_MODE_VERSION,
@@ -368,6 +410,9 @@ static enum sv_err check(struct sv_options *o, struct sv_error *err)
         return bad(err, "vpc.prefix: a /%lld does not fit into %s", (long long)o->vpc_prefix, o->supernet);
     if (!o->tls_cert != !o->tls_key)
         return bad(err, "tls-cert and tls-key go together");
+    if (o->console_url && !sv_console_base_ok(o->console_url))
+        return bad(err, "console.url: '%s' is not like https://cloud.example.org or http://host:port/path",
+                   o->console_url);
     return SV_OK;
 }
 

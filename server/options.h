@@ -10,7 +10,7 @@
 enum { SV_MAX_CONNECT = 64 };
 
 /* What the program is asked to do. */
-enum sv_mode { SV_MODE_SERVE, SV_MODE_HELP, SV_MODE_VERSION, SV_MODE_DUMP_ROUTES };
+enum sv_mode { SV_MODE_SERVE, SV_MODE_HELP, SV_MODE_VERSION, SV_MODE_DUMP_ROUTES, SV_MODE_DUMP_KINDS };
 
 struct sv_options {
     enum sv_mode mode;
@@ -35,10 +35,14 @@ struct sv_options {
     bool requeue;
     int64_t keep_days;
     const char *crash_point; /* NULL = none */
+    const char *backup_dir;  /* NULL = DIR/backups */
+    int64_t backup_keep;     /* of a VM; 0 = all */
     const char *import_dirs; /* NULL = anywhere */
     bool metrics_public;
-    int64_t threads; /* I/O */
-    int64_t workers; /* requests that block */
+    const char *console_url;                /* NULL = as the client reached us */
+    int64_t console_token, console_silence; /* [s] */
+    int64_t threads;                        /* I/O */
+    int64_t workers;                        /* requests that block */
     struct sv_arena *texts;
 };
 

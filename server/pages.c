@@ -1,4 +1,5 @@
 #include "server/pages.h"
+#include "server/console.h"
 #include "server/dispatch.h"
 #include "server/metrics.h"
 
@@ -113,6 +114,8 @@ static const struct sv_page_row rows[] = {
     {.path = "/healthz", .answer = answer_health},
     {.path = "/metrics", .always = true, .answer = answer_metrics},
     {.path = "/openapi.json", .answer = answer_openapi},
+    {.path = "/console/vm/", .below = true, .answer = sv_console_connect},
+    {.path = "/console/", .below = true, .answer = sv_console_file},
     {.path = "/starvcenter/services", .answer = answer_services},
     {.path = "/starvcenter/services/openapi.json", .answer = answer_openapi},
 };
@@ -124,8 +127,10 @@ const struct sv_page_row *sv_page_find(const struct sv_request *r)
     size_t n = strlen(r->path);
     while (n > 1 && r->path[n - 1] == '/')
         n--;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        if (strlen(rows[i].path) == n && memcmp(rows[i].path, r->path, n) == 0)
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        size_t k = strlen(rows[i].path);
+        if (rows[i].below ? strncmp(rows[i].path, r->path, k) == 0 : k == n && memcmp(rows[i].path, r->path, n) == 0)
             return &rows[i];
+    }
     return NULL;
 }

@@ -14,6 +14,7 @@
 struct sv_guard;
 struct sv_metrics;
 struct sv_page_cache;
+struct sv_consoles;
 struct sv_upload;
 
 struct sv_server {
@@ -26,6 +27,7 @@ struct sv_server {
     struct sv_metrics *metrics;
     struct sv_page_cache *pages;
     struct sv_links *links;
+    struct sv_consoles *consoles;
     const char *upload_dir; /* DIR/upload */
     bool metrics_public;
     bool log_requests; /* the level shows info lines */
@@ -38,15 +40,26 @@ struct sv_server {
     pthread_cond_t drained;
 };
 
+/* A socket that left HTTP. */
+struct sv_taken {
+    int fd;            /* to read from; to write to as well unless `tls` is set */
+    const void *early; /* bytes that came already, until take() returns */
+    size_t early_len;
+    void *handle; /* goes to sv_http_give_back(), from any thread, which closes it */
+    void *tls;    /* HTTPS: the gnutls session to write to */
+    int wire;     /* and the socket under it, to watch only */
+};
+
 /* A page outside the dialects: health, metrics, descriptions. */
 struct sv_request;
 struct sv_page_row {
     const char *path;
+    bool below;  /* of all paths that begin so, and go on */
     bool always; /* also while the server stops */
     void (*answer)(struct sv_request *r);
 };
 
-enum { SV_HEAD_FIELDS = 11 };
+enum { SV_HEAD_FIELDS = 17 };
 
 struct sv_request {
     struct sv_server *server;
@@ -59,6 +72,7 @@ struct sv_request {
     const char *method, *path;
     const char *query; /* raw, without '?'; NULL = none */
     const char *content_type, *token, *idempotency_key;
+    const char *host, *origin, *upgrade, *connection_options, *ws_key, *ws_version, *ws_protocols;
     enum sv_lang lang;
     bool proxied;              /* came through a proxy: the peer is not the client */
     const char *fault;         /* why this is no proper HTTP request, NULL = it is */
@@ -81,6 +95,7 @@ struct sv_request {
     const char *unknown; /* parameter keys nobody knows, for the log */
     unsigned char idem_hash[SV_SHA256_LEN];
     bool upload_keep;
+    struct sv_id console_tenant, console_vm;
 
     /* being run */
     struct sv_db_work write;
@@ -91,17 +106,22 @@ struct sv_request {
     /* Gives the request back to its I/O thread; set by http.c. After the call it is not the caller's. */
     void (*resume)(struct sv_request *r);
     void *connection; /* http.c's */
+    bool left;        /* no longer counted as active */
 
     /* the reply */
     bool answered;
     enum sv_err code;
-    unsigned status;  /* of HTTP */
-    const char *type; /* content type; NULL = the envelope's */
+    unsigned status;         /* of HTTP */
+    const char *type;        /* content type; NULL = the envelope's */
+    const char *csp, *cache; /* of a page; NULL = nothing active, and not kept */
     struct sv_buf reply;
     const char *fixed; /* a reply that outlives the request, instead of `reply` */
     size_t fixed_len;
     unsigned retry_after; /* [s], 0 = no header */
     bool close;           /* the connection is not to be used again */
+    /* With status 101: the socket leaves HTTP and is the callee's. Runs on the I/O thread. */
+    void (*take)(struct sv_request *r, const struct sv_taken *t);
+    char ws_accept[32];
 };
 
 /* Gives r back to its I/O thread, for whoever was handed it. */

@@ -4,9 +4,6 @@
 static const struct sv_param vm_params[] = {
     ID("vm.id", struct sv_id_in, id, REQUIRED, .field = SV_F_VM, DOC("虚拟机编号", "id of the VM")),
 };
-static const struct sv_param path_params[] = {
-    PATH_ID("vmId", struct sv_id_in, id, SV_F_VM, "虚拟机编号", "id of the VM"),
-};
 
 /* One handler a power verb: the route's row cannot carry a value to the handler, so the verb is its name. */
 #define ACTION(fn, what)                                                                                               \
@@ -22,7 +19,25 @@ ACTION(shut_down, SV_VM_SHUTDOWN)
 ACTION(restart, SV_VM_RESTART)
 ACTION(suspend, SV_VM_SUSPEND)
 ACTION(resume, SV_VM_RESUME)
-ACTION(delete_vm, SV_VM_DELETE)
+
+struct delete_in {
+    const char *id, *backups;
+};
+static const struct sv_param delete_params[] = {
+    PATH_ID("vmId", struct delete_in, id, SV_F_VM, "虚拟机编号", "id of the VM"),
+    ENUM("backups", struct delete_in, backups, .in = SV_IN_QUERY, .flags = SV_P_EXTENSION, SV_VALUES("keep", "delete"),
+         DOC("备份是保留(默认)还是一并删除",
+             "whether its backups are kept, as they are unless asked for, or go with it")),
+};
+
+static enum sv_err delete_vm(struct sv_call *c, const void *input, struct sv_reply *out)
+{
+    const struct delete_in *in = input;
+
+    if (in->backups && strcmp(in->backups, "delete") == 0)
+        return sv_vm_delete_with_backups(c->cloud, c->tx, &c->actor, in->id, &out->startid, c->err);
+    return sv_vm_act(c->cloud, c->tx, &c->actor, in->id, SV_VM_DELETE, &out->startid, c->err);
+}
 
 struct size_in {
     const char *id;
@@ -77,7 +92,7 @@ static const struct sv_route routes[] = {
     {.section = "2.2.7",
      .method = "DELETE",
      .path = "cloudvm/{vmId}",
-     ASYNC(path_params, struct sv_id_in),
+     ASYNC(delete_params, struct delete_in),
      .handler = delete_vm,
      DOC("删除云主机", "delete a VM with its disks, NICs and addresses")},
     {.section = "2.2.14",

@@ -68,9 +68,12 @@ enum sv_err sv_wire_fail(struct sv_call *c, enum sv_err code, const char *wire, 
 
 /* The vm.* fields of one VM (StarVCenter 2.2.2, 2.2.3). */
 void sv_put_vm(struct sv_reply *r, const struct sv_vm *vm);
+/* VMs that are being made, each with its job. */
+void sv_put_made(struct sv_reply *r, const struct sv_vm_made *made, int64_t n);
 
-extern const struct sv_route_table sv_table_tenant, sv_table_quota, sv_table_vm, sv_table_power, sv_table_model,
-    sv_table_vpc, sv_table_template, sv_table_job, sv_table_not_yet;
+extern const struct sv_route_table sv_table_tenant, sv_table_quota, sv_table_vm, sv_table_power, sv_table_guest,
+    sv_table_vdisk, sv_table_vnic, sv_table_model, sv_table_vpc, sv_table_template, sv_table_job, sv_table_storage,
+    sv_table_snapshot, sv_table_backup, sv_table_not_yet;
 #define ROUTE_COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 #endif

@@ -66,6 +66,31 @@ static enum sv_err upload(struct sv_call *c, const void *input, struct sv_reply 
     return rc;
 }
 
+struct create_in {
+    const char *vm, *name, *desc;
+};
+static const struct sv_param create_params[] = {
+    ID("vm.id", struct create_in, vm, REQUIRED, .field = SV_F_VM, DOC("云主机编号", "id of the VM")),
+    STR("template.name", struct create_in, name, .flags = SV_P_REQUIRED | SV_P_OUR_MAX, .max = SV_MAX_NAME,
+        .field = SV_F_TEMPLATE_NAME, DOC("名称", "name")),
+    STR("template.desc", struct create_in, desc, .flags = SV_P_OUR_MAX, .max = SV_MAX_DESC, DOC("描述", "description")),
+};
+
+static enum sv_err create(struct sv_call *c, const void *input, struct sv_reply *out)
+{
+    const struct create_in *in = input;
+    const struct sv_template_new t = {.name = in->name, .descr = in->desc};
+    struct sv_id id;
+    enum sv_err rc = sv_template_create(c->cloud, c->tx, &c->actor, &t, in->vm, &id, &out->startid, c->err);
+
+    if (rc)
+        return rc;
+    sv_reply_obj(out);
+    sv_put_id(out, "template.id", &id);
+    sv_reply_end_obj(out);
+    return SV_OK;
+}
+
 struct search_in {
     const char *id, *name;
     struct sv_page_in page;
@@ -149,6 +174,18 @@ static const struct sv_route routes[] = {
      .extension = true,
      .raw_body = true,
      DOC("上传模板(请求体为镜像)", "upload an image, the raw body, as a template")},
+    {.section = "templates",
+     .method = "POST",
+     .path = "cloudtemplate/create",
+     .kind = SV_ASYNC,
+     .runs = SV_RUN_WRITE,
+     SV_PARAMS(create_params),
+     .in_size = sizeof(struct create_in),
+     .data = SV_DATA_OBJ,
+     SV_FIELDS("template.id"),
+     .handler = create,
+     .extension = true,
+     DOC("由云主机制作模板", "make a template of a VM's system disk, running or not")},
     {.section = "templates",
      .method = "POST",
      .path = "cloudtemplate/search",

@@ -24,7 +24,7 @@ static bool states_of(int64_t code, enum sv_vm_state ret[2])
 
 #define VM_FIELDS                                                                                                      \
     "vm.id", "vm.name", "vm.desc", "vm.createtime", "vm.state", "vm.vcpu.num", "vm.memory.mem", "vm.tenant.type",      \
-        "vm.tenant.model", "vm.ip", "vm.reboot.enable", "vm.shutdown.enable"
+        "vm.tenant.model", "vm.ip", "vm.reboot.enable", "vm.shutdown.enable", "vm.firewalld.enable+", "vm.guest.ip+"
 
 void sv_put_vm(struct sv_reply *r, const struct sv_vm *vm)
 {
@@ -43,13 +43,15 @@ void sv_put_vm(struct sv_reply *r, const struct sv_vm *vm)
     sv_put_ip(r, "vm.ip", vm->ip);
     sv_put_bool(r, "vm.reboot.enable", can_ask);
     sv_put_bool(r, "vm.shutdown.enable", can_ask);
+    sv_put_bool(r, "vm.firewalld.enable", vm->firewalled);
+    sv_put_str(r, "vm.guest.ip", sv_vm_address_agrees(vm) ? "" : vm->guest_ips);
     sv_reply_end_obj(r);
 }
 
 /* --- create ----------------------------------------------------------------------------------------- */
 
 struct create_in {
-    const char *name, *model, *template_id, *vpc, *vnc_password, *account_password, *tenant;
+    const char *name, *model, *template_id, *vpc, *vnc_password, *account_password, *clone, *tenant;
     struct sv_opt_int vcpus, memory, count, disks, disk_size;
     struct sv_opt_bool nested;
 };
@@ -69,18 +71,22 @@ static const struct sv_param create_params[] = {
         .field = SV_F_VM_COUNT, DOC("创建数量,默认 1", "how many, 1 unless given")),
     STR("vm.vncpasswd", struct create_in, vnc_password, .flags = SV_P_OUR_MAX | SV_P_SECRET, .max = SV_MAX_VNC_PASSWORD,
         .field = SV_F_VNC_PASSWORD, DOC("远程连接密码", "VNC password")),
-    STR("vm.account.pwd", struct create_in, account_password, .flags = SV_P_SECRET, .field = SV_F_PASSWORD,
-        DOC("系统账号密码", "password of the guest's administrator")),
+    STR("vm.account.pwd", struct create_in, account_password, .flags = SV_P_OUR_MAX | SV_P_SECRET,
+        .max = SV_MAX_PASSWORD, .field = SV_F_PASSWORD,
+        DOC("系统账号密码(由客户机代理设置)", "password of the guest's root, set by its agent")),
     BOOL("vm.hyperv.enable", struct create_in, nested, .field = SV_F_NESTED,
          DOC("CPU 虚拟化支持", "show CPU virtualisation to the guest")),
     INT("vm.vdisk.num", struct create_in, disks, .flags = SV_P_MIN | SV_P_OUR_MAX, .min = 0, .max = SV_MAX_DATA_DISKS,
         .field = SV_F_DISK_COUNT, DOC("数据盘数量", "data disks")),
     INT("vm.vdisk.size", struct create_in, disk_size, .flags = SV_P_MIN | SV_P_OUR_MAX, .min = 1,
         .max = SV_MAX_DISK_GIB, .unit = "GB", .field = SV_F_DISK_SIZE, DOC("每块数据盘容量", "size of each data disk")),
+    ENUM("vm.clone", struct create_in, clone, SV_VALUES("linked", "full"), .flags = SV_P_EXTENSION,
+         DOC("系统盘克隆方式,默认 linked",
+             "linked (unless given): the system disk stands on the template; full: a copy")),
     TENANT_ROW(struct create_in, tenant),
 };
 
-static void put_made(struct sv_reply *out, const struct sv_vm_made *made, int64_t n)
+void sv_put_made(struct sv_reply *out, const struct sv_vm_made *made, int64_t n)
 {
     sv_reply_list(out);
     for (int64_t i = 0; i < n; i++) {
@@ -104,19 +110,18 @@ static enum sv_err create(struct sv_call *c, const void *input, struct sv_reply 
                           .memory = in->memory.v * SV_MIB,
                           .count = in->count.set ? in->count.v : 1,
                           .vnc_password = in->vnc_password,
+                          .account_password = in->account_password,
+                          .full = in->clone && strcmp(in->clone, "full") == 0,
                           .nested = in->nested.set && in->nested.v,
                           .data_disks = in->disks.v,
                           .data_disk_size = in->disk_size.v * SV_GIB};
     struct sv_vm_made made[SV_MAX_VM_BATCH];
-    enum sv_err rc;
+    enum sv_err rc = sv_owner(c->tx, &c->actor, in->tenant, &v.owner, c->err);
 
-    if (in->account_password)
-        return sv_wire_fail(c, SV_E_UNSUPPORTED, "vm.account.pwd", "vm.account.pwd");
-    rc = sv_owner(c->tx, &c->actor, in->tenant, &v.owner, c->err);
     if (!rc)
         rc = sv_vm_create(c->cloud, c->tx, &c->actor, &v, made, c->err);
     if (!rc)
-        put_made(out, made, v.count);
+        sv_put_made(out, made, v.count);
     return rc;
 }
 
@@ -199,6 +204,30 @@ static enum sv_err modify(struct sv_call *c, const void *input, struct sv_reply 
     return sv_vm_modify(c->tx, &c->actor, in->id, in->name, in->desc, c->err);
 }
 
+/* --- the switch of its filters ----------------------------------------------------------------------- */
+
+struct firewall_in {
+    const char *id;
+    struct sv_opt_bool on;
+};
+static const struct sv_param firewall_params[] = {
+    ID("vm.id", struct firewall_in, id, REQUIRED, .field = SV_F_VM, DOC("云主机编号", "id of the VM")),
+    BOOL("vm.firewalld.enable", struct firewall_in, on, REQUIRED,
+         DOC("开关标志 true(开启)|false(关闭)", "true: its filters are in force")),
+};
+
+static enum sv_err switch_firewall(struct sv_call *c, const void *input, struct sv_reply *out)
+{
+    const struct firewall_in *in = input;
+    enum sv_err rc = sv_vm_switch_firewall(c->tx, &c->actor, in->id, in->on.v, c->err);
+
+    if (rc)
+        return rc;
+    sv_reply_list(out); /* as the document shows it, empty */
+    sv_reply_end_list(out);
+    return SV_OK;
+}
+
 static const struct sv_route routes[] = {
     {.section = "2.2.1",
      .method = "POST",
@@ -239,5 +268,14 @@ static const struct sv_route routes[] = {
      .in_size = sizeof(struct modify_in),
      .handler = modify,
      DOC("修改云主机", "change name and description")},
+    {.section = "2.2.18",
+     .method = "POST",
+     .path = "cloudvm/switchfirewalld",
+     .runs = SV_RUN_WRITE,
+     SV_PARAMS(firewall_params),
+     .in_size = sizeof(struct firewall_in),
+     .data = SV_DATA_LIST,
+     .handler = switch_firewall,
+     DOC("访问控制开关", "switch the VM's filters on or off")},
 };
 const struct sv_route_table sv_table_vm = {routes, ROUTE_COUNT(routes)};

@@ -5,8 +5,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
-enum { CANCEL_LOOK_MS = 100 }; /* how soon a cancel is seen */
+enum {
+    CANCEL_LOOK_MS = 100,          /* how soon a cancel is seen */
+    PATIENCE_MS = 6 * 3600 * 1000, /* for calls that move bytes */
+};
 
 void lv_cond_init(pthread_cond_t *c)
 {
@@ -39,6 +43,7 @@ struct lv_op *lv_op_new(const struct sv_id *vm)
 {
     struct lv_op *op = sv_alloc(sizeof(*op));
     op->refs = 1;
+    op->fd = -1;
     if (vm)
         op->vm = *vm;
     return op;
@@ -53,6 +58,16 @@ void lv_op_unref(struct lv_op **at)
     if (op->dom)
         explicit_bzero(op->dom->vnc_password, sizeof(op->dom->vnc_password));
     free(op->dom);
+    if (op->secret)
+        explicit_bzero(op->secret, strlen(op->secret));
+    free(op->secret);
+    free(op->user);
+    if (op->storage)
+        explicit_bzero(op->storage, sizeof(*op->storage));
+    free(op->storage);
+    free(op->text);
+    if (op->fd >= 0)
+        close(op->fd);
     for (size_t i = 0; i < op->row_count; i++)
         free(op->rows[i].name);
     free(op->rows);
@@ -266,7 +281,7 @@ static enum sv_err submit(struct lv_host *h, struct lv_op *op, struct sv_error *
 enum sv_err lv_call(struct lv_host *h, struct lv_op *op, lv_fn fn, enum lv_kind kind, const struct sv_deadline *d,
                     struct sv_error *err)
 {
-    const struct sv_deadline within = sv_deadline_within(d, h->call_limit_ms);
+    const struct sv_deadline within = sv_deadline_within(d, op->patient ? PATIENCE_MS : h->call_limit_ms);
     LV_HOLD(h);
     op->fn = fn;
     op->kind = kind;
@@ -277,4 +292,19 @@ enum sv_err lv_call(struct lv_host *h, struct lv_op *op, lv_fn fn, enum lv_kind 
         rc = await(h, op, &within, err);
     pthread_mutex_unlock(&h->pool.mu);
     return rc;
+}
+
+void lv_post(struct lv_host *h, const struct sv_id *vm, lv_fn fn)
+{
+    struct sv_error err;
+    LV_OP op = lv_op_new(vm);
+    LV_HOLD(h);
+    op->fn = fn;
+    op->kind = LV_CALL_HOST;
+    op->phase = LV_QUEUED;
+    pthread_mutex_lock(&h->pool.mu);
+    enum sv_err rc = submit(h, op, &err);
+    pthread_mutex_unlock(&h->pool.mu);
+    if (rc)
+        sv_log(SV_LOG_DEBUG, "hv.not_posted", "host", h->base.name, "result", sv_err_symbol(rc), NULL);
 }

@@ -23,6 +23,7 @@ void lv_host_unref(struct lv_host *h)
         return;
     lv_pool_free(&h->pool);
     lv_table_free(&h->table);
+    lv_places_free(&h->places);
     pthread_cond_destroy(&h->woken);
     pthread_mutex_destroy(&h->mu);
     pthread_mutex_destroy(&h->ev_mu);
@@ -115,7 +116,7 @@ static void until_lost(struct lv_host *h)
 /* The whole life of one connection. */
 static void serve(struct lv_host *h, virConnectPtr conn)
 {
-    int ids[4];
+    int ids[LV_EVENTS];
     watch(h, conn);
     virConnectSetKeepAlive(conn, KEEPALIVE_S, KEEPALIVE_COUNT);
     lv_events_register(h, conn, ids);

@@ -15,7 +15,7 @@ static void keep_password(virDomainPtr d, struct sv_hv_domain *dom)
     free(xml);
 }
 
-static void find_password(virConnectPtr conn, struct sv_hv_domain *dom)
+void lv_find_password(virConnectPtr conn, struct sv_hv_domain *dom)
 {
     if (dom->vnc_password[0])
         return;
@@ -24,15 +24,44 @@ static void find_password(virConnectPtr conn, struct sv_hv_domain *dom)
         keep_password(present, dom);
 }
 
+/* What the host's CPU calls its virtualisation. */
+static const char *own_feature(virConnectPtr conn)
+{
+    SV_AUTOFREE char *xml = virConnectGetCapabilities(conn);
+    char vendor[32] = "";
+    if (xml)
+        lv_xml_text(xml, "vendor", vendor, sizeof(vendor));
+    return strcmp(vendor, "Intel") == 0 ? "vmx" : strcmp(vendor, "AMD") == 0 ? "svm" : NULL;
+}
+
+/* NULL when the storage of a disk is not open here: a wrong path must not get into a definition. */
+static char *domain_xml(struct lv_host *h, virConnectPtr conn, const struct sv_hv_domain *dom, const char *type,
+                        struct sv_error *err)
+{
+    char *paths[SV_HV_MAX_DISKS] = {NULL};
+    const struct lv_xml_env env = {
+        .type = type, .image_dir = h->image_dir, .paths = paths, .nested = dom->nested ? own_feature(conn) : NULL};
+    unsigned n = 0;
+    while (n < dom->disk_count && (paths[n] = lv_disk_path(h, &dom->disks[n], err)) != NULL)
+        n++;
+    char *xml = n == dom->disk_count ? lv_domain_xml(dom, &env) : NULL;
+    for (unsigned i = 0; i < n; i++)
+        free(paths[i]);
+    return xml;
+}
+
 static enum sv_err do_define(struct lv_host *h, virConnectPtr conn, struct lv_op *op, struct sv_error *err)
 {
     char type[sizeof(h->type)];
     pthread_mutex_lock(&h->mu);
     SV_COPY(type, h->type);
     pthread_mutex_unlock(&h->mu);
-    find_password(conn, op->dom);
-    const struct lv_xml_env env = {.type = type, .image_dir = h->image_dir};
-    char *xml = lv_domain_xml(op->dom, &env);
+    lv_find_password(conn, op->dom);
+    for (unsigned i = 0; i < op->dom->disk_count; i++)
+        lv_volume_look(h, &op->dom->disks[i]);
+    char *xml = domain_xml(h, conn, op->dom, type, err);
+    if (!xml)
+        return err->code;
     LV_DOMAIN d = virDomainDefineXMLFlags(conn, xml, 0);
     explicit_bzero(xml, strlen(xml));
     free(xml);

@@ -108,6 +108,10 @@ static bool run_proof(struct lv_host *h, virConnectPtr conn, const struct sv_id 
 {
     SV_AUTOFREE char *xml = proof_xml(id, type, path);
     bool proved = false;
+    pthread_mutex_lock(&h->mu);
+    h->proof = *id;
+    pthread_mutex_unlock(&h->mu);
+    lv_table_set_power(&h->table, id, SV_HV_ABSENT);
     /* AUTODESTROY: should we die here, nothing is left behind. */
     LV_DOMAIN d = virDomainCreateXML(conn, xml, VIR_DOMAIN_START_AUTODESTROY);
     if (d) {

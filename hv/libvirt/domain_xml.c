@@ -10,7 +10,6 @@ enum {
     TCG_CACHE_MIB = 32,
     TCG_CACHE_GROWING_MIB = 128,
     BALLOON_PERIOD_S = 10,
-    SERIAL_LEN = 20, /* what virtio-blk carries */
     VIDEO_KIB = 16384,
 };
 
@@ -124,7 +123,9 @@ static void numa(struct sv_xml *x, const struct sv_hv_domain *d)
     sv_xml_close(x);
 }
 
-static void cpu_model(struct sv_xml *x, const struct sv_hv_domain *d, bool tcg)
+/* Guests that run guests: all that the host's CPU has, and its virtualisation is asked for, so that a host
+ * that does not lend it says so at the start. Translated code knows AMD's, on any host. */
+static void cpu_model(struct sv_xml *x, const struct sv_hv_domain *d, const char *own, bool tcg)
 {
     if (tcg) {
         sv_xml_attr(x, "mode", "custom");
@@ -133,7 +134,12 @@ static void cpu_model(struct sv_xml *x, const struct sv_hv_domain *d, bool tcg)
         sv_xml_attr(x, "fallback", "allow");
         sv_xml_text(x, "qemu64");
         sv_xml_close(x);
-        leaf2(x, "feature", "policy", "disable", "name", "svm");
+        leaf2(x, "feature", "policy", d->nested ? "require" : "disable", "name", "svm");
+        return;
+    }
+    if (d->nested && own) {
+        sv_xml_attr(x, "mode", "host-passthrough");
+        leaf2(x, "feature", "policy", "require", "name", own);
         return;
     }
     sv_xml_attr(x, "mode", "host-model");
@@ -142,18 +148,17 @@ static void cpu_model(struct sv_xml *x, const struct sv_hv_domain *d, bool tcg)
     leaf2(x, "feature", "policy", d->nested ? "optional" : "disable", "name", "svm");
 }
 
-static void cpu(struct sv_xml *x, const struct sv_hv_domain *d, bool tcg)
+static void cpu(struct sv_xml *x, const struct sv_hv_domain *d, const char *own, bool tcg)
 {
     sv_xml_open(x, "cpu");
-    cpu_model(x, d, tcg);
+    cpu_model(x, d, own, tcg);
     if (has_room(d))
         numa(x, d);
     sv_xml_close(x);
 }
 
-static void disk_source(struct sv_xml *x, const char *image_dir, const struct sv_id *id, bool is_template)
+static void disk_source(struct sv_xml *x, const char *path, bool is_template)
 {
-    SV_AUTOFREE char *path = lv_volume_path(image_dir, id, is_template);
     sv_xml_open(x, "source");
     sv_xml_attr(x, "file", path);
     if (is_template) {
@@ -173,19 +178,25 @@ static void backing(struct sv_xml *x, const char *image_dir, const struct sv_hv_
     sv_xml_open(x, "backingStore");
     sv_xml_attr(x, "type", "file");
     leaf2(x, "format", "type", "qcow2", NULL, NULL);
-    disk_source(x, image_dir, &d->template_id, true);
+    SV_AUTOFREE char *path = lv_volume_path(image_dir, &d->template_id, true);
+    disk_source(x, path, true);
     sv_xml_empty(x, "backingStore");
     sv_xml_close(x);
 }
 
-static void disk(struct sv_xml *x, const char *image_dir, const struct sv_hv_disk *d)
+void lv_disk_serial(const struct sv_id *disk, char serial[LV_SERIAL_LEN + 1])
 {
-    char serial[SERIAL_LEN + 1];
     size_t n = 0;
-    for (const char *p = d->id.s; *p && n < SERIAL_LEN; p++)
+    for (const char *p = disk->s; *p && n < LV_SERIAL_LEN; p++)
         if (*p != '-')
             serial[n++] = *p;
     serial[n] = '\0';
+}
+
+static void disk(struct sv_xml *x, const char *path, const char *image_dir, const struct sv_hv_disk *d)
+{
+    char serial[LV_SERIAL_LEN + 1];
+    lv_disk_serial(&d->id, serial);
     sv_xml_open(x, "disk");
     sv_xml_attr(x, "type", "file");
     sv_xml_attr(x, "device", "disk");
@@ -195,7 +206,7 @@ static void disk(struct sv_xml *x, const char *image_dir, const struct sv_hv_dis
     sv_xml_attr(x, "cache", "writeback"); /* the guest's flushes count, and any file system will do */
     sv_xml_attr(x, "discard", "unmap");
     sv_xml_close(x);
-    disk_source(x, image_dir, &d->id, false);
+    disk_source(x, path, false);
     backing(x, image_dir, d);
     leaf2(x, "target", "dev", d->target, "bus", "virtio");
     sv_xml_leaf(x, "serial", serial);
@@ -236,15 +247,20 @@ static void serial_port(struct sv_xml *x)
 }
 
 /* An empty password is not "none": nobody gets in by one. */
-static void screen(struct sv_xml *x, const struct sv_hv_domain *d)
+static void graphics(struct sv_xml *x, const char *password)
 {
     sv_xml_open(x, "graphics");
     sv_xml_attr(x, "type", "vnc");
     sv_xml_attr(x, "port", "-1");
     sv_xml_attr(x, "autoport", "yes");
     sv_xml_attr(x, "listen", "127.0.0.1");
-    sv_xml_attr(x, "passwd", d->vnc_password);
+    sv_xml_attr(x, "passwd", password);
     sv_xml_close(x);
+}
+
+static void screen(struct sv_xml *x, const struct sv_hv_domain *d)
+{
+    graphics(x, d->vnc_password);
     sv_xml_open(x, "video");
     sv_xml_open(x, "model");
     sv_xml_attr(x, "type", "vga");
@@ -253,12 +269,17 @@ static void screen(struct sv_xml *x, const struct sv_hv_domain *d)
     sv_xml_close(x);
 }
 
-static void helpers(struct sv_xml *x)
+static void channel(struct sv_xml *x)
 {
     sv_xml_open(x, "channel");
     sv_xml_attr(x, "type", "unix");
     leaf2(x, "target", "type", "virtio", "name", LV_AGENT_CHANNEL);
     sv_xml_close(x);
+}
+
+static void helpers(struct sv_xml *x)
+{
+    channel(x);
     sv_xml_open(x, "rng");
     sv_xml_attr(x, "model", "virtio");
     sv_xml_open(x, "backend");
@@ -275,8 +296,10 @@ static void helpers(struct sv_xml *x)
 static void devices(struct sv_xml *x, const struct sv_hv_domain *d, const struct lv_xml_env *env)
 {
     sv_xml_open(x, "devices");
-    for (unsigned i = 0; i < d->disk_count; i++)
-        disk(x, env->image_dir, &d->disks[i]);
+    for (unsigned i = 0; i < d->disk_count; i++) {
+        SV_AUTOFREE char *usual = lv_volume_path(env->image_dir, &d->disks[i].id, false);
+        disk(x, env->paths ? env->paths[i] : usual, env->image_dir, &d->disks[i]);
+    }
     for (unsigned i = 0; i < d->nic_count; i++)
         nic(x, &d->nics[i]);
     serial_port(x);
@@ -304,9 +327,47 @@ char *lv_domain_xml(const struct sv_hv_domain *dom, const struct lv_xml_env *env
     identity(&x, dom);
     size(&x, dom);
     machine(&x, dom, tcg);
-    cpu(&x, dom, strcmp(env->type, "kvm") != 0);
+    cpu(&x, dom, env->nested, strcmp(env->type, "kvm") != 0);
     lifecycle(&x);
     devices(&x, dom, env);
     sv_xml_close(&x);
+    return sv_buf_steal(&out);
+}
+
+/* --- parts --- */
+
+char *lv_disk_xml(const struct sv_hv_disk *d, const char *path, const char *image_dir)
+{
+    struct sv_buf out = {0};
+    struct sv_xml x;
+    sv_xml_init(&x, &out);
+    disk(&x, path, image_dir, d);
+    return sv_buf_steal(&out);
+}
+
+char *lv_nic_xml(const struct sv_hv_nic *n)
+{
+    struct sv_buf out = {0};
+    struct sv_xml x;
+    sv_xml_init(&x, &out);
+    nic(&x, n);
+    return sv_buf_steal(&out);
+}
+
+char *lv_channel_xml(void)
+{
+    struct sv_buf out = {0};
+    struct sv_xml x;
+    sv_xml_init(&x, &out);
+    channel(&x);
+    return sv_buf_steal(&out);
+}
+
+char *lv_graphics_xml(const char *password)
+{
+    struct sv_buf out = {0};
+    struct sv_xml x;
+    sv_xml_init(&x, &out);
+    graphics(&x, password);
     return sv_buf_steal(&out);
 }

@@ -67,6 +67,7 @@ static struct lv_host *host_new(const char *uri, const struct sv_hv_options *opt
     lv_cond_init(&h->woken);
     lv_pool_init(&h->pool, opt->threads_per_host ? opt->threads_per_host : THREADS);
     lv_table_init(&h->table);
+    lv_places_init(&h->places);
     return h;
 }
 
@@ -174,6 +175,26 @@ const struct sv_hv_ops sv_hv_libvirt_ops = {
     .resume = lv_resume,
     .set_vcpus = lv_set_vcpus,
     .set_memory = lv_set_memory,
+    .disk_attach = lv_disk_attach,
+    .disk_detach = lv_disk_detach,
+    .volume_resize = lv_volume_resize,
+    .nic_attach = lv_nic_attach,
+    .nic_detach = lv_nic_detach,
+    .set_password = lv_set_password,
+    .agent_sync = lv_agent_sync,
+    .set_vnc_password = lv_set_vnc_password,
+    .guest_addresses = lv_guest_addresses,
+    .snapshot_create = lv_snapshot_create,
+    .snapshot_restore = lv_snapshot_restore,
+    .snapshot_delete = lv_snapshot_delete,
+    .copy_out = lv_copy_out,
+    .copy_abort = lv_copy_abort,
+    .copy_in = lv_copy_in,
+    .console_address = lv_console_address,
+    .console_open = lv_console_open,
+    .pool_open = lv_place_open,
+    .pool_close = lv_place_close,
+    .pool_info = lv_place_info,
     .state = lv_state,
     .list = lv_list,
     .list_volumes = lv_list_volumes,

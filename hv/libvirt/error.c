@@ -61,22 +61,28 @@ static enum sv_err meaning(int code, const char *text)
     return SV_E_HYPERVISOR;
 }
 
+enum sv_err lv_error_text(struct lv_host *h, const char *what, int code, const char *text, struct sv_error *err)
+{
+    enum sv_err rc = meaning(code, text);
+    char plain[SV_ERR_ARG_MAX];
+    lv_plain_text(text, plain, sizeof(plain));
+    sv_log(rc == SV_E_DOMAIN_MISSING ? SV_LOG_DEBUG : SV_LOG_WARN, "hv.error", "host", h->base.name, "call", what,
+           "code", sv_dec(code).s, "text", text, NULL);
+    return sv_fail(err, rc, SV_F_NONE, plain);
+}
+
 enum sv_err lv_error(struct lv_host *h, virConnectPtr conn, const char *what, struct sv_error *err)
 {
     virErrorPtr e = virGetLastError();
     SV_AUTOFREE char *text = sv_strdup(e && e->message ? e->message : "no reason given");
     int code = e ? e->code : VIR_ERR_OK;
     bool alive = virConnectIsAlive(conn) == 1; /* forgets the error */
-    enum sv_err rc = meaning(code, text);
+    enum sv_err rc = lv_error_text(h, what, code, text, err);
     char plain[SV_ERR_ARG_MAX];
     lv_plain_text(text, plain, sizeof(plain));
-    sv_log(rc == SV_E_DOMAIN_MISSING ? SV_LOG_DEBUG : SV_LOG_WARN, "hv.error", "host", h->base.name, "call", what,
-           "code", sv_dec(code).s, "text", text, NULL);
     if (!alive)
         lv_host_lost(h, conn, plain);
     virResetLastError();
     /* It broke off in the middle: nobody knows whether it was done. */
-    if (!alive)
-        return sv_fail(err, SV_E_HOST_TIMEOUT, SV_F_NONE, h->base.name);
-    return sv_fail(err, rc, SV_F_NONE, plain);
+    return alive ? rc : sv_fail(err, SV_E_HOST_TIMEOUT, SV_F_NONE, h->base.name);
 }

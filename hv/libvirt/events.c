@@ -88,6 +88,15 @@ static bool power_after(int event, int detail, enum sv_hv_power *ret)
     return false;
 }
 
+/* The end of a proof's guest may be told late: its row is gone then, and the host connected. */
+static bool is_proof(struct lv_host *h, const struct sv_id *vm)
+{
+    pthread_mutex_lock(&h->mu);
+    bool is = sv_id_eq(&h->proof, vm);
+    pthread_mutex_unlock(&h->mu);
+    return is;
+}
+
 static int on_lifecycle(virConnectPtr conn, virDomainPtr d, int event, int detail, void *arg)
 {
     struct lv_host *h = arg;
@@ -98,7 +107,13 @@ static int on_lifecycle(virConnectPtr conn, virDomainPtr d, int event, int detai
     if (!id_of(d, &vm) || !power_after(event, detail, &now) ||
         (now == SV_HV_ABSENT && virDomainGetID(d) != (unsigned)-1))
         return 0;
+    if (is_proof(h, &vm)) {
+        lv_table_set_power_if_known(&h->table, &vm, now);
+        return 0;
+    }
     lv_table_set_power(&h->table, &vm, now);
+    if (event == VIR_DOMAIN_EVENT_STARTED)
+        lv_screen_started(h, &vm);
     tell_power(h, &vm, now);
     return 0;
 }
@@ -114,6 +129,27 @@ static void on_agent(virConnectPtr conn, virDomainPtr d, int state, int reason, 
     bool up = state == VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_CONNECTED;
     lv_table_set_agent(&h->table, &vm, up);
     tell_agent(h, &vm, up);
+}
+
+static void on_unplugged(virConnectPtr conn, virDomainPtr d, const char *alias, void *arg)
+{
+    struct lv_host *h = arg;
+    struct sv_id vm;
+    (void)conn;
+    (void)alias;
+    if (id_of(d, &vm))
+        lv_table_set_unplugged(&h->table, &vm);
+}
+
+static void on_job_ended(virConnectPtr conn, virDomainPtr d, virTypedParameterPtr params, int n, void *arg)
+{
+    struct lv_host *h = arg;
+    struct sv_id vm;
+    (void)conn;
+    (void)params; /* who waits asks for them: the event may have been missed */
+    (void)n;
+    if (id_of(d, &vm))
+        lv_table_set_job_ended(&h->table, &vm);
 }
 
 static void on_reboot(virConnectPtr conn, virDomainPtr d, void *arg)
@@ -151,7 +187,7 @@ static int add(struct lv_host *h, virConnectPtr conn, int kind, virConnectDomain
     return id;
 }
 
-void lv_events_register(struct lv_host *h, virConnectPtr conn, int ids[4])
+void lv_events_register(struct lv_host *h, virConnectPtr conn, int ids[LV_EVENTS])
 {
     /* Drivers inside this process cannot lose their connection; they take the callback and forget it. */
     bool in_process = h->is_test || strstr(h->uri, ":///embed");
@@ -160,13 +196,14 @@ void lv_events_register(struct lv_host *h, virConnectPtr conn, int ids[4])
     ids[0] = add(h, conn, VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle));
     ids[1] = add(h, conn, VIR_DOMAIN_EVENT_ID_REBOOT, VIR_DOMAIN_EVENT_CALLBACK(on_reboot));
     ids[2] = add(h, conn, VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_agent));
-    ids[3] = -1;
+    ids[3] = add(h, conn, VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, VIR_DOMAIN_EVENT_CALLBACK(on_unplugged));
+    ids[4] = add(h, conn, VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, VIR_DOMAIN_EVENT_CALLBACK(on_job_ended));
     virResetLastError();
 }
 
-void lv_events_deregister(virConnectPtr conn, const int ids[4])
+void lv_events_deregister(virConnectPtr conn, const int ids[LV_EVENTS])
 {
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < LV_EVENTS; i++)
         if (ids[i] >= 0)
             virConnectDomainEventDeregisterAny(conn, ids[i]);
     virConnectUnregisterCloseCallback(conn, on_close);

@@ -31,7 +31,12 @@ struct lv_vm {
     bool reboot_asked;
     bool shutdown_asked;    /* and not down since */
     uint64_t changes;       /* rises with every power event */
+    uint64_t unplugged;     /* rises with every device that the guest let go of */
+    uint64_t jobs;          /* rises with every job of libvirt's that ended */
     enum sv_hv_power power; /* the last one's */
+    char screen_host[64];   /* where its VNC server listens */
+    unsigned screen_port;   /* 0 = not known */
+    bool starting;          /* by us, who look for its screen */
 };
 enum { LV_BUCKETS = 1024 };
 struct lv_table {
@@ -53,9 +58,15 @@ bool lv_table_is_ours(struct lv_table *t, const struct sv_id *vm);
 void lv_table_set_agent(struct lv_table *t, const struct sv_id *vm, int agent);
 int lv_table_agent(struct lv_table *t, const struct sv_id *vm);
 void lv_table_set_power(struct lv_table *t, const struct sv_id *vm, enum sv_hv_power power);
+void lv_table_set_power_if_known(struct lv_table *t, const struct sv_id *vm, enum sv_hv_power power);
 void lv_table_ask_shutdown(struct lv_table *t, const struct sv_id *vm);
+void lv_table_set_unplugged(struct lv_table *t, const struct sv_id *vm);
+void lv_table_set_job_ended(struct lv_table *t, const struct sv_id *vm);
 void lv_table_ask_reboot(struct lv_table *t, const struct sv_id *vm);
 void lv_table_set_rebooted(struct lv_table *t, const struct sv_id *vm);
+void lv_table_set_starting(struct lv_table *t, const struct sv_id *vm, bool starting);
+bool lv_table_is_starting(struct lv_table *t, const struct sv_id *vm);
+void lv_table_set_screen(struct lv_table *t, const struct sv_id *vm, const char *host, unsigned port);
 /* The connection came or went: what agents do is no longer known, waiters look again. */
 void lv_table_new_epoch(struct lv_table *t);
 /* Waiters leave. */
@@ -81,15 +92,26 @@ struct lv_op {
     struct sv_id vm;
     int64_t value;
     struct sv_hv_domain *dom; /* owned */
+    struct sv_hv_disk disk;
+    struct sv_hv_nic nic;
+    char *user, *secret;        /* owned, the secret is wiped */
+    struct sv_hv_pool *storage; /* owned, wiped */
+    char *text;                 /* owned */
+    bool pending;               /* asked for and not done yet */
+    struct sv_id snapshot;
+    bool memory;         /* of a snapshot */
+    int64_t done, total; /* [bytes] of a copy */
     struct sv_hv_state state;
     struct sv_hv_info info;
     bool by_agent;
+    int fd;              /* owned; -1 = none */
     struct lv_row *rows; /* owned */
     size_t row_count;
     /* call.c's */
     atomic_uint refs;
     lv_fn fn;
     enum lv_kind kind;
+    bool patient; /* moves bytes: only the deadline limits it, not the call limit */
     enum { LV_QUEUED, LV_RUNNING, LV_DONE } phase;
     bool left; /* nobody waits any more */
     enum sv_err rc;
@@ -115,10 +137,27 @@ void lv_op_unref(struct lv_op **op);             /* for SV_CLEANUP */
  * JOB_CANCELLED, HOST_DOWN, or what fn returned. All threads hung: HOST_TIMEOUT at once. */
 enum sv_err lv_call(struct lv_host *h, struct lv_op *op, lv_fn fn, enum lv_kind kind, const struct sv_deadline *d,
                     struct sv_error *err);
+/* The same with nobody waiting for what comes of it. Any thread. */
+void lv_post(struct lv_host *h, const struct sv_id *vm, lv_fn fn);
 /* Condition variables count on the monotonic clock here. */
 void lv_cond_init(pthread_cond_t *c);
 /* Waits at most `ms`, at most a tenth of a second when somebody may cancel. */
 void lv_cond_wait(pthread_cond_t *c, pthread_mutex_t *mu, const struct sv_deadline *d, int64_t ms);
+
+/* --- pool.c: where volumes live besides the image directory --- */
+struct lv_place {
+    struct sv_id id;
+    enum sv_hv_pool_kind kind;
+    char *dir; /* NULL: Ceph */
+    bool made; /* the directory was not there before */
+};
+struct lv_places {
+    pthread_mutex_t mu;
+    struct lv_place *v;
+    size_t n;
+};
+void lv_places_init(struct lv_places *p);
+void lv_places_free(struct lv_places *p);
 
 /* --- connection.c --- */
 struct lv_host {
@@ -138,12 +177,14 @@ struct lv_host {
     virConnectPtr conn;    /* while connected */
     virConnectPtr watched; /* the one whose death counts, not a reference */
     bool dead, closing, keeper_ended;
-    char why[160];    /* last reason for being down */
-    char type[8];     /* "kvm", "qemu", "test"; "" until known */
-    unsigned openers; /* connection attempts that have not come back */
+    char why[160];      /* last reason for being down */
+    char type[8];       /* "kvm", "qemu", "test"; "" until known */
+    struct sv_id proof; /* the last guest that was to prove one: nobody else's business */
+    unsigned openers;   /* connection attempts that have not come back */
 
     struct lv_pool pool;
     struct lv_table table;
+    struct lv_places places;
 };
 struct lv_host *lv_host_ref(struct lv_host *h);
 void lv_host_unref(struct lv_host *h);
@@ -166,13 +207,16 @@ virConnectPtr lv_open(struct lv_host *h, char *why, size_t size);
 bool lv_library_ready(void);
 
 /* --- events.c --- */
-void lv_events_register(struct lv_host *h, virConnectPtr conn, int ids[4]);
-void lv_events_deregister(virConnectPtr conn, const int ids[4]);
+enum { LV_EVENTS = 5 };
+void lv_events_register(struct lv_host *h, virConnectPtr conn, int ids[LV_EVENTS]);
+void lv_events_deregister(virConnectPtr conn, const int ids[LV_EVENTS]);
 void lv_tell_host(struct lv_host *h, bool connected, const char *why);
 
 /* --- error.c --- */
 /* Turns libvirt's last error into ours: the full text goes to the log, a trimmed one to the client. */
 enum sv_err lv_error(struct lv_host *h, virConnectPtr conn, const char *what, struct sv_error *err);
+/* The same for a text that came otherwise. */
+enum sv_err lv_error_text(struct lv_host *h, const char *what, int code, const char *text, struct sv_error *err);
 /* One line without paths or command lines of the host (threat 24). */
 void lv_plain_text(const char *text, char *buf, size_t size);
 
@@ -188,9 +232,18 @@ bool lv_xml_text(const char *xml, const char *elem, char *buf, size_t size);
 #define LV_AGENT_CHANNEL "org.qemu.guest_agent.0"
 struct lv_xml_env {
     const char *type, *image_dir;
+    char *const *paths; /* of the domain's disks; NULL: all in the image directory */
+    const char *nested; /* the host CPU's own virtualisation: "vmx", "svm"; NULL: not known */
 };
 /* Pure. The caller frees. */
 char *lv_domain_xml(const struct sv_hv_domain *dom, const struct lv_xml_env *env);
+/* Its parts, as they stand in it. */
+char *lv_disk_xml(const struct sv_hv_disk *d, const char *path, const char *image_dir);
+char *lv_nic_xml(const struct sv_hv_nic *n);
+char *lv_channel_xml(void); /* the guest agent's */
+char *lv_graphics_xml(const char *password);
+enum { LV_SERIAL_LEN = 20 }; /* what virtio-blk carries */
+void lv_disk_serial(const struct sv_id *disk, char serial[LV_SERIAL_LEN + 1]);
 enum { LV_DIMM_UNIT_MIB = 128, LV_DIMM_SLOTS = 16 };
 
 /* --- domain_type.c --- */
@@ -239,17 +292,115 @@ enum sv_err lv_set_vcpus(struct sv_hv_host *h, const struct sv_id *vm, int64_t v
 enum sv_err lv_set_memory(struct sv_hv_host *h, const struct sv_id *vm, int64_t bytes, const struct sv_deadline *d,
                           struct sv_error *err);
 
+/* Into dom, unless it has one: the password that is there. */
+void lv_find_password(virConnectPtr conn, struct sv_hv_domain *dom);
+
+/* --- device.c: what comes and goes while a guest runs --- */
+char *lv_disk_mark(const struct sv_id *disk); /* stands in the XML of a disk and nowhere else; the caller frees */
+/* The whole <elem> around the first `mark`, as libvirt wrote it; NULL when there is none. The caller frees. */
+char *lv_xml_around(const char *xml, const char *elem, const char *mark);
+/* Its live definition when the guest runs or is paused; NULL with SV_OK when it does not. The caller frees. */
+enum sv_err lv_live_xml(struct lv_host *h, virConnectPtr conn, virDomainPtr d, char **ret, struct sv_error *err);
+/* Plugs `xml` in, unless <elem> with `mark` is there. */
+enum sv_err lv_plug(struct lv_host *h, virConnectPtr conn, virDomainPtr d, const char *elem, const char *mark,
+                    const char *xml, struct sv_error *err);
+/* Asks the guest for <elem> with `mark`; *ret_pending while it has not let go. */
+enum sv_err lv_unplug(struct lv_host *h, virConnectPtr conn, virDomainPtr d, const char *elem, const char *mark,
+                      bool *ret_pending, struct sv_error *err);
+/* Calls fn, which sets op->pending, again whenever the guest let go of something, until it is done. */
+enum sv_err lv_until_unplugged(struct lv_host *h, const struct lv_op *model, lv_fn fn, const struct sv_deadline *d,
+                               struct sv_error *err);
+enum sv_err lv_disk_attach(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_hv_disk *disk,
+                           const struct sv_deadline *d, struct sv_error *err);
+enum sv_err lv_disk_detach(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_id *disk,
+                           const struct sv_deadline *d, struct sv_error *err);
+enum sv_err lv_nic_attach(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_hv_nic *nic,
+                          const struct sv_deadline *d, struct sv_error *err);
+enum sv_err lv_nic_detach(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_hv_nic *nic,
+                          const struct sv_deadline *d, struct sv_error *err);
+enum sv_err lv_volume_resize(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_id *disk, int64_t bytes,
+                             const struct sv_deadline *d, struct sv_error *err);
+
+/* --- console.c: where screens are, and the way to them --- */
+/* Remembers where the screen is, out of the definition of a running guest. */
+void lv_screen_note(struct lv_host *h, const struct sv_id *vm, const char *xml);
+/* The guest started: looks for its screen, on this thread or (after an event) later on one of the host's. */
+void lv_screen_look(struct lv_host *h, virDomainPtr d, const struct sv_id *vm);
+void lv_screen_started(struct lv_host *h, const struct sv_id *vm);
+enum sv_err lv_console_address(struct sv_hv_host *h, const struct sv_id *vm, char host[64], unsigned *ret_port,
+                               struct sv_error *err);
+enum sv_err lv_console_open(struct sv_hv_host *h, const struct sv_id *vm, int *ret_fd, const struct sv_deadline *d,
+                            struct sv_error *err);
+
+/* --- inside.c: a guest's users, its agent, its screen --- */
+enum sv_err lv_set_password(struct sv_hv_host *h, const struct sv_id *vm, const char *user, const char *password,
+                            const struct sv_deadline *d, struct sv_error *err);
+enum sv_err lv_agent_sync(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d,
+                          struct sv_error *err);
+enum sv_err lv_guest_addresses(struct sv_hv_host *h, const struct sv_id *vm, char *buf, size_t size,
+                               const struct sv_deadline *d, struct sv_error *err);
+enum sv_err lv_set_vnc_password(struct sv_hv_host *h, const struct sv_id *vm, const char *password,
+                                const struct sv_deadline *d, struct sv_error *err);
+
 /* --- tcg.c --- */
 /* False where adding a vCPU to the running guest would kill it. */
 bool lv_may_add_vcpus(virDomainPtr d);
 
+/* --- pool.c, rbd.c: storages besides the image directory --- */
+/* The directory that new volumes of a storage go to (empty id: the image directory); NULL: STORAGE. */
+char *lv_place_dir(struct lv_host *h, const struct sv_id *pool, struct sv_error *err);
+bool lv_place_is_rbd(struct lv_host *h, const struct sv_id *pool);
+/* The i-th storage: its directory, NULL for a Ceph pool and past the end (*ret_more false). The caller frees. */
+char *lv_place_at(struct lv_host *h, size_t i, struct sv_id *ret_id, bool *ret_more);
+/* A volume's file wherever it is; where it would be in the image directory when it is nowhere. */
+char *lv_volume_find(struct lv_host *h, const struct sv_id *disk);
+/* The same, but in its pool when the disk names one: STORAGE and NULL when that is not open. */
+char *lv_disk_path(struct lv_host *h, const struct sv_hv_disk *disk, struct sv_error *err);
+enum sv_err lv_place_open(struct sv_hv_host *h, const struct sv_hv_pool *pool, const struct sv_deadline *d,
+                          struct sv_error *err);
+enum sv_err lv_place_close(struct sv_hv_host *h, const struct sv_id *pool, const struct sv_deadline *d,
+                           struct sv_error *err);
+enum sv_err lv_place_info(struct sv_hv_host *h, const struct sv_id *pool, int64_t *ret_size, int64_t *ret_used,
+                          const struct sv_deadline *d, struct sv_error *err);
+void lv_storage_free(virStoragePoolPtr *p); /* for SV_CLEANUP */
+#define LV_STORAGE SV_CLEANUP(lv_storage_free) virStoragePoolPtr
+virStoragePoolPtr lv_storage_lookup(virConnectPtr conn, const struct sv_id *id); /* NULL: none */
+/* lv_error, as a fault of the storage. */
+enum sv_err lv_storage_error(struct lv_host *h, virConnectPtr conn, const char *what, struct sv_error *err);
+/* Pure; the key is not in it. */
+char *lv_rbd_xml(const struct sv_hv_pool *pool);
+enum sv_err lv_rbd_secret(struct lv_host *h, virConnectPtr conn, const struct sv_hv_pool *pool, struct sv_error *err);
+void lv_rbd_forget(virConnectPtr conn, const struct sv_id *pool);
+enum sv_err lv_rbd_create(struct lv_host *h, const struct sv_hv_disk *disk, const struct sv_deadline *d,
+                          struct sv_error *err);
+/* Absent from all of them: success. */
+enum sv_err lv_rbd_delete(struct lv_host *h, const struct sv_id *disk, const struct sv_deadline *d,
+                          struct sv_error *err);
+enum sv_err lv_rbd_resize(struct lv_host *h, const struct sv_id *disk, int64_t bytes, bool *ret_found,
+                          const struct sv_deadline *d, struct sv_error *err);
+enum sv_err lv_rbd_list(struct lv_host *h,
+                        void (*row)(void *arg, const struct sv_id *volume, bool is_template, int64_t bytes), void *arg,
+                        const struct sv_deadline *d, struct sv_error *err);
+
 /* --- volume.c: files of the image directory, named <id>.qcow2 and <id>.template.qcow2 --- */
 enum sv_err lv_volume_prepare(const char *image_dir, struct sv_error *err);
 char *lv_volume_path(const char *image_dir, const struct sv_id *id, bool is_template);
+/* Removes what was being made there when the program died. */
+void lv_volume_sweep(const char *dir);
+void lv_volume_warn_if_hidden(const char *dir);
 enum sv_err lv_volume_create(struct sv_hv_host *h, const struct sv_hv_disk *disk, const struct sv_deadline *d,
                              struct sv_error *err);
 enum sv_err lv_volume_delete(struct sv_hv_host *h, const struct sv_id *disk, const struct sv_deadline *d,
                              struct sv_error *err);
+/* Of the file: its virtual size, and more of it while no QEMU has it open. */
+enum sv_err lv_volume_size(struct lv_host *h, const struct sv_id *disk, int64_t *ret, struct sv_error *err);
+enum sv_err lv_volume_grow(struct lv_host *h, const struct sv_id *disk, int64_t bytes, const struct sv_deadline *d,
+                           struct sv_error *err);
+/* A disk that was made whole stands on no template any more, whatever is wanted of it: clears the template. */
+void lv_volume_look(struct lv_host *h, struct sv_hv_disk *disk);
+/* A new name for what becomes `path`, and complete and on disk before it has that one. */
+char *lv_volume_part(const char *path);
+enum sv_err lv_volume_into_place(const char *dir, const char *part, const char *path, struct sv_error *err);
 enum sv_err lv_template_put(struct sv_hv_host *h, const struct sv_id *tmpl, const char *path, const char *format,
                             int64_t *ret_size, int64_t *ret_virtual, sv_hv_progress progress, void *arg,
                             const struct sv_deadline *d, struct sv_error *err);
@@ -258,5 +409,72 @@ enum sv_err lv_template_delete(struct sv_hv_host *h, const struct sv_id *tmpl, c
 enum sv_err lv_list_volumes(struct sv_hv_host *h,
                             void (*row)(void *arg, const struct sv_id *volume, bool is_template, int64_t bytes),
                             void *arg, const struct sv_deadline *d, struct sv_error *err);
+
+/* --- qcow2.c: files of disks --- */
+enum sv_err lv_qcow2_create(const char *path, int64_t size, const struct sv_deadline *d, struct sv_error *err);
+enum sv_err lv_qcow2_grow(const char *path, int64_t size, const struct sv_deadline *d, struct sv_error *err);
+/* Also of one that a QEMU has open. */
+enum sv_err lv_qcow2_holds(const char *path, const struct sv_id *snapshot, bool *ret, const struct sv_deadline *d,
+                           struct sv_error *err);
+enum sv_err lv_qcow2_apply(const char *path, const struct sv_id *snapshot, const struct sv_deadline *d,
+                           struct sv_error *err);
+enum sv_err lv_qcow2_drop(const char *path, const struct sv_id *snapshot, const struct sv_deadline *d,
+                          struct sv_error *err);
+bool lv_qcow2_stands_alone(const char *path); /* false also for what is none */
+enum sv_err lv_file_sync(const char *path, struct sv_error *err);
+int64_t lv_free_bytes(const char *path); /* of its file system */
+/* QEMU often says "input/output error" only: STORAGE_FULL instead of HYPERVISOR where no room is left. */
+enum sv_err lv_unless_full(const char *path, enum sv_err rc, struct sv_error *err);
+
+/* --- snapshot.c, restore.c --- */
+void lv_snapshot_free(virDomainSnapshotPtr *s); /* for SV_CLEANUP */
+#define LV_SNAPSHOT SV_CLEANUP(lv_snapshot_free) virDomainSnapshotPtr
+struct lv_op *lv_snapshot_op(const struct sv_id *vm, const struct sv_id *snapshot);
+/* NULL with SV_OK when libvirt has none of this name. */
+enum sv_err lv_snapshot_find(struct lv_host *h, virConnectPtr conn, virDomainPtr d, struct lv_op *op,
+                             virDomainSnapshotPtr *ret, struct sv_error *err);
+/* lv_error; op->pending when the domain is busy. */
+enum sv_err lv_snapshot_failed(struct lv_host *h, virConnectPtr conn, struct lv_op *op, const char *what,
+                               struct sv_error *err);
+/* Calls fn again as long as it finds the domain busy: a server that died may have left libvirt at work. The
+ * model: vm, snapshot and dom. */
+enum sv_err lv_when_free(struct lv_host *h, const struct lv_op *model, lv_fn fn, bool *ret_memory,
+                         const struct sv_deadline *d, struct sv_error *err);
+/* For what cannot be broken off, since libvirt goes on with it anyhow: no cancel. */
+struct sv_deadline lv_firm(const struct sv_deadline *d);
+enum sv_err lv_snapshot_create(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_id *snapshot,
+                               bool *ret_memory, const struct sv_deadline *d, struct sv_error *err);
+enum sv_err lv_snapshot_restore(struct sv_hv_host *h, const struct sv_hv_domain *dom, const struct sv_id *snapshot,
+                                bool memory, const struct sv_deadline *d, struct sv_error *err);
+enum sv_err lv_snapshot_delete(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_id *snapshot,
+                               const struct sv_deadline *d, struct sv_error *err);
+
+/* --- freeze.c, thaw.c: file systems of guests held still --- */
+enum { LV_FREEZE_S = 20, LV_THAW_ANYHOW_S = 60 };
+struct lv_frozen {
+    bool asked;
+    int watchdog; /* pipe to it, -1 without */
+    pid_t pid;
+};
+/* Where the agent answers. Whatever comes of it: lv_thaw follows. */
+void lv_freeze(struct lv_host *h, const struct sv_id *vm, struct lv_frozen *ret, const struct sv_deadline *d);
+/* True when it was frozen up to now. */
+bool lv_thaw(struct lv_host *h, const struct sv_id *vm, struct lv_frozen *f);
+/* What a server that died may have left frozen. */
+void lv_thaw_left(struct lv_host *h, const struct sv_id *vm);
+enum { LV_THAW_OK = 'k' }; /* what the watchdog wants to hear */
+
+/* --- copy.c, copy_live.c --- */
+enum sv_err lv_copy_out(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_hv_copy *copies, unsigned n,
+                        bool *ret_quiesced, sv_hv_progress progress, void *arg, const struct sv_deadline *d,
+                        struct sv_error *err);
+enum sv_err lv_copy_abort(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d,
+                          struct sv_error *err);
+enum sv_err lv_copy_in(struct sv_hv_host *h, const struct sv_hv_disk *disk, const char *path, sv_hv_progress progress,
+                       void *arg, const struct sv_deadline *d, struct sv_error *err);
+/* While the guest runs; the files are there, as large as their disks. */
+enum sv_err lv_copy_live(struct lv_host *h, const struct sv_id *vm, const struct sv_hv_copy *copies, unsigned n,
+                         bool *ret_quiesced, sv_hv_progress progress, void *arg, const struct sv_deadline *d,
+                         struct sv_error *err);
 
 #endif

@@ -40,12 +40,16 @@ static enum sv_err result(struct lv_host *h, virConnectPtr conn, virDomainPtr d,
 static enum sv_err act_start(struct lv_host *h, virConnectPtr conn, virDomainPtr d, enum sv_hv_power now,
                              struct lv_op *op, struct sv_error *err)
 {
-    (void)op;
-    if (now == SV_HV_RUNNING)
-        return SV_OK;
+    enum sv_err rc = SV_OK;
+    lv_table_set_starting(&h->table, &op->vm, true);
     if (now == SV_HV_PAUSED)
-        return result(h, conn, d, virDomainResume(d), "resume", SV_HV_RUNNING, err);
-    return result(h, conn, d, virDomainCreateWithFlags(d, 0), "start", SV_HV_RUNNING, err);
+        rc = result(h, conn, d, virDomainResume(d), "resume", SV_HV_RUNNING, err);
+    else if (now != SV_HV_RUNNING)
+        rc = result(h, conn, d, virDomainCreateWithFlags(d, 0), "start", SV_HV_RUNNING, err);
+    if (!rc)
+        lv_screen_look(h, d, &op->vm); /* before anybody hears that it runs */
+    lv_table_set_starting(&h->table, &op->vm, false);
+    return rc;
 }
 
 static enum sv_err act_destroy(struct lv_host *h, virConnectPtr conn, virDomainPtr d, enum sv_hv_power now,

@@ -71,6 +71,7 @@ bool lv_agent_up(struct lv_host *h, virDomainPtr d, const struct sv_id *vm)
     SV_AUTOFREE char *xml = virDomainGetXMLDesc(d, 0);
     if (!xml)
         return false;
+    lv_screen_note(h, vm, xml);
     lv_xml_attr(xml, "target", "name", LV_AGENT_CHANNEL, "state", state, sizeof(state));
     bool up = strcmp(state, "connected") == 0;
     lv_table_set_agent(&h->table, vm, up);

@@ -77,6 +77,7 @@ void lv_table_set_agent(struct lv_table *t, const struct sv_id *vm, int agent)
 {
     pthread_mutex_lock(&t->mu);
     lv_table_get(t, vm)->agent = agent;
+    pthread_cond_broadcast(&t->changed);
     pthread_mutex_unlock(&t->mu);
 }
 
@@ -89,17 +90,56 @@ int lv_table_agent(struct lv_table *t, const struct sv_id *vm)
     return agent;
 }
 
-void lv_table_set_power(struct lv_table *t, const struct sv_id *vm, enum sv_hv_power power)
+static void set_power(struct lv_table *t, struct lv_vm *v, enum sv_hv_power power)
 {
-    pthread_mutex_lock(&t->mu);
-    struct lv_vm *v = lv_table_get(t, vm);
     v->power = power;
     v->changes++;
     if (power != SV_HV_RUNNING && power != SV_HV_PAUSED) {
         v->agent = 0;
         v->shutdown_asked = false;
+        v->screen_port = 0;
     }
     pthread_cond_broadcast(&t->changed);
+}
+
+void lv_table_set_power(struct lv_table *t, const struct sv_id *vm, enum sv_hv_power power)
+{
+    pthread_mutex_lock(&t->mu);
+    set_power(t, lv_table_get(t, vm), power);
+    pthread_mutex_unlock(&t->mu);
+}
+
+void lv_table_set_power_if_known(struct lv_table *t, const struct sv_id *vm, enum sv_hv_power power)
+{
+    pthread_mutex_lock(&t->mu);
+    struct lv_vm *v = lv_table_find(t, vm);
+    if (v)
+        set_power(t, v, power);
+    pthread_mutex_unlock(&t->mu);
+}
+
+void lv_table_set_starting(struct lv_table *t, const struct sv_id *vm, bool starting)
+{
+    pthread_mutex_lock(&t->mu);
+    lv_table_get(t, vm)->starting = starting;
+    pthread_mutex_unlock(&t->mu);
+}
+
+bool lv_table_is_starting(struct lv_table *t, const struct sv_id *vm)
+{
+    pthread_mutex_lock(&t->mu);
+    const struct lv_vm *v = lv_table_find(t, vm);
+    bool starting = v && v->starting;
+    pthread_mutex_unlock(&t->mu);
+    return starting;
+}
+
+void lv_table_set_screen(struct lv_table *t, const struct sv_id *vm, const char *host, unsigned port)
+{
+    pthread_mutex_lock(&t->mu);
+    struct lv_vm *v = lv_table_get(t, vm);
+    SV_COPY(v->screen_host, host);
+    v->screen_port = port;
     pthread_mutex_unlock(&t->mu);
 }
 
@@ -107,6 +147,22 @@ void lv_table_ask_shutdown(struct lv_table *t, const struct sv_id *vm)
 {
     pthread_mutex_lock(&t->mu);
     lv_table_get(t, vm)->shutdown_asked = true;
+    pthread_mutex_unlock(&t->mu);
+}
+
+void lv_table_set_unplugged(struct lv_table *t, const struct sv_id *vm)
+{
+    pthread_mutex_lock(&t->mu);
+    lv_table_get(t, vm)->unplugged++;
+    pthread_cond_broadcast(&t->changed);
+    pthread_mutex_unlock(&t->mu);
+}
+
+void lv_table_set_job_ended(struct lv_table *t, const struct sv_id *vm)
+{
+    pthread_mutex_lock(&t->mu);
+    lv_table_get(t, vm)->jobs++;
+    pthread_cond_broadcast(&t->changed);
     pthread_mutex_unlock(&t->mu);
 }
 

@@ -20,7 +20,8 @@
  *
  * The last two are gone when the program is, or swept away at its next start.
  *
- * A disk names its template relative to itself, so that the directory can move. */
+ * A disk names its template relative to itself, so that the directory can move. Disks may also live in the
+ * directory of a storage (pool.c), under the same names; there they name their template by its whole path. */
 
 #define DISK_SUFFIX     ".qcow2"
 #define TEMPLATE_SUFFIX ".template.qcow2"
@@ -63,7 +64,7 @@ static enum sv_err sync_dir(const char *dir, struct sv_error *err)
 }
 
 /* Guests run as another user: each directory on the way must let it pass. */
-static void warn_if_hidden(const char *dir)
+void lv_volume_warn_if_hidden(const char *dir)
 {
     SV_AUTOFREE char *at = sv_strdup(dir);
     for (char *slash = at + strlen(at); slash && slash > at; slash = strrchr(at, '/')) {
@@ -93,9 +94,9 @@ static bool is_part(const char *name)
            id_before(name, LV_PROOF_SUFFIX, &id);
 }
 
-static void sweep(const char *image_dir)
+void lv_volume_sweep(const char *dir)
 {
-    DIR *d = opendir(image_dir);
+    DIR *d = opendir(dir);
     for (struct dirent *e; d && (e = readdir(d));)
         if (is_part(e->d_name) && unlinkat(dirfd(d), e->d_name, 0) == 0)
             sv_log(SV_LOG_INFO, "hv.swept", "file", e->d_name, NULL);
@@ -112,22 +113,39 @@ enum sv_err lv_volume_prepare(const char *image_dir, struct sv_error *err)
         return sv_fail(err, SV_E_CONFIG, SV_F_NONE, "the image directory cannot be used");
     if (st.st_uid == geteuid() && (st.st_mode & 07777) != 0711)
         chmod(image_dir, 0711); /* nobody lists it, QEMU opens by name */
-    warn_if_hidden(image_dir);
-    sweep(image_dir);
+    lv_volume_warn_if_hidden(image_dir);
+    lv_volume_sweep(image_dir);
     return SV_OK;
 }
 
-static enum sv_err delete_file(struct lv_host *h, const struct sv_id *id, bool is_template, struct sv_error *err)
+static enum sv_err delete_in(const char *dir, const struct sv_id *id, bool is_template, struct sv_error *err)
+{
+    SV_AUTOFREE char *path = lv_volume_path(dir, id, is_template);
+    if (unlink(path) != 0)
+        return errno == ENOENT ? SV_OK : storage_fail(err, errno);
+    return sync_dir(dir, err);
+}
+
+static enum sv_err delete_template(struct lv_host *h, const struct sv_id *id, struct sv_error *err)
 {
     enum sv_err rc = only_local(h, err);
     if (!rc)
         rc = valid(id, err);
-    if (rc)
-        return rc;
-    SV_AUTOFREE char *path = lv_volume_path(h->image_dir, id, is_template);
-    if (unlink(path) != 0)
-        return errno == ENOENT ? SV_OK : storage_fail(err, errno);
-    return sync_dir(h->image_dir, err);
+    return rc ? rc : delete_in(h->image_dir, id, true, err);
+}
+
+/* From wherever it may be. */
+static enum sv_err delete_disk(struct lv_host *h, const struct sv_id *id, struct sv_error *err)
+{
+    struct sv_id place;
+    bool more = true;
+    enum sv_err rc = delete_in(h->image_dir, id, false, err);
+    for (size_t i = 0; !rc && more; i++) {
+        SV_AUTOFREE char *dir = lv_place_at(h, i, &place, &more);
+        if (dir)
+            rc = delete_in(dir, id, false, err);
+    }
+    return rc;
 }
 
 /* --- disks --- */
@@ -161,8 +179,38 @@ static enum sv_err run_create(const char *part, const char *backing, int64_t siz
     return rc;
 }
 
+/* Out of the header: a disk on a template is none that the gate would let in. */
+static enum sv_err read_size(const char *path, int64_t *ret, struct sv_error *err)
+{
+    unsigned char head[32];
+    uint64_t size = 0;
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return storage_fail(err, errno);
+    ssize_t n = pread(fd, head, sizeof(head), 0);
+    close(fd);
+    for (size_t i = 24; i < 32; i++)
+        size = size << 8 | head[i];
+    if (n != (ssize_t)sizeof(head) || memcmp(head, "QFI\xfb", 4) != 0 || size > INT64_MAX)
+        return sv_fail(err, SV_E_STORAGE, SV_F_NONE, "the disk's file is damaged");
+    *ret = (int64_t)size;
+    return SV_OK;
+}
+
+/* A copy that needs its template no more, grown to the size wanted. */
+static enum sv_err run_copy(const char *image_dir, const char *part, const struct sv_hv_disk *disk,
+                            const struct sv_deadline *d, struct sv_error *err)
+{
+    SV_AUTOFREE char *from = lv_volume_path(image_dir, &disk->template_id, true);
+    int64_t size = 0;
+    enum sv_err rc = sv_image_convert(from, "qcow2", part, disk->progress, disk->progress_arg, d, err);
+    if (!rc)
+        rc = read_size(part, &size, err);
+    return rc || size >= disk->size ? rc : lv_qcow2_grow(part, disk->size, d, err);
+}
+
 /* Complete and on disk before it has its name. */
-static enum sv_err into_place(const char *dir, const char *part, const char *path, struct sv_error *err)
+enum sv_err lv_volume_into_place(const char *dir, const char *part, const char *path, struct sv_error *err)
 {
     int fd = open(part, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
@@ -191,19 +239,27 @@ static enum sv_err check_template(const char *image_dir, const struct sv_hv_disk
     return SV_OK;
 }
 
-static enum sv_err make_disk(const char *image_dir, const struct sv_hv_disk *disk, const char *path,
-                             const struct sv_deadline *d, struct sv_error *err)
+/* `path` is in `dir`, the template in the image directory. */
+char *lv_volume_part(const char *path)
 {
     unsigned char salt[8];
     char hex[2 * sizeof(salt) + 1];
     sv_random(salt, sizeof(salt));
     sv_hex(salt, sizeof(salt), hex);
-    SV_AUTOFREE char *part = sv_asprintf("%s" PART_MARK "%s", path, hex);
-    SV_AUTOFREE char *backing =
-        sv_id_empty(&disk->template_id) ? NULL : sv_asprintf("%s" TEMPLATE_SUFFIX, disk->template_id.s);
-    enum sv_err rc = run_create(part, backing, disk->size, d, err);
+    return sv_asprintf("%s" PART_MARK "%s", path, hex);
+}
+
+static enum sv_err make_disk(const char *image_dir, const char *dir, const struct sv_hv_disk *disk, const char *path,
+                             const struct sv_deadline *d, struct sv_error *err)
+{
+    SV_AUTOFREE char *part = lv_volume_part(path);
+    SV_AUTOFREE char *backing = sv_id_empty(&disk->template_id) ? NULL
+                                : strcmp(dir, image_dir) == 0   ? sv_asprintf("%s" TEMPLATE_SUFFIX, disk->template_id.s)
+                                                                : lv_volume_path(image_dir, &disk->template_id, true);
+    enum sv_err rc =
+        disk->full && backing ? run_copy(image_dir, part, disk, d, err) : run_create(part, backing, disk->size, d, err);
     if (!rc)
-        rc = into_place(image_dir, part, path, err);
+        rc = lv_volume_into_place(dir, part, path, err);
     if (rc)
         unlink(part);
     return rc;
@@ -214,23 +270,68 @@ enum sv_err lv_volume_create(struct sv_hv_host *base, const struct sv_hv_disk *d
 {
     struct lv_host *h = lv_host_of(base);
     LV_HOLD(h);
-    enum sv_err rc = only_local(h, err);
+    enum sv_err rc = valid(&disk->id, err);
+    if (!rc && lv_place_is_rbd(h, &disk->pool))
+        return lv_rbd_create(h, disk, d, err);
     if (!rc)
-        rc = valid(&disk->id, err);
+        rc = only_local(h, err);
     if (rc)
         return rc;
-    SV_AUTOFREE char *path = lv_volume_path(h->image_dir, &disk->id, false);
+    SV_AUTOFREE char *dir = lv_place_dir(h, &disk->pool, err);
+    if (!dir)
+        return err->code;
+    SV_AUTOFREE char *path = lv_volume_path(dir, &disk->id, false);
     if (access(path, F_OK) == 0)
         return SV_OK;
     rc = check_template(h->image_dir, disk, err);
-    return rc ? rc : make_disk(h->image_dir, disk, path, d, err);
+    return rc ? rc : make_disk(h->image_dir, dir, disk, path, d, err);
 }
 
 enum sv_err lv_volume_delete(struct sv_hv_host *base, const struct sv_id *disk, const struct sv_deadline *d,
                              struct sv_error *err)
 {
-    (void)d;
-    return delete_file(lv_host_of(base), disk, false, err);
+    struct lv_host *h = lv_host_of(base);
+    LV_HOLD(h);
+    struct sv_id first;
+    bool any;
+    free(lv_place_at(h, 0, &first, &any));
+    enum sv_err rc = any ? SV_OK : only_local(h, err); /* on a remote host there may be Ceph */
+    if (!rc)
+        rc = valid(disk, err);
+    if (rc)
+        return rc;
+    SV_AUTOFREE char *path = lv_volume_find(h, disk);
+    const bool file = access(path, F_OK) == 0;
+    if (!h->remote)
+        rc = delete_disk(h, disk, err);
+    return rc || file ? rc : lv_rbd_delete(h, disk, d, err);
+}
+
+enum sv_err lv_volume_size(struct lv_host *h, const struct sv_id *disk, int64_t *ret, struct sv_error *err)
+{
+    enum sv_err rc = only_local(h, err);
+    if (!rc)
+        rc = valid(disk, err);
+    if (rc)
+        return rc;
+    SV_AUTOFREE char *path = lv_volume_find(h, disk);
+    return read_size(path, ret, err);
+}
+
+void lv_volume_look(struct lv_host *h, struct sv_hv_disk *disk)
+{
+    if (sv_id_empty(&disk->template_id))
+        return;
+    SV_AUTOFREE char *path = lv_volume_find(h, &disk->id);
+    if (lv_qcow2_stands_alone(path))
+        disk->template_id = (struct sv_id){0};
+}
+
+enum sv_err lv_volume_grow(struct lv_host *h, const struct sv_id *disk, int64_t bytes, const struct sv_deadline *d,
+                           struct sv_error *err)
+{
+    SV_AUTOFREE char *path = lv_volume_find(h, disk);
+    return lv_qcow2_grow(path, bytes, d, err);
 }
 
 /* --- templates --- */
@@ -267,7 +368,7 @@ enum sv_err lv_template_delete(struct sv_hv_host *base, const struct sv_id *tmpl
                                struct sv_error *err)
 {
     (void)d;
-    return delete_file(lv_host_of(base), tmpl, true, err);
+    return delete_template(lv_host_of(base), tmpl, err);
 }
 
 /* --- list --- */
@@ -277,18 +378,12 @@ static bool whole_name(const char *name, const char *suffix, struct sv_id *ret)
     return id_before(name, suffix, ret) && strlen(name) == SV_ID_LEN + strlen(suffix);
 }
 
-enum sv_err lv_list_volumes(struct sv_hv_host *base,
-                            void (*row)(void *arg, const struct sv_id *volume, bool is_template, int64_t bytes),
-                            void *arg, const struct sv_deadline *d, struct sv_error *err)
+typedef void (*volume_row)(void *arg, const struct sv_id *volume, bool is_template, int64_t bytes);
+
+static enum sv_err list_dir(const char *path, volume_row row, void *arg, struct sv_error *err)
 {
-    struct lv_host *h = lv_host_of(base);
-    LV_HOLD(h);
     struct sv_id id;
-    (void)d;
-    enum sv_err rc = only_local(h, err);
-    if (rc)
-        return rc;
-    DIR *dir = opendir(h->image_dir);
+    DIR *dir = opendir(path);
     if (!dir)
         return storage_fail(err, errno);
     for (struct dirent *e; (e = readdir(dir));) {
@@ -300,4 +395,22 @@ enum sv_err lv_list_volumes(struct sv_hv_host *base,
     }
     closedir(dir);
     return SV_OK;
+}
+
+enum sv_err lv_list_volumes(struct sv_hv_host *base, volume_row row, void *arg, const struct sv_deadline *d,
+                            struct sv_error *err)
+{
+    struct lv_host *h = lv_host_of(base);
+    LV_HOLD(h);
+    struct sv_id place;
+    bool more = true;
+    enum sv_err rc = only_local(h, err);
+    if (!rc)
+        rc = list_dir(h->image_dir, row, arg, err);
+    for (size_t i = 0; !rc && more; i++) {
+        SV_AUTOFREE char *dir = lv_place_at(h, i, &place, &more);
+        if (dir)
+            rc = list_dir(dir, row, arg, err);
+    }
+    return rc ? rc : lv_rbd_list(h, row, arg, d, err);
 }

@@ -167,11 +167,34 @@ enum sv_err sim_enter(struct sim_host *h, enum sim_call call, const struct sv_de
     return rc;
 }
 
-void sim_leave(struct sim_host *h)
+void sim_leave_slot(struct sim_host *h)
 {
     h->active--;
     wake_slot_waiters(h);
+}
+
+void sim_leave(struct sim_host *h)
+{
+    sim_leave_slot(h);
     pthread_mutex_unlock(&h->lock);
+}
+
+struct sim_domain *sim_enter_vm(struct sim_host *h, enum sim_call call, const struct sv_id *vm,
+                                const struct sv_deadline *dl, enum sv_err *ret_rc, struct sv_error *err)
+{
+    struct sim_key k = {0};
+
+    *ret_rc = sim_key_of(vm, &k, err);
+    if (!*ret_rc)
+        *ret_rc = sim_enter(h, call, dl, err);
+    if (*ret_rc)
+        return NULL;
+    struct sim_domain *d = sim_table_get(&h->domains, &k);
+    if (!d) {
+        sim_leave(h);
+        *ret_rc = sv_fail(err, SV_E_DOMAIN_MISSING, SV_F_NONE);
+    }
+    return d;
 }
 
 bool sim_answers(const struct sim_host *h)
@@ -195,6 +218,8 @@ void sim_link(struct sim_host *h, const char *why)
 
     if (atomic_exchange(&h->base.connected, connected) == connected)
         return;
+    if (!connected)
+        sim_pools_forget(h);
     sim_tell_host(h, connected, why);
     pthread_cond_broadcast(&h->gate);
     pthread_cond_broadcast(&h->change);

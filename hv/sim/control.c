@@ -109,13 +109,48 @@ static enum sv_err do_agent(struct sim_host *h, const char *v, struct sv_error *
     return rc ? rc : sim_guest_agent(h, d, on, err);
 }
 
+/* "VM:ADDRESS", several by comma: what the guest says from now on. */
+static enum sv_err do_address(struct sim_host *h, const char *v, struct sv_error *err)
+{
+    struct sim_domain *d = NULL;
+    char id[SV_ID_LEN + 1], list[256];
+
+    if (strlen(v) <= SV_ID_LEN || v[SV_ID_LEN] != ':' || strlen(v) - SV_ID_LEN > sizeof(list))
+        return bad(err, "simulator: address= takes VM:ADDRESS,ADDRESS");
+    memcpy(id, v, SV_ID_LEN);
+    id[SV_ID_LEN] = '\0';
+    const enum sv_err rc = find_vm(h, id, &d, err);
+    if (rc)
+        return rc;
+    sv_copy(list, sizeof(list), v + SV_ID_LEN + 1);
+    for (char *p = list; *p; p++)
+        *p = *p == ',' ? '\n' : *p;
+    sim_guest_address(h, d, list);
+    return SV_OK;
+}
+
+static enum sv_err do_write(struct sim_host *h, const char *v, struct sv_error *err)
+{
+    struct sim_key k = {0};
+    struct sv_id id = {0};
+
+    if (strlen(v) <= SV_ID_LEN || v[SV_ID_LEN] != ':')
+        return bad(err, "simulator: write= takes DISK:TEXT or VM:TEXT");
+    memcpy(id.s, v, SV_ID_LEN);
+    const enum sv_err rc = sim_key_of(&id, &k, err);
+    if (rc)
+        return rc;
+    struct sim_domain *d = sim_table_get(&h->domains, &k);
+    return d ? sim_guest_write(h, d, v + SV_ID_LEN + 1, err) : sim_volume_write(h, &k, v + SV_ID_LEN + 1, err);
+}
+
 static const struct {
     const char *key;
     enum sv_err (*run)(struct sim_host *h, const char *value, struct sv_error *err);
 } commands[] = {
     {.key = "fail=", .run = do_fail},   {.key = "delay=", .run = do_delay}, {.key = "hang=", .run = do_hang},
     {.key = "down=", .run = do_down},   {.key = "crash=", .run = do_crash}, {.key = "stop=", .run = do_stop},
-    {.key = "agent=", .run = do_agent},
+    {.key = "agent=", .run = do_agent}, {.key = "write=", .run = do_write}, {.key = "address=", .run = do_address},
 };
 
 enum sv_err sim_control(struct sv_hv_host *hh, const char *command, struct sv_error *err)
@@ -131,7 +166,7 @@ enum sv_err sim_control(struct sv_hv_host *hh, const char *command, struct sv_er
         pthread_mutex_unlock(&h->lock);
         return rc;
     }
-    return bad(err, "simulator: known commands: fail= delay= hang= down= crash= stop= agent=");
+    return bad(err, "simulator: known commands: fail= delay= hang= down= crash= stop= agent= write= address=");
 }
 
 /* --- files of DIR/sim/control --- */

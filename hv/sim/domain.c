@@ -20,7 +20,12 @@ const struct sim_def_disk *sim_def_disks(const struct sim_def *def)
     return (const struct sim_def_disk *)(const void *)def->rest;
 }
 
-static size_t def_size(const struct sim_def *def)
+const struct sim_def_nic *sim_def_nics(const struct sim_def *def)
+{
+    return (const struct sim_def_nic *)(const void *)(sim_def_disks(def) + def->disks);
+}
+
+size_t sim_def_size(const struct sim_def *def)
 {
     return sizeof(*def) + def->disks * sizeof(struct sim_def_disk) + def->nics * sizeof(struct sim_def_nic) +
            def->name_len;
@@ -37,7 +42,7 @@ static enum sv_err check(const struct sv_hv_domain *dom, struct sv_error *err)
     return SV_OK;
 }
 
-static struct sim_def_disk compact_disk(const struct sv_hv_disk *from)
+struct sim_def_disk sim_compact_disk(const struct sv_hv_disk *from)
 {
     struct sim_def_disk to = {
         .id = optional_key(&from->id), .template_id = optional_key(&from->template_id), .size = from->size};
@@ -46,7 +51,7 @@ static struct sim_def_disk compact_disk(const struct sv_hv_disk *from)
     return to;
 }
 
-static struct sim_def_nic compact_nic(const struct sv_hv_nic *from)
+struct sim_def_nic sim_compact_nic(const struct sv_hv_nic *from)
 {
     struct sim_def_nic to = {.id = optional_key(&from->id), .kind = (uint8_t)from->kind};
 
@@ -85,7 +90,7 @@ static struct sim_def *compact(const struct sim_key *k, const struct sv_hv_domai
         .nics = (uint8_t)dom->nic_count,
         .name_len = (uint8_t)name_len,
     };
-    struct sim_def *def = sv_alloc(def_size(&head));
+    struct sim_def *def = sv_alloc(sim_def_size(&head));
     unsigned char *out = def->rest;
 
     memcpy(def, &head, sizeof(head));
@@ -94,11 +99,11 @@ static struct sim_def *compact(const struct sim_key *k, const struct sv_hv_domai
     else
         memcpy(def->vnc_mark, old->vnc_mark, sizeof(def->vnc_mark));
     for (unsigned i = 0; i < dom->disk_count; i++, out += sizeof(struct sim_def_disk)) {
-        const struct sim_def_disk disk = compact_disk(&dom->disks[i]);
+        const struct sim_def_disk disk = sim_compact_disk(&dom->disks[i]);
         memcpy(out, &disk, sizeof(disk));
     }
     for (unsigned i = 0; i < dom->nic_count; i++, out += sizeof(struct sim_def_nic)) {
-        const struct sim_def_nic nic = compact_nic(&dom->nics[i]);
+        const struct sim_def_nic nic = sim_compact_nic(&dom->nics[i]);
         memcpy(out, &nic, sizeof(nic));
     }
     memcpy(out, dom->name, name_len);
@@ -124,6 +129,11 @@ void sim_domain_free(void *p)
     struct sim_domain *d = p;
 
     free(d->def);
+    free(d->plugged);
+    free(d->password);
+    free(d->address);
+    free(d->words);
+    sim_snapshots_forget(d);
     free(d);
 }
 
@@ -131,8 +141,10 @@ static void drop(struct sim_host *h, const struct sim_key *k)
 {
     struct sim_domain *d = sim_table_take(&h->domains, k);
 
-    if (d)
-        sim_domain_free(d);
+    if (!d)
+        return;
+    h->snapshot_count -= sim_snapshots_count(d);
+    sim_domain_free(d);
 }
 
 /* --- the journal --- */
@@ -147,19 +159,29 @@ bool sim_domain_apply(struct sim_host *h, unsigned type, const struct sim_key *k
         if (n < sizeof(head))
             return false;
         memcpy(&head, p, sizeof(head));
-        if (def_size(&head) != n)
+        if (sim_def_size(&head) != n)
             return false;
         put_def(h, k, memcpy(sv_alloc(n), p, n));
         return true;
     case SIM_REC_LIVE:
         d = sim_table_get(&h->domains, k);
-        if (!d || n != sizeof(d->live))
-            return false;
-        memcpy(&d->live, p, n);
-        return d->live.power <= SV_HV_CRASHED;
+        return d && sim_guest_live_apply(d, p, n);
     case SIM_REC_UNDEFINE:
         drop(h, k);
         return true;
+    case SIM_REC_PLUGGED:
+        d = sim_table_get(&h->domains, k);
+        return d && sim_plugged_apply(d, p, n);
+    case SIM_REC_PASSWORD:
+        d = sim_table_get(&h->domains, k);
+        return d && sim_password_apply(d, p, n);
+    case SIM_REC_WORDS:
+        d = sim_table_get(&h->domains, k);
+        return d && sim_guest_words_apply(d, p, n);
+    case SIM_REC_SNAPSHOT:
+    case SIM_REC_UNSNAPSHOT:
+        d = sim_table_get(&h->domains, k);
+        return d && sim_snapshot_apply(h, d, type, p, n);
     }
     return false;
 }
@@ -169,25 +191,36 @@ void sim_domain_each(struct sim_host *h, struct sim_rewrite *w)
     const struct sim_domain *d;
 
     for (size_t pos = 0; (d = sim_table_next(&h->domains, &pos));) {
-        sim_journal_put(w, SIM_REC_DEFINE, &d->key, d->def, def_size(d->def));
+        sim_journal_put(w, SIM_REC_DEFINE, &d->key, d->def, sim_def_size(d->def));
         sim_journal_put(w, SIM_REC_LIVE, &d->key, &d->live, sizeof(d->live));
+        if (d->plugged)
+            sim_journal_put(w, SIM_REC_PLUGGED, &d->key, d->plugged, sim_def_size(d->plugged));
+        if (d->password)
+            sim_journal_put(w, SIM_REC_PASSWORD, &d->key, d->password, sizeof(*d->password));
+        if (d->words)
+            sim_journal_put(w, SIM_REC_WORDS, &d->key, d->words, strlen(d->words));
+        sim_snapshots_each(d, w);
     }
 }
 
 /* --- the calls --- */
 
-static enum sv_err define(struct sim_host *h, const struct sim_key *k, const struct sv_hv_domain *dom,
-                          struct sv_error *err)
+enum sv_err sim_domain_define(struct sim_host *h, const struct sim_key *k, const struct sv_hv_domain *dom,
+                              struct sv_error *err)
 {
-    const struct sim_domain *d = sim_table_get(&h->domains, k);
+    struct sim_domain *d = sim_table_get(&h->domains, k);
     struct sim_def *def = compact(k, dom, d ? d->def : NULL);
-    const size_t n = def_size(def);
+    const size_t n = sim_def_size(def);
+    enum sv_err rc = SV_OK;
 
-    if (d && def_size(d->def) == n && memcmp(d->def, def, n) == 0) {
+    if (d && sim_def_size(d->def) == n && memcmp(d->def, def, n) == 0) {
         free(def);
         return SV_OK;
     }
-    const enum sv_err rc = sim_record(h, SIM_REC_DEFINE, k, def, n, err);
+    if (d)
+        rc = sim_plugged_keep(h, d, def, err);
+    if (!rc)
+        rc = sim_record(h, SIM_REC_DEFINE, k, def, n, err);
     if (rc)
         free(def);
     else
@@ -208,7 +241,7 @@ enum sv_err sim_define(struct sv_hv_host *hh, const struct sv_hv_domain *dom, co
         rc = sim_enter(h, SIM_CALL_define, dl, err);
     if (rc)
         return rc;
-    rc = define(h, &k, dom, err);
+    rc = sim_domain_define(h, &k, dom, err);
     sim_leave(h);
     return rc;
 }
@@ -234,6 +267,20 @@ enum sv_err sim_undefine(struct sv_hv_host *hh, const struct sv_id *vm, const st
         pthread_cond_broadcast(&h->change);
     }
     sim_leave(h);
+    return rc;
+}
+
+enum sv_err sim_domain_set_vnc(struct sim_host *h, struct sim_domain *d, const char *password, struct sv_error *err)
+{
+    const size_t n = sim_def_size(d->def);
+    struct sim_def *def = memcpy(sv_alloc(n), d->def, n);
+
+    mark_password(&d->key, password, def->vnc_mark);
+    const enum sv_err rc = sim_record(h, SIM_REC_DEFINE, &d->key, def, n, err);
+    if (rc)
+        free(def);
+    else
+        put_def(h, &d->key, def);
     return rc;
 }
 

@@ -1,6 +1,8 @@
 /* What happens to a guest: one transition function, its events, and the guest's own time. */
 #include "hv/sim/internal.h"
 
+#include <stdlib.h>
+
 bool sim_guest_runs(const struct sim_domain *d)
 {
     return d->live.power == SV_HV_RUNNING || d->live.power == SV_HV_PAUSED;
@@ -34,6 +36,51 @@ static void boot(struct sim_host *h, struct sim_domain *d)
         set_agent(h, d, true);
 }
 
+/* Of the boot before, or of a guest that ended. */
+static void forget_words(struct sim_domain *d, const struct sim_live *before)
+{
+    if (sim_guest_runs(d) && before->boots == d->live.boots)
+        return;
+    free(d->words);
+    d->words = NULL;
+}
+
+bool sim_guest_words_apply(struct sim_domain *d, const unsigned char *p, size_t n)
+{
+    if (n > SIM_CONTENT_MAX || !sim_guest_runs(d))
+        return false;
+    free(d->words);
+    d->words = n ? memcpy(sv_alloc(n + 1), p, n) : NULL;
+    return true;
+}
+
+bool sim_guest_live_apply(struct sim_domain *d, const unsigned char *p, size_t n)
+{
+    const struct sim_live before = d->live;
+
+    if (n != sizeof(d->live))
+        return false;
+    memcpy(&d->live, p, n);
+    if (!sim_guest_runs(d))
+        sim_plugged_forget(d);
+    forget_words(d, &before);
+    return d->live.power <= SV_HV_CRASHED;
+}
+
+enum sv_err sim_guest_write(struct sim_host *h, struct sim_domain *d, const char *words, struct sv_error *err)
+{
+    const size_t n = strlen(words);
+
+    if (!sim_guest_runs(d) || n > SIM_CONTENT_MAX)
+        return sv_fail(err, SV_E_HYPERVISOR, SV_F_NONE, "the guest does not run, or the text is too long");
+    if (strcmp(d->words ? d->words : "", words) == 0)
+        return SV_OK;
+    const enum sv_err rc = sim_record(h, SIM_REC_WORDS, &d->key, words, n, err);
+    if (!rc)
+        (void)sim_guest_words_apply(d, (const unsigned char *)words, n);
+    return rc;
+}
+
 enum sv_err sim_guest_become(struct sim_host *h, struct sim_domain *d, const struct sim_live *next,
                              struct sv_error *err)
 {
@@ -48,9 +95,13 @@ enum sv_err sim_guest_become(struct sim_host *h, struct sim_domain *d, const str
     if (ran && !runs) {
         d->epoch++;
         set_agent(h, d, false);
+        sim_plugged_forget(d);
     }
-    if (before.power != next->power)
+    forget_words(d, &before);
+    if (before.power != next->power) {
         sim_tell_power(h, d);
+        sim_screens_power(h, d);
+    }
     if (runs && (!ran || before.boots != next->boots))
         boot(h, d);
     if (before.power != next->power || before.boots != next->boots)
@@ -63,7 +114,7 @@ enum sv_err sim_guest_off(struct sim_host *h, struct sim_domain *d, enum sv_hv_p
     struct sim_live next = d->live;
 
     next.power = (uint8_t)how;
-    next.flags &= (uint8_t) ~(SIM_STOPPING | SIM_REBOOTING);
+    next.flags &= (uint8_t) ~(SIM_STOPPING | SIM_REBOOTING | SIM_GROWN);
     next.vcpus = next.vcpus_max = 0;
     next.memory = next.memory_max = 0;
     return sim_guest_become(h, d, &next, err);
@@ -79,6 +130,15 @@ enum sv_err sim_guest_agent(struct sim_host *h, struct sim_domain *d, bool on, s
     if (!rc && sim_guest_runs(d))
         set_agent(h, d, on);
     return rc;
+}
+
+/* The agent's channel opens once more, which is when somebody asks it. */
+void sim_guest_address(struct sim_host *h, struct sim_domain *d, const char *address)
+{
+    free(d->address);
+    d->address = sv_strdup(address);
+    if (d->agent)
+        sim_tell_agent(h, d);
 }
 
 void sim_guest_go_on(struct sim_host *h, const struct sim_domain *d)

@@ -24,10 +24,10 @@ struct head {
     struct sim_key key;
 };
 enum {
-    RECORD_MAX = sizeof(struct head) + SIM_DEF_MAX,
+    RECORD_MAX = sizeof(struct head) + SIM_RECORD_MAX,
     CHUNK = 1 << 18, /* rewriting goes in writes of this size */
 };
-_Static_assert(SIM_DEF_MAX < UINT16_MAX, "a record's length is 16 bits");
+_Static_assert(SIM_RECORD_MAX < UINT16_MAX, "a record's length is 16 bits");
 
 struct sim_rewrite {
     struct sv_buf out;

@@ -1,25 +1,6 @@
 /* The calls that change or await a guest's power. */
 #include "hv/sim/internal.h"
 
-/* Enters the host and finds the domain; NULL: *ret_rc says why, and the host is left. */
-static struct sim_domain *enter_vm(struct sim_host *h, enum sim_call call, const struct sv_id *vm,
-                                   const struct sv_deadline *dl, enum sv_err *ret_rc, struct sv_error *err)
-{
-    struct sim_key k = {0};
-
-    *ret_rc = sim_key_of(vm, &k, err);
-    if (!*ret_rc)
-        *ret_rc = sim_enter(h, call, dl, err);
-    if (*ret_rc)
-        return NULL;
-    struct sim_domain *d = sim_table_get(&h->domains, &k);
-    if (!d) {
-        sim_leave(h);
-        *ret_rc = sv_fail(err, SV_E_DOMAIN_MISSING, SV_F_NONE);
-    }
-    return d;
-}
-
 static enum sv_err not_running(struct sv_error *err)
 {
     return sv_fail(err, SV_E_HYPERVISOR, SV_F_NONE, "the domain is not running");
@@ -48,7 +29,7 @@ enum sv_err sim_start(struct sv_hv_host *hh, const struct sv_id *vm, const struc
 {
     struct sim_host *h = sim_host_of(hh);
     enum sv_err rc;
-    struct sim_domain *d = enter_vm(h, SIM_CALL_start, vm, dl, &rc, err);
+    struct sim_domain *d = sim_enter_vm(h, SIM_CALL_start, vm, dl, &rc, err);
 
     if (!d)
         return rc;
@@ -62,7 +43,7 @@ enum sv_err sim_destroy(struct sv_hv_host *hh, const struct sv_id *vm, const str
 {
     struct sim_host *h = sim_host_of(hh);
     enum sv_err rc;
-    struct sim_domain *d = enter_vm(h, SIM_CALL_destroy, vm, dl, &rc, err);
+    struct sim_domain *d = sim_enter_vm(h, SIM_CALL_destroy, vm, dl, &rc, err);
 
     if (!d)
         return rc == SV_E_DOMAIN_MISSING ? SV_OK : rc;
@@ -101,7 +82,7 @@ enum sv_err sim_shutdown(struct sv_hv_host *hh, const struct sv_id *vm, bool *re
 {
     struct sim_host *h = sim_host_of(hh);
     enum sv_err rc;
-    struct sim_domain *d = enter_vm(h, SIM_CALL_shutdown, vm, dl, &rc, err);
+    struct sim_domain *d = sim_enter_vm(h, SIM_CALL_shutdown, vm, dl, &rc, err);
 
     if (!d)
         return rc;
@@ -119,7 +100,7 @@ enum sv_err sim_reboot(struct sv_hv_host *hh, const struct sv_id *vm, bool *ret_
 {
     struct sim_host *h = sim_host_of(hh);
     enum sv_err rc;
-    struct sim_domain *d = enter_vm(h, SIM_CALL_reboot, vm, dl, &rc, err);
+    struct sim_domain *d = sim_enter_vm(h, SIM_CALL_reboot, vm, dl, &rc, err);
 
     if (!d)
         return rc;
@@ -135,7 +116,7 @@ enum sv_err sim_reset(struct sv_hv_host *hh, const struct sv_id *vm, const struc
 {
     struct sim_host *h = sim_host_of(hh);
     enum sv_err rc;
-    struct sim_domain *d = enter_vm(h, SIM_CALL_reset, vm, dl, &rc, err);
+    struct sim_domain *d = sim_enter_vm(h, SIM_CALL_reset, vm, dl, &rc, err);
 
     if (!d)
         return rc;
@@ -152,7 +133,7 @@ static enum sv_err turn(struct sv_hv_host *hh, enum sim_call call, const struct 
 {
     struct sim_host *h = sim_host_of(hh);
     enum sv_err rc;
-    struct sim_domain *d = enter_vm(h, call, vm, dl, &rc, err);
+    struct sim_domain *d = sim_enter_vm(h, call, vm, dl, &rc, err);
 
     if (!d)
         return rc;
@@ -260,7 +241,7 @@ enum sv_err sim_set_vcpus(struct sv_hv_host *hh, const struct sv_id *vm, int64_t
 {
     struct sim_host *h = sim_host_of(hh);
     enum sv_err rc;
-    struct sim_domain *d = enter_vm(h, SIM_CALL_set_vcpus, vm, dl, &rc, err);
+    struct sim_domain *d = sim_enter_vm(h, SIM_CALL_set_vcpus, vm, dl, &rc, err);
 
     if (!d)
         return rc;
@@ -273,6 +254,7 @@ enum sv_err sim_set_vcpus(struct sv_hv_host *hh, const struct sv_id *vm, int64_t
         rc = unsupported(err, "more vCPUs than the guest started with room for");
     else if (vcpus != d->live.vcpus) {
         next.vcpus = (uint16_t)vcpus;
+        next.flags |= SIM_GROWN;
         rc = sim_guest_become(h, d, &next, err);
     }
     sim_leave(h);
@@ -284,7 +266,7 @@ enum sv_err sim_set_memory(struct sv_hv_host *hh, const struct sv_id *vm, int64_
 {
     struct sim_host *h = sim_host_of(hh);
     enum sv_err rc;
-    struct sim_domain *d = enter_vm(h, SIM_CALL_set_memory, vm, dl, &rc, err);
+    struct sim_domain *d = sim_enter_vm(h, SIM_CALL_set_memory, vm, dl, &rc, err);
 
     if (!d)
         return rc;

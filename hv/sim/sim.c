@@ -14,7 +14,7 @@ static bool apply(void *arg, unsigned type, const struct sim_key *k, const unsig
 {
     struct sim_host *h = arg;
 
-    if (type == SIM_REC_VOLUME || type == SIM_REC_DROP)
+    if (type == SIM_REC_VOLUME || type == SIM_REC_DROP || type == SIM_REC_CONTENT)
         return sim_volume_apply(h, type, k, p, n);
     return sim_domain_apply(h, type, k, p, n);
 }
@@ -29,7 +29,7 @@ static void each(void *arg, struct sim_rewrite *w)
 
 static size_t live_records(const struct sim_host *h)
 {
-    return 2 * h->domains.n + h->volumes.n;
+    return 2 * h->domains.n + 2 * h->volumes.n + h->snapshot_count;
 }
 
 enum sv_err sim_record(struct sim_host *h, unsigned type, const struct sim_key *k, const void *p, size_t n,
@@ -70,7 +70,8 @@ static void host_free(struct sim_host *h)
 {
     sim_journal_close(&h->journal);
     sim_table_free(&h->domains, sim_domain_free);
-    sim_table_free(&h->volumes, free);
+    sim_table_free(&h->volumes, sim_volume_free);
+    sim_pools_forget(h);
     pthread_cond_destroy(&h->gate);
     pthread_cond_destroy(&h->change);
     pthread_mutex_destroy(&h->lock);
@@ -105,6 +106,7 @@ static void sim_close(struct sv_hv *hv)
     for (unsigned i = 0; i < hv->host_count; i++)
         sim_host_drain(sim_host_of(hv->hosts[i]));
     sim_driver_stop(&s->driver);
+    sim_screens_free(s->screens);
     for (unsigned i = 0; i < hv->host_count; i++)
         host_free(sim_host_of(hv->hosts[i]));
     sim_templates_close(s);
@@ -125,6 +127,7 @@ static struct sim *sim_new(const struct sim_conf *conf, const struct sv_hv_optio
     s->templates.journal.fd = -1;
     pthread_mutex_init(&s->templates.lock, NULL);
     sim_driver_init(&s->driver, ev);
+    s->screens = sim_screens_new();
     s->base.hosts = sv_alloc(conf->hosts * sizeof(struct sv_hv_host *));
     for (; s->base.host_count < conf->hosts; s->base.host_count++)
         s->base.hosts[s->base.host_count] = &host_new(s, s->base.host_count)->base;
@@ -207,6 +210,26 @@ const struct sv_hv_ops sv_hv_sim_ops = {
     .resume = sim_resume,
     .set_vcpus = sim_set_vcpus,
     .set_memory = sim_set_memory,
+    .disk_attach = sim_disk_attach,
+    .disk_detach = sim_disk_detach,
+    .volume_resize = sim_volume_resize,
+    .nic_attach = sim_nic_attach,
+    .nic_detach = sim_nic_detach,
+    .set_password = sim_set_password,
+    .agent_sync = sim_agent_sync,
+    .set_vnc_password = sim_set_vnc_password,
+    .guest_addresses = sim_guest_addresses,
+    .console_address = sim_console_address,
+    .console_open = sim_console_open,
+    .snapshot_create = sim_snapshot_create,
+    .snapshot_restore = sim_snapshot_restore,
+    .snapshot_delete = sim_snapshot_delete,
+    .copy_out = sim_copy_out,
+    .copy_abort = sim_copy_abort,
+    .copy_in = sim_copy_in,
+    .pool_open = sim_pool_open,
+    .pool_close = sim_pool_close,
+    .pool_info = sim_pool_info,
     .state = sim_state,
     .list = sim_list,
     .list_volumes = sim_list_volumes,

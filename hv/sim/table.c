@@ -59,6 +59,12 @@ bool sim_key_eq(const struct sim_key *a, const struct sim_key *b)
     return memcmp(a->b, b->b, sizeof(a->b)) == 0;
 }
 
+bool sim_key_empty(const struct sim_key *k)
+{
+    static const struct sim_key none;
+    return sim_key_eq(k, &none);
+}
+
 /* splitmix64's finisher over both halves: ids may differ in any one byte only. */
 static size_t hash(const struct sim_key *k)
 {

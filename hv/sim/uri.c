@@ -9,6 +9,7 @@ enum {
 };
 #define DEFAULT_MEMORY  (1LL << 52) /* 4 PiB */
 #define DEFAULT_STORAGE (1LL << 60) /* 1 EiB, shared out over the hosts: sums of all stay within 63 bits */
+#define DEFAULT_POOL    (1LL << 50) /* 1 PiB, and the most: a thousand of them can be summed, too */
 
 const char *sim_call_name(enum sim_call call)
 {
@@ -136,6 +137,11 @@ static bool read_storage(struct sim_conf *c, const char *v)
     return parse_size(v, &c->storage) && c->storage > 0 && c->storage <= DEFAULT_STORAGE;
 }
 
+static bool read_pool(struct sim_conf *c, const char *v)
+{
+    return parse_size(v, &c->pool) && c->pool > 0 && c->pool <= DEFAULT_POOL;
+}
+
 static bool read_delay(struct sim_conf *c, const char *v)
 {
     return sim_parse_time(v, &c->delay_us);
@@ -200,6 +206,7 @@ static const struct {
     {.key = "cpus", .takes = "1-1048576", .read = read_cpus},
     {.key = "mem", .takes = "a size such as 256G", .read = read_mem},
     {.key = "storage", .takes = "a size such as 10T", .read = read_storage},
+    {.key = "pool", .takes = "a size such as 1T", .read = read_pool},
     {.key = "boot", .takes = "a time such as 100ms", .read = read_boot},
     {.key = "stop", .takes = "a time such as 50ms", .read = read_stop},
     {.key = "agent", .takes = "on or off", .read = read_agent},
@@ -240,8 +247,13 @@ static enum sv_err read_pair(char *pair, struct sim_conf *c, struct sv_error *er
 
 enum sv_err sim_conf_parse(const char *uri, struct sim_conf *ret, struct sv_error *err)
 {
-    struct sim_conf c = {
-        .hosts = 1, .seed = 1, .vcpus = DEFAULT_VCPUS, .memory = DEFAULT_MEMORY, .agent = true, .acpi = true};
+    struct sim_conf c = {.pool = DEFAULT_POOL,
+                         .hosts = 1,
+                         .seed = 1,
+                         .vcpus = DEFAULT_VCPUS,
+                         .memory = DEFAULT_MEMORY,
+                         .agent = true,
+                         .acpi = true};
     const char *query = uri + strlen("sim://");
 
     query += strspn(query, "/");

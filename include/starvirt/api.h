@@ -143,6 +143,11 @@ struct sv_call {
     const char *wait_key;
     int64_t wait_ms;
     bool wait_over;
+    /* The address of the page that shows this VM's screen, good for one use; NULL when the client did not say
+     * how it reaches us. The server's. */
+    const char *(*console_url)(const struct sv_call *c, const struct sv_id *tenant, const struct sv_id *vm,
+                               const char *name);
+    void *console_arg;
 };
 
 /* --- replies: streamed JSON inside the envelope --------------------------------------------------- */

@@ -10,6 +10,7 @@
 #include "starvirt/jobs.h"
 #include "starvirt/net.h"
 #include "starvirt/store_catalog.h"
+#include "starvirt/store_copy.h"
 #include "starvirt/store_job.h"
 #include "starvirt/store_tenant.h"
 #include "starvirt/store_vm.h"
@@ -25,6 +26,8 @@ struct sv_cloud_options {
     struct sv_net *net; /* open; stays the caller's */
     uint32_t supernet;  /* VPCs are cut from it */
     unsigned supernet_prefix, vpc_prefix;
+    const char *backup_dir;  /* NULL = DIR/backups */
+    int64_t backup_keep;     /* backups kept of a VM; 0 = all */
     const char *import_dirs; /* comma list; templates by path come from below these; NULL = anywhere (admin) */
     double vcpu_overcommit;  /* vCPUs placed per physical one; 0 = 8 */
     struct sv_jobs_options jobs;
@@ -40,6 +43,7 @@ void sv_cloud_stop(struct sv_cloud *c, int64_t limit_ms);
 void sv_cloud_free(struct sv_cloud *c);
 struct sv_db *sv_cloud_db(struct sv_cloud *c);
 struct sv_jobs *sv_cloud_jobs(struct sv_cloud *c);
+extern const struct sv_job_kind *const sv_cloud_kinds[]; /* every kind of job; NULL ends it */
 unsigned sv_cloud_hosts_connected(struct sv_cloud *c, unsigned *ret_total);
 
 /* --- who asks ------------------------------------------------------------------------------------- */
@@ -93,7 +97,9 @@ struct sv_vm_new {
     int64_t vcpus, memory; /* memory [bytes] */
     int64_t count;         /* 1..SV_MAX_VM_BATCH */
     const char *vnc_password;
+    const char *account_password; /* of root inside; set by the guest agent once it is up. NULL = as in the image */
     bool nested;
+    bool full;                          /* the system disk is a copy of the template instead of standing on it */
     int64_t data_disks, data_disk_size; /* size [bytes] */
 };
 struct sv_vm_made {
@@ -121,8 +127,139 @@ enum sv_err sv_vm_find(struct sv_tx *tx, const struct sv_actor *who, const char 
                        struct sv_vm *ret, struct sv_error *err);
 enum sv_err sv_vm_modify(struct sv_tx *tx, const struct sv_actor *who, const char *id, const char *name,
                          const char *descr, struct sv_error *err);
-/* May it be asked to reboot or shut down right now? (running with agent or ACPI) */
+/* May it be asked to reboot or shut down right now? It runs (every VM has ACPI, whether or not its agent
+ * answers), its host is connected, and no job holds it. */
 bool sv_vm_can_ask(const struct sv_vm *vm);
+/* Is the address it was given among those that the guest names? Also true while it names none. */
+bool sv_vm_address_agrees(const struct sv_vm *vm);
+
+/* The switch of the VM's filters (StarVCenter 2.2.18). A change of the row alone: filters are applied by it. */
+enum sv_err sv_vm_switch_firewall(struct sv_tx *tx, const struct sv_actor *who, const char *id, bool on,
+                                  struct sv_error *err);
+
+/* --- disks and NICs of a VM (StarVCenter 2.4, 2.5) ---------------------------------------------------- */
+
+struct sv_disk_made {
+    struct sv_id disk, startid;
+    char target[8];
+};
+enum sv_err sv_vm_disk_add(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *vm,
+                           int64_t size /* [bytes] */, const char *descr, struct sv_disk_made *ret,
+                           struct sv_error *err);
+/* Not the boot disk. */
+enum sv_err sv_vm_disk_remove(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *disk,
+                              struct sv_id *ret_startid, struct sv_error *err);
+/* Only grows. */
+enum sv_err sv_vm_disk_extend(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *disk,
+                              int64_t size, struct sv_id *ret_startid, struct sv_error *err);
+/* Both block until it is done: each is a job that is waited for, so a crash in the middle is finished or undone. */
+enum sv_err sv_vm_nic_add(struct sv_cloud *c, const struct sv_actor *who, const char *vm, const char *vpc,
+                          struct sv_arena *a, struct sv_id *ret_nic, struct sv_error *err);
+enum sv_err sv_vm_nic_remove(struct sv_cloud *c, const struct sv_actor *who, const char *nic, struct sv_arena *a,
+                             struct sv_error *err);
+
+/* --- snapshots (StarVCenter 2.7) ----------------------------------------------------------------------- */
+
+struct sv_snapshot_made {
+    struct sv_id snapshot, startid;
+};
+/* Of the VM's disks, and of the memory when it runs. SNAPSHOT_LIMIT. */
+enum sv_err sv_snapshot_create(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *vm,
+                               const char *name, const char *descr, struct sv_snapshot_made *ret, struct sv_error *err);
+/* Disks as they were; a guest that ran then runs afterwards, from its memory when the VM still has the same
+ * devices and size, else from its disks. One that was off is off. SNAPSHOT_BROKEN. */
+enum sv_err sv_snapshot_restore(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *snapshot,
+                                struct sv_id *ret_startid, struct sv_error *err);
+/* Blocks: a job that is waited for. The others of the tree stay. */
+enum sv_err sv_snapshot_remove(struct sv_cloud *c, const struct sv_actor *who, const char *snapshot, struct sv_arena *a,
+                               struct sv_error *err);
+enum sv_err sv_snapshot_describe(struct sv_tx *tx, const struct sv_actor *who, const char *snapshot,
+                                 const char *descr /* NULL = unchanged */, struct sv_error *err);
+
+/* --- backups (StarVCenter 2.6) -------------------------------------------------------------------------- */
+
+/* A full copy of all disks, running or not. */
+enum sv_err sv_backup_create(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *vm,
+                             const char *name, const char *descr, struct sv_id *ret, struct sv_id *ret_startid,
+                             struct sv_error *err);
+/* The VM's disks become what they were; it runs afterwards if it does now. Disks that grew keep their size,
+ * disks that came later stay as they are. BACKUP_NO_VM, BACKUP_LOCKED, BACKUP_DAMAGED, BACKUP_DISKS,
+ * SNAPSHOT_HOLDS. */
+enum sv_err sv_backup_restore(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *backup,
+                              struct sv_id *ret_startid, struct sv_error *err);
+/* A new VM of the backup's disks and size. `name` NULL: the VM's and "-clone"; `vpc` NULL: that of the VM's first
+ * NIC, where there is one. */
+enum sv_err sv_backup_clone(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *backup,
+                            const char *name, const char *vpc, struct sv_vm_made *ret, struct sv_error *err);
+/* Blocks: a job that is waited for. BACKUP_LOCKED while it is made or read. */
+enum sv_err sv_backup_remove(struct sv_cloud *c, const struct sv_actor *who, const char *backup, struct sv_arena *a,
+                             struct sv_error *err);
+enum sv_err sv_backup_describe(struct sv_tx *tx, const struct sv_actor *who, const char *backup,
+                               const char *descr /* NULL = unchanged */, struct sv_error *err);
+/* Oldest first, also of a VM that is gone. Blocks: `usable` is what the files say now. `bytes`: of the files. */
+enum sv_err sv_backup_list_of(struct sv_cloud *c, const struct sv_actor *who, const char *vm,
+                              void (*row)(void *arg, const struct sv_backup *b, bool usable, int64_t bytes), void *arg,
+                              struct sv_arena *a, struct sv_error *err);
+/* Deletes the VM, and its backups in the same job. BACKUP_LOCKED. */
+enum sv_err sv_vm_delete_with_backups(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *vm,
+                                      struct sv_id *ret_startid, struct sv_error *err);
+
+/* --- storages (StarVCenter 2.16; adding and removing is ours), disks without a VM (2.4.5): administrators ---- */
+
+struct sv_storage_new {
+    const char *name, *descr;
+    const char *type;     /* dir, nfs, ceph */
+    const char *location; /* dir: its path; nfs: "server:/export"; ceph: any name */
+    enum sv_storage_use use;
+    const char *host;                         /* NULL: the only one; nfs and ceph: all of them */
+    const char *monitors, *pool, *user, *key; /* ceph: all four. The key is sealed and shown by sv_volume_make() only */
+};
+/* Both block: jobs that are waited for. */
+enum sv_err sv_storage_add(struct sv_cloud *c, const struct sv_actor *who, const struct sv_storage_new *in,
+                           struct sv_arena *a, struct sv_id *ret, struct sv_error *err);
+/* STORAGE_IN_USE; a host's own image directory stays. */
+enum sv_err sv_storage_remove(struct sv_cloud *c, const struct sv_actor *who, const char *id, struct sv_arena *a,
+                              struct sv_error *err);
+/* NULL = unchanged. */
+enum sv_err sv_storage_modify(struct sv_tx *tx, const char *id, const char *name, const char *descr,
+                              const enum sv_storage_use *use, struct sv_error *err);
+/* Blocks: asks the storage how full it is. */
+enum sv_err sv_storage_refresh(struct sv_cloud *c, const char *id, struct sv_arena *a, struct sv_error *err);
+
+struct sv_volume_new {
+    const char *name, *descr, *storage;
+    const char *tenant; /* whose it is and whose quota; NULL = the actor's own */
+    const char *use;    /* "vm", "volume" */
+    int64_t size;       /* [bytes] */
+};
+struct sv_volume_made {
+    struct sv_id disk;
+    char key[128], pool[64], user[64], monitors[512]; /* what a client of Ceph needs */
+};
+/* Blocks. Ceph storages only: STORAGE_TYPE. sv_vm_disk_remove() and _extend() take such a disk, too. */
+enum sv_err sv_volume_make(struct sv_cloud *c, const struct sv_actor *who, const struct sv_volume_new *in,
+                           struct sv_arena *a, struct sv_volume_made *ret, struct sv_error *err);
+
+/* --- inside the guest (StarVCenter 2.2.10 - 2.2.13) ---------------------------------------------------- */
+
+enum sv_err sv_vm_set_password(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *vm,
+                               const char *user /* NULL = root */, const char *password, struct sv_id *ret_startid,
+                               struct sv_error *err);
+enum sv_err sv_vm_agent_resume(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *vm,
+                               struct sv_id *ret_startid, struct sv_error *err);
+/* Blocks. `password` NULL: a random one, written to made[]. */
+enum sv_err sv_vm_set_vnc_password(struct sv_cloud *c, const struct sv_actor *who, const char *vm, const char *password,
+                                   char made[SV_MAX_VNC_PASSWORD + 1], struct sv_arena *a, struct sv_error *err);
+
+/* --- the screen (StarVCenter 2.2.9) -------------------------------------------------------------------- */
+
+/* Where a VNC client finds it; asks no host. VM_STATE when it has none now. */
+enum sv_err sv_vm_console_address(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *vm,
+                                  struct sv_arena *a, struct sv_vm *ret, char host[64], unsigned *ret_port,
+                                  struct sv_error *err);
+/* A stream that speaks RFB, for somebody who was let in by a console token; the caller closes it. Blocks. */
+enum sv_err sv_vm_console_open(struct sv_cloud *c, const struct sv_id *tenant, const struct sv_id *vm, int *ret_fd,
+                               const struct sv_deadline *d, struct sv_error *err);
 
 /* --- models and templates --------------------------------------------------------------------------- */
 
@@ -140,6 +277,10 @@ struct sv_template_new {
 enum sv_err sv_template_import(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who,
                                const struct sv_template_new *in, struct sv_id *ret, struct sv_id *ret_startid,
                                struct sv_error *err);
+/* Of the VM's system disk, as it is: name and descr of `in` only. It is the VM's tenant's. */
+enum sv_err sv_template_create(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who,
+                               const struct sv_template_new *in, const char *vm, struct sv_id *ret,
+                               struct sv_id *ret_startid, struct sv_error *err);
 enum sv_err sv_template_remove(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *id,
                                struct sv_id *ret_startid, struct sv_error *err);
 

@@ -51,6 +51,7 @@ enum sv_field {
     SV_F_VPC_NAME,
     SV_F_VNC_PASSWORD,
     SV_F_PASSWORD,
+    SV_F_USER,
     SV_F_NESTED,
     SV_F_DISK,
     SV_F_DISK_COUNT,
@@ -71,6 +72,18 @@ enum sv_field {
     SV_F_JOB,
     SV_F_SNAPSHOT,
     SV_F_BACKUP,
+    SV_F_SNAPSHOT_NAME,
+    SV_F_SNAPSHOT_DESC,
+    SV_F_STORAGE_NAME,
+    SV_F_STORAGE_TYPE,
+    SV_F_STORAGE_LOCATION,
+    SV_F_CEPH_MONITORS,
+    SV_F_CEPH_POOL,
+    SV_F_CEPH_USER,
+    SV_F_CEPH_KEY,
+    SV_F_DISK_NAME,
+    SV_F_BACKUP_NAME,
+    SV_F_BACKUP_DESC,
     SV_F_COUNT
 };
 

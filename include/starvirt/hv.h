@@ -65,11 +65,28 @@ struct sv_hv_info {
 
 enum { SV_HV_MAX_DISKS = SV_MAX_DATA_DISKS + 1, SV_HV_MAX_NICS = 8 };
 
+/* Where volumes live. The image directory is always there; others are told to the driver with pool_open(). */
+enum sv_hv_pool_kind { SV_HV_POOL_DIR, SV_HV_POOL_NFS, SV_HV_POOL_RBD };
+struct sv_hv_pool {
+    struct sv_id id;
+    enum sv_hv_pool_kind kind;
+    bool known;                                    /* it was open before: a DIR without the mark of then is refused */
+    char path[512];                                /* DIR: absolute; NFS: "server:/export" */
+    char monitors[512];                            /* RBD: comma list of address[:port] */
+    char rbd_pool[64], rbd_user[64], rbd_key[128]; /* RBD; the key is a secret */
+};
+
+typedef void (*sv_hv_progress)(void *arg, int64_t done, int64_t total);
+
 struct sv_hv_disk {
     struct sv_id id;
     char target[8];           /* "vda" */
     int64_t size;             /* [bytes] */
     struct sv_id template_id; /* qcow2 overlay of it; empty = blank */
+    bool full;                /* a copy of the template of its own instead of an overlay; matters at creation only */
+    struct sv_id pool;        /* empty = the image directory when it is made, wherever its id is found later */
+    sv_hv_progress progress;  /* of a full copy; NULL = nobody asks. With its argument: */
+    void *progress_arg;
 };
 
 enum sv_hv_nic_kind {
@@ -102,7 +119,11 @@ struct sv_hv_state {
     bool agent;            /* the guest agent's channel is open */
 };
 
-typedef void (*sv_hv_progress)(void *arg, int64_t done, int64_t total);
+/* A copy of a disk, as a standalone qcow2 file of ours. */
+struct sv_hv_copy {
+    struct sv_id disk;
+    char path[512];
+};
 
 /* Driver table: exactly one row a driver; wrappers below check arguments and `connected`. */
 struct sv_hv_ops {
@@ -161,6 +182,78 @@ struct sv_hv_ops {
                              struct sv_error *err);
     enum sv_err (*set_memory)(struct sv_hv_host *h, const struct sv_id *vm, int64_t bytes, const struct sv_deadline *d,
                               struct sv_error *err);
+    /* --- parts of a VM that come and go while it exists. The persistent definition is define()'s; these
+     * change the running guest only, and do nothing (success) when it is off or absent. --- */
+    /* There already: success. */
+    enum sv_err (*disk_attach)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_hv_disk *disk,
+                               const struct sv_deadline *d, struct sv_error *err);
+    /* Returns when the guest has let go of it; JOB_DEADLINE when it does not. Gone already: success. */
+    enum sv_err (*disk_detach)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_id *disk,
+                               const struct sv_deadline *d, struct sv_error *err);
+    /* Grows the volume to `bytes`, off or running (the guest sees it at once). That size already: success;
+     * never shrinks (UNSUPPORTED). */
+    enum sv_err (*volume_resize)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_id *disk, int64_t bytes,
+                                 const struct sv_deadline *d, struct sv_error *err);
+    enum sv_err (*nic_attach)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_hv_nic *nic,
+                              const struct sv_deadline *d, struct sv_error *err);
+    enum sv_err (*nic_detach)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_hv_nic *nic,
+                              const struct sv_deadline *d, struct sv_error *err);
+    /* Through the guest agent: VM_NO_AGENT when it is not there, VM_STATE when the guest does not run. */
+    enum sv_err (*set_password)(struct sv_hv_host *h, const struct sv_id *vm, const char *user, const char *password,
+                                const struct sv_deadline *d, struct sv_error *err);
+    /* Brings the agent's channel back: asks it to synchronise, re-plugs the channel if it does not answer. */
+    enum sv_err (*agent_sync)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d,
+                              struct sv_error *err);
+    /* Live and persistent. */
+    enum sv_err (*set_vnc_password)(struct sv_hv_host *h, const struct sv_id *vm, const char *password,
+                                    const struct sv_deadline *d, struct sv_error *err);
+    /* --- storages: pools of volumes besides the image directory --- */
+    /* From now on volumes may live there. Open already: success; anything but DIR is made or mounted by the
+     * hypervisor. STORAGE says why it cannot be used. Nothing of it outlives the connection: repeat it. */
+    enum sv_err (*pool_open)(struct sv_hv_host *h, const struct sv_hv_pool *pool, const struct sv_deadline *d,
+                             struct sv_error *err);
+    enum sv_err (*pool_close)(struct sv_hv_host *h, const struct sv_id *pool, const struct sv_deadline *d,
+                              struct sv_error *err);
+    /* [bytes]; asks the storage itself. */
+    enum sv_err (*pool_info)(struct sv_hv_host *h, const struct sv_id *pool, int64_t *ret_size, int64_t *ret_used,
+                             const struct sv_deadline *d, struct sv_error *err);
+    /* --- snapshots: all disks, and the memory when the guest runs --- */
+    /* There already: success. *ret_memory: it holds memory that can be restored (not after a vCPU was
+     * plugged in live). A paused guest counts as running. */
+    enum sv_err (*snapshot_create)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_id *snapshot,
+                                   bool *ret_memory, const struct sv_deadline *d, struct sv_error *err);
+    /* Disks named in dom that the snapshot holds := as they were; the definition := dom. `memory`: the guest
+     * runs on from where it was, else it is off afterwards. Whatever the guest did before ends. */
+    enum sv_err (*snapshot_restore)(struct sv_hv_host *h, const struct sv_hv_domain *dom, const struct sv_id *snapshot,
+                                    bool memory, const struct sv_deadline *d, struct sv_error *err);
+    /* Any of a chain, off or running; the others stay. Absent: success. */
+    enum sv_err (*snapshot_delete)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_id *snapshot,
+                                   const struct sv_deadline *d, struct sv_error *err);
+    /* --- copies of disks (backups, templates of VMs) --- */
+    /* All at one moment, while the guest runs or not; frozen by the agent where it answers (*ret_quiesced).
+     * Replaces what is at the paths. Whatever happens the guest is thawed and no block job stays. */
+    enum sv_err (*copy_out)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_hv_copy *copies, unsigned n,
+                            bool *ret_quiesced, sv_hv_progress progress, void *arg, const struct sv_deadline *d,
+                            struct sv_error *err);
+    /* Ends what a server that died left of copy_out(): thaws, ends its job. The files are the caller's. */
+    enum sv_err (*copy_abort)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d,
+                              struct sv_error *err);
+    /* The volume := the image at `path`, grown to disk->size when larger; made or replaced whole, never
+     * half. No guest may have it open. */
+    enum sv_err (*copy_in)(struct sv_hv_host *h, const struct sv_hv_disk *disk, const char *path,
+                           sv_hv_progress progress, void *arg, const struct sv_deadline *d, struct sv_error *err);
+    /* --- console --- */
+    /* Where a VNC client finds the screen; from what the driver has seen, never asks. VM_STATE when it is not
+     * known to run. `host` [46]. */
+    enum sv_err (*console_address)(struct sv_hv_host *h, const struct sv_id *vm, char host[64], unsigned *ret_port,
+                                   struct sv_error *err);
+    /* A connected stream socket that speaks RFB and asks for no password where the driver can do so; the
+     * caller closes it. */
+    enum sv_err (*console_open)(struct sv_hv_host *h, const struct sv_id *vm, int *ret_fd, const struct sv_deadline *d,
+                                struct sv_error *err);
+    /* Addresses the guest itself names (agent), "\n"-separated; VM_NO_AGENT. */
+    enum sv_err (*guest_addresses)(struct sv_hv_host *h, const struct sv_id *vm, char *buf, size_t size,
+                                   const struct sv_deadline *d, struct sv_error *err);
     /* ABSENT is an answer, not an error. */
     enum sv_err (*state)(struct sv_hv_host *h, const struct sv_id *vm, struct sv_hv_state *ret,
                          const struct sv_deadline *d, struct sv_error *err);
@@ -214,5 +307,17 @@ enum sv_err sv_image_check(const char *path, const char *format, struct sv_image
 /* qemu-img convert with named formats and limits into a new standalone qcow2, atomically. */
 enum sv_err sv_image_convert(const char *src, const char *format, const char *dst, sv_hv_progress progress, void *arg,
                              const struct sv_deadline *d, struct sv_error *err);
+/* The same without the gate, for a qcow2 of ours with what it stands on, `size` bytes to its guest. Makes
+ * dst, removes it on failure; its flushing and naming are the caller's. */
+enum sv_err sv_image_copy(const char *src, int64_t size, const char *dst, sv_hv_progress progress, void *arg,
+                          const struct sv_deadline *d, struct sv_error *err);
+/* The bytes that a standalone copy takes at most, also while a guest writes to it. */
+enum sv_err sv_image_measure(const char *src, int64_t *ret, const struct sv_deadline *d, struct sv_error *err);
+/* STORAGE_FULL unless a file system has this much room and keeps its reserve. */
+enum sv_err sv_image_room(const char *dir, int64_t bytes, struct sv_error *err);
+
+/* The program's hidden mode --thaw: a process that waits until it is told, on stdin, that a guest's file
+ * systems were thawed, and thaws them by itself when the one who froze them is gone. The exit code. */
+int sv_hv_thaw(const char *uri, const char *domain);
 
 #endif

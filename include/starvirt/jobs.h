@@ -19,6 +19,9 @@ struct sv_step {
     unsigned weight; /* share of percent */
     enum sv_err (*run)(struct sv_run *r, struct sv_error *err);
     enum sv_err (*undo)(struct sv_run *r, struct sv_error *err); /* NULL = nothing to undo */
+    /* Of the last steps of a kind only: false ends the job before it, for a job that does not need it. Tells
+     * by what never changes of a job. NULL = always needed. */
+    bool (*needed)(const struct sv_job *job);
 };
 
 struct sv_job_kind {
@@ -77,6 +80,11 @@ enum sv_err sv_jobs_accept(struct sv_jobs *jobs, struct sv_tx *tx, const struct 
 enum sv_err sv_jobs_cancel(struct sv_jobs *jobs, struct sv_tx *tx, struct sv_scope scope, const struct sv_id *startid,
                            enum sv_job_result *ret, struct sv_error *err);
 
+/* Blocks until the job has ended or the deadline is over (JOB_DEADLINE); *ret_job lives in the arena. For
+ * operations that answer when they are done and yet must survive a crash in the middle. Not on the writer. */
+enum sv_err sv_jobs_wait(struct sv_jobs *jobs, const struct sv_id *startid, const struct sv_deadline *d,
+                         struct sv_arena *a, struct sv_job *ret_job, struct sv_error *err);
+
 /* The kind's row, NULL if unknown (a job of an older program). */
 const struct sv_job_kind *sv_jobs_kind(const struct sv_jobs *jobs, const char *name);
 
@@ -93,8 +101,13 @@ struct sv_db *sv_run_db(const struct sv_run *r);
 struct sv_arena *sv_run_arena(struct sv_run *r);
 /* The job's deadline and cancel flag. Undos get a fresh deadline and no cancel flag. */
 const struct sv_deadline *sv_run_deadline(const struct sv_run *r);
+/* The server is stopping and the job goes on with this step after the next start: one that only waits may
+ * return SHUTTING_DOWN now, which leaves it so. */
+bool sv_run_may_leave(const struct sv_run *r);
 /* A line of the job log; NULL-terminated string arguments (at most 3). */
 void sv_run_note(struct sv_run *r, enum sv_level level, enum sv_note note, ...) __attribute__((sentinel));
+/* The same about an error that does not end the job: {0} of the note, in each reader's language. */
+void sv_run_note_error(struct sv_run *r, enum sv_level level, enum sv_note note, const struct sv_error *why);
 /* Progress within the step; written at most twice a second. */
 void sv_run_progress(struct sv_run *r, int64_t done, int64_t total);
 

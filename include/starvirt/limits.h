@@ -27,6 +27,10 @@
 #define SV_MAX_DATA_DISKS         16
 #define SV_MAX_VM_BATCH           10           /* vm.num, StarVCenter section 2.2.1 */
 #define SV_MAX_VNC_PASSWORD       8            /* [bytes] RFB's own limit */
+#define SV_MAX_PASSWORD           128          /* [bytes] of a guest's user */
+#define SV_MAX_SNAPSHOTS          64           /* of a VM */
+#define SV_CONSOLE_TOKEN_S        60           /* [s] how long a console token waits for its use */
+#define SV_MAX_CONSOLES           64           /* open at a time */
 #define SV_MAX_IMAGE_VIRTUAL      (4LL << 40)  /* [bytes] virtual size of an imported image */
 #define SV_MAX_QUOTA              4000000000LL /* largest quota figure in wire units; as GB it still fits int64 bytes */
 #define SV_MAX_HOSTS              256

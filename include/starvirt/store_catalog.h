@@ -91,19 +91,48 @@ enum sv_err sv_host_reserve(struct sv_tx *tx, const struct sv_id *id, int64_t vc
 enum sv_err sv_host_totals(struct sv_tx *tx, int64_t *ret_vcpus, int64_t *ret_memory, int64_t *ret_storage,
                            int64_t *ret_ips, struct sv_error *err);
 
+enum sv_storage_use {
+    SV_STORAGE_MAIN,      /* "main": disks of VMs */
+    SV_STORAGE_SECONDARY, /* "seconds": backups */
+};
 struct sv_storage {
-    struct sv_id id, host;
-    const char *name, *descr, *type /* "dir" */, *location;
-    int64_t size, used; /* [bytes] as last seen */
+    struct sv_id id, host; /* a shared one: the host it was added through */
+    const char *name, *descr, *type /* "dir", "nfs", "ceph" */, *location;
+    enum sv_storage_use use;
+    bool shared;                        /* other hosts reach it, too */
+    bool own;                           /* the image directory of its host: there as long as the host is */
+    bool ready;                         /* false while a job adds or removes it */
+    const char *monitors, *pool, *user; /* Ceph; its key is a sealed secret of the storage */
+    int64_t size, used;                 /* [bytes] as last seen */
+    int64_t promised;                   /* [bytes] of all its disks, kept; on reading only */
     int64_t created;
 };
-enum sv_err sv_storage_ensure(struct sv_tx *tx, const struct sv_storage *s, struct sv_id *ret_id,
-                              struct sv_error *err); /* by (host, location) */
+/* A host's image directory: inserts it, or returns the row that is there, which moves to `location`. */
+enum sv_err sv_storage_ensure(struct sv_tx *tx, const struct sv_storage *s, struct sv_id *ret_id, struct sv_error *err);
+/* Another one. STORAGE_EXISTS: this location, or this Ceph pool, is one already. */
+enum sv_err sv_storage_insert(struct sv_tx *tx, const struct sv_storage *s, struct sv_error *err);
 enum sv_err sv_storage_get(struct sv_tx *tx, const struct sv_id *id, struct sv_arena *a, struct sv_storage *ret,
                            struct sv_error *err);
-/* The storage new disks of a host go to. */
+/* Ready ones of all hosts. */
+enum sv_err sv_storage_list(struct sv_tx *tx, const struct sv_page *p,
+                            void (*row)(void *arg, const struct sv_storage *s), void *arg, uint64_t *ret_total,
+                            struct sv_error *err);
+/* What a host has to open: its added ones and the shared ones, also those that are not ready. */
+enum sv_err sv_storage_list_host(struct sv_tx *tx, const struct sv_id *host,
+                                 void (*row)(void *arg, const struct sv_storage *s), void *arg, struct sv_error *err);
+enum sv_err sv_storage_own(struct sv_tx *tx, const struct sv_id *host, struct sv_id *ret, struct sv_error *err);
+/* The storage new disks of a host's VMs go to: of those for VM disks that it reaches the one with the most room,
+ * that is size less what is used or promised, whichever is more. NO_CAPACITY. */
 enum sv_err sv_storage_of_host(struct sv_tx *tx, const struct sv_id *host, struct sv_id *ret, struct sv_error *err);
 enum sv_err sv_storage_set_usage(struct sv_tx *tx, const struct sv_id *id, int64_t size, int64_t used,
                                  struct sv_error *err);
+/* NULL = unchanged. */
+enum sv_err sv_storage_update(struct sv_tx *tx, const struct sv_id *id, const char *name, const char *descr,
+                              const enum sv_storage_use *use, struct sv_error *err);
+enum sv_err sv_storage_set_ready(struct sv_tx *tx, const struct sv_id *id, bool ready, struct sv_error *err);
+/* STORAGE_IN_USE with what it holds; SV_OK when it holds nothing. */
+enum sv_err sv_storage_unused(struct sv_tx *tx, const struct sv_id *id, struct sv_error *err);
+/* Also STORAGE_IN_USE. */
+enum sv_err sv_storage_delete(struct sv_tx *tx, const struct sv_id *id, struct sv_error *err);
 
 #endif

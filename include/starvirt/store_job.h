@@ -53,6 +53,9 @@ enum sv_err sv_job_list(struct sv_tx *tx, struct sv_scope scope, const struct sv
 /* Queued and running ones in order of creation (start-up). Costs them, not the table. */
 enum sv_err sv_job_list_open(struct sv_tx *tx, void (*row)(void *arg, const struct sv_job *j), void *arg,
                              struct sv_error *err);
+/* The oldest open job whose sarg is this id (not empty): it uses the thing besides its own object. */
+enum sv_err sv_job_open_for(struct sv_tx *tx, const struct sv_id *arg, struct sv_id *ret_job, bool *ret_found,
+                            struct sv_error *err);
 enum sv_err sv_job_start(struct sv_tx *tx, const struct sv_id *id, int64_t deadline,
                          struct sv_error *err); /* QUEUED -> RUNNING */
 enum sv_err sv_job_step(struct sv_tx *tx, const struct sv_id *id, unsigned step, unsigned percent,

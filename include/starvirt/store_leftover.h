@@ -5,11 +5,19 @@
 
 #include "starvirt/store.h"
 
-enum sv_leftover_kind { SV_LEFTOVER_DOMAIN, SV_LEFTOVER_VOLUME, SV_LEFTOVER_TEMPLATE };
+enum sv_leftover_kind {
+    SV_LEFTOVER_DOMAIN,
+    SV_LEFTOVER_VOLUME,
+    SV_LEFTOVER_TEMPLATE,
+    SV_LEFTOVER_SNAPSHOT,
+    SV_LEFTOVER_COPY,
+    SV_LEFTOVER_STORAGE
+};
 
 struct sv_leftover {
     struct sv_id host, object;
     enum sv_leftover_kind kind;
+    struct sv_id vm; /* of a snapshot */
 };
 /* Known already: success. */
 enum sv_err sv_leftover_add(struct sv_tx *tx, const struct sv_leftover *l, struct sv_error *err);

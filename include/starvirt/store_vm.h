@@ -25,6 +25,9 @@ struct sv_vm {
     int64_t live_vcpus, live_memory; /* what the running guest has; 0 when it does not run */
     uint32_t ip;                     /* of the first NIC, 0 = none */
     bool nested, agent;              /* nested virtualisation; the guest agent answers */
+    bool firewalled;                 /* its filters are in force */
+    bool locked;                     /* a job holds it; on reading */
+    const char *guest_ips;           /* addresses the guest itself names, by comma; "" = not known */
     int64_t created;
 };
 
@@ -46,7 +49,7 @@ enum sv_err sv_vm_list(struct sv_tx *tx, struct sv_scope scope, const struct sv_
 enum sv_err sv_vm_rename(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *id, const char *name,
                          const char *descr /* NULL = unchanged */, struct sv_error *err);
 /* UPDATE ... WHERE id=? AND state IN (from mask, bit per state); VM_STATE when no row matched. Entering
- * any state but RUNNING and PAUSED clears agent and live figures. */
+ * any state but RUNNING and PAUSED clears agent, guest_ips and live figures. */
 enum sv_err sv_vm_set_state(struct sv_tx *tx, const struct sv_id *id, unsigned from_mask, enum sv_vm_state to,
                             struct sv_error *err);
 #define SV_VM_ANY 0xffU
@@ -55,6 +58,10 @@ enum sv_err sv_vm_set_size(struct sv_tx *tx, const struct sv_id *id, int64_t vcp
 enum sv_err sv_vm_set_live(struct sv_tx *tx, const struct sv_id *id, int64_t vcpus, int64_t memory,
                            struct sv_error *err);
 enum sv_err sv_vm_set_agent(struct sv_tx *tx, const struct sv_id *id, bool up, struct sv_error *err);
+enum sv_err sv_vm_set_firewalled(struct sv_tx *tx, const struct sv_id *id, bool on, struct sv_error *err);
+/* *ret_changed false: they were that already. Only of a VM that runs, is paused or is being made. */
+enum sv_err sv_vm_set_guest_ips(struct sv_tx *tx, const struct sv_id *id, const char *ips, bool *ret_changed,
+                                struct sv_error *err);
 enum sv_err sv_vm_set_host(struct sv_tx *tx, const struct sv_id *id, const struct sv_id *host, struct sv_error *err);
 /* The VM, its disks and NICs must be gone already for the latter two (asserted by foreign keys). */
 enum sv_err sv_vm_delete(struct sv_tx *tx, const struct sv_id *id, struct sv_error *err);
@@ -68,7 +75,9 @@ struct sv_disk {
     const char *target; /* "vda" */
     int64_t size;       /* [bytes] */
     bool boot;
-    bool ready; /* the volume exists on the storage */
+    bool ready;      /* the volume exists on the storage */
+    bool elsewhere;  /* on reading: on another storage than its host's image directory */
+    const char *use; /* of one without a VM: "vm", "volume"; else NULL or "" */
     int64_t created;
 };
 enum sv_err sv_disk_insert(struct sv_tx *tx, const struct sv_disk *d, struct sv_error *err);
@@ -77,7 +86,14 @@ enum sv_err sv_disk_get(struct sv_tx *tx, struct sv_scope scope, const struct sv
 /* Of one VM, boot disk first, then by target. */
 enum sv_err sv_disk_list_vm(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *vm,
                             void (*row)(void *arg, const struct sv_disk *d), void *arg, struct sv_error *err);
+/* Of no VM, on storages that were added through `host`. */
+enum sv_err sv_disk_list_volumes(struct sv_tx *tx, const struct sv_id *host,
+                                 void (*row)(void *arg, const struct sv_disk *d), void *arg, struct sv_error *err);
 enum sv_err sv_disk_set_ready(struct sv_tx *tx, const struct sv_id *id, bool ready, struct sv_error *err);
+enum sv_err sv_disk_set_size(struct sv_tx *tx, const struct sv_id *id, int64_t size, struct sv_error *err);
+/* It needs its template no more. */
+enum sv_err sv_disk_set_standalone(struct sv_tx *tx, const struct sv_id *id, struct sv_error *err);
+enum sv_err sv_disk_delete(struct sv_tx *tx, const struct sv_id *id, struct sv_error *err);
 enum sv_err sv_disk_delete_vm(struct sv_tx *tx, const struct sv_id *vm, struct sv_error *err); /* all of a VM */
 
 struct sv_nic {
@@ -93,6 +109,12 @@ enum sv_err sv_nic_list_vm(struct sv_tx *tx, struct sv_scope scope, const struct
                            void (*row)(void *arg, const struct sv_nic *n), void *arg, struct sv_error *err);
 enum sv_err sv_nic_list_vpc(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *vpc,
                             void (*row)(void *arg, const struct sv_nic *n), void *arg, struct sv_error *err);
+enum sv_err sv_nic_get(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *id, struct sv_arena *a,
+                       struct sv_nic *ret, struct sv_error *err);
+/* One; gives its address back and makes vm.ip the oldest NIC's that is left. Gone already: success. */
+enum sv_err sv_nic_delete(struct sv_tx *tx, const struct sv_id *id, struct sv_error *err);
+/* vm.ip := address of its oldest NIC, 0 without one. */
+enum sv_err sv_nic_refresh_ip(struct sv_tx *tx, const struct sv_id *vm, struct sv_error *err);
 enum sv_err sv_nic_delete_vm(struct sv_tx *tx, const struct sv_id *vm,
                              struct sv_error *err); /* all; gives addresses back */
 

@@ -53,6 +53,9 @@ void sv_sha256(const void *data, size_t n, unsigned char out[SV_SHA256_LEN]);
 bool sv_equal_const_time(const void *a, const void *b, size_t n);
 /* Lower-case hex SHA-256 and MD5 of a file (either may be NULL); errno on -1. hex buffers hold 65 and 33. */
 int sv_file_digest(const char *path, char *sha256_hex, char *md5_hex);
+/* The same, asking now and then, with the bytes read so far; ECANCELED when the answer is no. NULL never asks. */
+int sv_file_digest_while(const char *path, char *sha256_hex, char *md5_hex, bool (*go_on)(void *arg, int64_t done),
+                         void *arg);
 
 /* --- IPv4, host byte order --- */
 bool sv_ip4_parse(const char *s, uint32_t *ret);

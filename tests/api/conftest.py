@@ -9,7 +9,8 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
-from starvirt import DAEMON, Server, dump_routes  # noqa: E402
+from servers import Servers  # noqa: E402
+from starvirt import DAEMON, dump_routes  # noqa: E402
 
 
 def pytest_configure(config):
@@ -25,28 +26,6 @@ def pytest_collection_modifyitems(items):
 def pytest_sessionstart(session):
     if not os.access(DAEMON, os.X_OK):
         pytest.exit(f"{DAEMON} is not there: build it, or point STARVIRT_BUILD to a build directory", 2)
-
-
-class Servers:
-    """Makes servers and, at the end, takes them to task."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.made = []
-
-    def __call__(self, start=True, data=None, **how):
-        found = Server(data or self.folder / f"data{len(self.made)}", **how)
-        self.made.append(found)
-        return found.start() if start else found
-
-    def finish(self):
-        complaints = []
-        for server in self.made:
-            complaints += [f"{server.data}: {text}" for text in server.finish()]
-        if not complaints:
-            for server in self.made:
-                server.erase()
-        assert not complaints, "\n".join(complaints)
 
 
 @pytest.fixture
@@ -78,7 +57,7 @@ class SlowClients:
         body = head + b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n\r\nKEY_PARAM="
         chunk = head + b"Transfer-Encoding: chunked\r\n\r\n"
         self.begin = time.monotonic()
-        self.sockets, self.ended = [], []
+        self.sockets, self.ended, self.idle_ended = [], [], None
         for begun, drop in [(head + b"X-Slow: ", b"x"), (body, b"A"), (chunk, b"1\r\na\r\n")] * 30:
             s = cloud.socket()
             s.sendall(begun)
@@ -93,6 +72,7 @@ class SlowClients:
     def _drip(self):
         open_ones = list(self.sockets)
         while open_ones and not self.stopped.wait(1):
+            self._look_at_idle()
             for s, drop in list(open_ones):
                 try:
                     gone = select.select([s], [], [], 0)[0] and not s.recv(65536)
@@ -102,6 +82,16 @@ class SlowClients:
                 if gone:
                     open_ones.remove((s, drop))
                     self.ended.append(time.monotonic() - self.begin)
+
+    def _look_at_idle(self, patience=0):
+        """When it was closed, seen from here: the server may have closed it a moment before."""
+        if self.idle_ended is None and select.select([self.idle], [], [], patience)[0]:
+            assert self.idle.recv(65536) == b"", "nothing was asked"
+            self.idle_ended = time.monotonic() - self.begin
+
+    def wait_idle(self, limit):
+        self._look_at_idle(max(0, self.begin + limit - time.monotonic()))
+        return self.idle_ended
 
     def wait(self, limit):
         self.thread.join(max(0, self.begin + limit - time.monotonic()))

@@ -631,6 +631,12 @@ def dump_routes():
     return [json.loads(line) for line in out.splitlines()]
 
 
+def dump_kinds():
+    """{kind: {"steps": [...], "undo": [...]}}, as the program has them."""
+    out = subprocess.run([DAEMON, "--dump-kinds"], capture_output=True, text=True, check=True).stdout
+    return {row.pop("kind"): row for row in map(json.loads, out.splitlines())}
+
+
 def op_name(route):
     return f"{route['method']} {route['path']}"
 

@@ -1,6 +1,8 @@
 """The command line: every command against a server, its exit codes, settings, completion, fsck."""
+import contextlib
 import json
 import os
+import pty
 import re
 import signal
 import sqlite3
@@ -62,7 +64,7 @@ def test_a_walk_through_the_life_of_a_vm(run, cloud, admin, model):
 
 
 def test_tenants_and_tokens(run, admin, cloud):
-    name = unique("cli")
+    name = unique("cli-中文")
     admin_run = lambda *argv, **how: run(*argv, token=admin.token, **how)  # noqa: E731
     made = as_json(admin_run("tenant", "create", name, "app.cpu.quota=4", "--json"))["data"]
     tenant = made["app.id"]
@@ -82,12 +84,13 @@ def test_tenants_and_tokens(run, admin, cloud):
     run("vpc", "list")  # a good token: this address is no guesser's
 
 
-def test_templates_and_models(run, admin, raw_image, tmp_path):
+def test_templates_and_models(run, cloud, admin, raw_image, tmp_path):
     admin_run = lambda *argv, **how: run(*argv, token=admin.token, **how)  # noqa: E731
     imported = admin_run("template", "import", "by path", raw_image, "template.format=raw", "--wait")
     assert "import the image: done" in imported.stdout
     uploaded = as_json(run("template", "upload", raw_image, "by upload", "format=raw", "--json"))
     run("jobs", "follow", uploaded["startid"])
+    assert not [name for name in os.listdir(os.path.join(cloud.data, "upload")) if name.startswith(".part-")]
     shown = run("template", "list").stdout
     assert "by upload" in shown and "ready" in shown
     type, value = unique("cli-type"), unique("cli-model")
@@ -102,6 +105,29 @@ def test_templates_and_models(run, admin, raw_image, tmp_path):
     run("template", "delete", uploaded["data"]["template.id"], "--wait")
     missing = run("template", "upload", str(tmp_path / "nothing"), "x", code=1)
     assert "nothing" in missing.stderr
+
+
+def test_an_upload_says_how_far_it_is(cloud, tenant, tmp_path):
+    """On a terminal, and only there; every percent once, to the end."""
+    path = tmp_path / "image"
+    path.write_bytes(bytes(8 << 20))
+    ours, theirs = pty.openpty()
+    env = {"PATH": os.environ["PATH"], "STARVIRT_SERVER": "http://%s:%d" % cloud.address, "STARVIRT_TOKEN": tenant.token}
+    argv = [CLI, "template", "upload", str(path), "with a bar", "format=raw"]
+    process = subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=theirs)
+    os.close(theirs)
+    text = b""
+    with contextlib.suppress(OSError):  # a terminal that nobody has any more
+        while part := os.read(ours, 4096):
+            text += part
+    os.close(ours)
+    out, _ = process.communicate()
+    assert process.returncode == 0, text
+    shown = [int(number) for number in re.findall(rb"\] +(\d+)% ", text)]
+    assert shown == sorted(set(shown)) and shown[-1] == 100 and b"image" in text
+    assert b"%" not in out
+    silent = subprocess.run(argv, env=env, capture_output=True, check=True)
+    assert silent.stderr == b""
 
 
 def test_call_does_every_operation(run, tenant, tmp_path):
@@ -151,11 +177,24 @@ def test_wrong_use_is_2(run, argv):
     assert result.stdout == "" or argv in ([], ["vm"], ["vm", "nonsense"])
 
 
+@pytest.mark.parametrize("argv, says", [
+    ((), "no command"), (("fly",), "fly"), (("vm", "start"), "usage"), (("call", "no/such"), "no operation"),
+    (("call", "cloudvm/{vmId}"), "several operations"), (("vm", "list", "color=red"), "vm.name"),
+    (("vm", "list", "vm.name"), "key=value"), (("vm", "list", "vm.name=a", "vm.name=b"), "twice"),
+    (("--shout", "vm", "list"), "--shout"), (("vm", "list", "--server"), "needs a value"),
+    (("vm", "modify", "x", "vm.name=@/no/such/file"), "No such file"), (("fsck",), "--data"),
+], ids=lambda words: " ".join(words) if isinstance(words, tuple) else None)
+def test_wrong_use_is_told_what_was_wrong(run, argv, says):
+    assert says in run(*argv, code=2).stderr
+
+
 def test_refusals_are_1_and_name_the_error(run):
     result = run("vm", "show", "x", code=1)
     assert result.stderr == "starvirt: VM_NOT_FOUND: no such VM: vmId\n" and result.stdout == ""
     refused = run("vm", "show", "x", "--json", code=1)
     assert as_json(refused)["error"]["code"] == "VM_NOT_FOUND"
+    assert "TOKEN_INVALID" in run("vm", "list", token="ff" * 32, code=1).stderr
+    run("jobs", "follow", "no-such-job", code=1)
 
 
 def test_languages(run):
@@ -267,6 +306,7 @@ def test_what_is_nearer_wins(cloud, admin, tenant, tmp_path):
     env["STARVIRT_TOKEN_FILE"] = os.path.join(cloud.data, "admin.token")
     del env["STARVIRT_TOKEN"]
     assert cli("tenant", "list", env=env).returncode == 0
+    assert cli("--server", "http://127.0.0.1:1", "tenant", "list", env=env).returncode == 1
 
 
 @pytest.mark.parametrize("text", ["nonsense = 1\n", "server\n", "idempotency-key = x\n"])
@@ -302,6 +342,8 @@ def test_help_needs_no_server():
     for argv in (["--help"], ["help"], ["vm", "create", "--help"], ["help", "cloudvm/create"], ["--version"]):
         result = cli(*argv)
         assert result.returncode == 0 and result.stdout and result.stderr == ""
+    assert cli("help", "vm", "create").stdout.startswith("POST cloudvm/create")
+    assert cli("complete", "--", "vm", "st").stdout.split() == ["start"], "what the shell asks"
 
 
 # -------------------------------------------------------------------------------------------------------- fsck

@@ -31,12 +31,24 @@ class World:
         made = who.create(vnic_portgroupid=vpc, vm_tenant_model=self.model).data[0]
         who.done(made["jobstartid"])
         row = who.show(made["vm.id"])
+        disk = who.ok("POST cloudvm/vdisk/search", {"vdisk.vmid": made["vm.id"]}).data[0]["vdisk.id"]
+        nic = who.ok("POST cloudvm/vnic/search", {"vnic.vmid": made["vm.id"]}).data[0]["vnic.id"]
+        snapshot = who.ok("POST cloudvm/snapshot/create", {"snapshot.vmid": made["vm.id"], "snapshot.name": "past"})
+        who.done(snapshot.startid)
+        backup = who.ok("POST cloudvm/backup/create", {"backup.vmid": made["vm.id"], "backup.name": "kept"})
+        who.done(backup.startid)
         tokens = self.admin.ok("POST cloudTenant/token/search", {"app.id": who.id}).data
         who.ids = {
             "vm.id": made["vm.id"], "vmId": made["vm.id"], "job.objid": made["vm.id"], "startid": made["jobstartid"],
             "vnic.portgroupid": vpc, "vpc.id": vpc, "template.id": who.template_id, "templateId": who.template_id,
             "vm.template.id": who.template_id, "tenant.id": who.id, "app.id": who.id, "appId": who.id,
             "tenantId": who.id, "tokenId": tokens[0]["token.id"], "vm.ip": row["vm.ip"], "vm.name": row["vm.name"],
+            "vnic.vmid": made["vm.id"], "vdisk.vmid": made["vm.id"], "vdisk.id": disk, "vdiskId": disk, "vnicId": nic,
+            "snapshot.vmid": made["vm.id"], "snapshot.id": snapshot.data["snapshot.id"],
+            "snapshotId": snapshot.data["snapshot.id"],
+            "backup.vmid": made["vm.id"], "backup.id": backup.data["backup.id"],
+            "backupId": backup.data["backup.id"],
+            **dict.fromkeys(("storage.id", "storageId", "vdisk.storageid", "storage.hostid"), str(uuid.uuid4())),
             "vm.hostid": str(uuid.uuid4()), "id": str(uuid.uuid4()),
         }
         return who
@@ -51,7 +63,9 @@ def picture(who):
     """All that this tenant owns; the rest of the cloud may go on."""
     ops = ["POST cloudvm/search", "POST cloudnetwork/vpc/search", "POST cloudtemplate/search", "POST joblog/search",
            "GET events"]
-    return json.dumps([who.ok(op).body for op in ops] + [who.usable()])
+    own = [who.ok(f"GET cloudvm/{what}/{{vmId}}", {"vmId": who.ids["vmId"]}).body for what in ("snapshot", "backup")]
+    own.append(who.usable())
+    return json.dumps([who.ok(op).body for op in ops] + own)
 
 
 # What every operation needs besides, where its parameters alone do not say so.
@@ -77,7 +91,7 @@ def cases():
 
 def ask(world, route, key, value):
     op = op_name(route)
-    params = params_of(world.api["/starvcenter/services/cloudresource/" + route["path"]][route["method"].lower()])
+    params = params_of(world.api, route)
     values = {p.name: world.one.ids.get(p.name, p.good()) for p in params if p.required and p.place != "query"}
     values.update({k: world.model if v == "MODEL" else v for k, v in ALSO.get(op, {}).items()})
     if key == "vm.template.id":
@@ -112,7 +126,7 @@ def test_own_ids_are_somebodys(world):
     one = world.one
     assert one.ok("POST cloudvm/search", {"vm.id": one.ids["vm.id"]}).count == 1
     assert one.ok("POST cloudvm/search", {"vm.ip": one.ids["vm.ip"]}).count == 1
-    assert one.ok("POST joblog/search", {"job.objid": one.ids["vm.id"]}).count == 1
+    assert one.ok("POST joblog/search", {"job.objid": one.ids["vm.id"]}).count == 3
     assert one.ok("POST joblog/search", {"startid": one.ids["startid"]}).count == 1
     assert one.ok("GET joblog/{startid}", {"startid": one.ids["startid"]}).data["startid"] == one.ids["startid"]
     assert one.ok("POST cloudtemplate/search", {"template.id": one.template_id}).count == 1

@@ -38,7 +38,8 @@ def test_a_vm_is_as_it_was_ordered(tenant, vpc, model, admin):
     assert created and any(ip in line for line in job.lines)
     assert row == {"vm.id": vm, "vm.name": "网站 <1>", "vm.desc": "", "vm.state": "1", "vm.vcpu.num": "2",
                    "vm.memory.mem": "128", "vm.tenant.type": type["vm.tenant.type"], "vm.tenant.model": model,
-                   "vm.reboot.enable": "true", "vm.shutdown.enable": "true"}
+                   "vm.reboot.enable": "true", "vm.shutdown.enable": "true", "vm.firewalld.enable": "true",
+                   "vm.guest.ip": ""}
     assert rows(tenant).data == [tenant.show(vm)]
 
 
@@ -100,7 +101,7 @@ def test_the_state_while_it_is_made(server, raw_image):
     ({"vm.vdisk.num": 1}, "PARAM_MISSING", "vm.vdisk.size"),
     ({"vm.vdisk.size": 1}, "PARAM_CONFLICT", "vm.vdisk.size"),
     ({"vm.vdisk.num": 0, "vm.vdisk.size": 1}, "PARAM_CONFLICT", "vm.vdisk.size"),
-    ({"vm.account.pwd": "secret"}, "UNSUPPORTED", "vm.account.pwd"),
+    ({"vm.clone": "half"}, "PARAM_ENUM", "vm.clone"),
     ({"vm.name": "   "}, "PARAM_MISSING", "vm.name"),
     ({"vm.name": "n" * 126, "vm.num": 2}, "PARAM_LENGTH", "vm.name"),
 ])

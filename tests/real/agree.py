@@ -21,6 +21,15 @@ def tail(vpc):
     return vpc[-12:]
 
 
+def storages(server):
+    """Administrators are told where they are."""
+    server.tellable.add(server.data)
+    try:
+        return server.admin.ok("POST cloudstorage/search").data
+    finally:
+        server.tellable.discard(server.data)
+
+
 class Agreement:
     """One comparison; `wrong` is what it found."""
 
@@ -29,6 +38,7 @@ class Agreement:
         self.wrong = []
         self.images = os.path.join(server.data, "images")
         admin = server.admin
+        self.storages = {row["storage.id"]: row for row in storages(server)}
         self.vms = {row["vm.id"]: row for row in admin.ok("POST cloudvm/search").data}
         self.vpcs = {row["vpc.id"]: row for row in admin.ok("POST cloudnetwork/vpc/search").data}
         self.templates = {row["template.id"] for row in admin.ok("POST cloudtemplate/search").data}
@@ -86,20 +96,43 @@ class Agreement:
     def files(self):
         # Inside, where something may be mounted on it.
         there = set(self.sandbox.run("ls", "-A", self.images).split()) if os.path.isdir(self.images) else set()
-        used = {os.path.basename(path) for vm in self.xml for path in self.disks(vm)}
         self.expect("files of the image directory", sorted(there),
-                    sorted(used | {f"{template}.template.qcow2" for template in self.templates}))
+                    sorted(self.used(self.images) | {f"{template}.template.qcow2" for template in self.templates}))
+        for row in self.storages.values():
+            place = row["storage.location"]
+            if row["storage.type"] == "DIR" and place != self.images:
+                there = {name for name in self.sandbox.run("ls", "-A", place).split() if ".qcow2" in name}
+                self.expect(f"disks on {row['storage.name']}", sorted(there), sorted(self.used(place)))
+
+    def used(self, folder):
+        paths = [path for vm in self.xml for path in self.disks(vm)]
+        return {os.path.basename(path) for path in paths if os.path.dirname(path) == folder}
 
     # --- network ---
     def leases(self):
         """{vpc: lines of dnsmasq's hosts file}, as VMs ask for them."""
         found = {vpc: [] for vpc in self.vpcs}
         for vm, row in self.placed.items():
-            for vpc, net in self.vpcs.items():
-                if row["vm.ip"] and ipaddress.ip_address(row["vm.ip"]) in ipaddress.ip_network(net["vpc.cidr"]):
-                    macs = [mac.get("address") for mac in self.xml[vm].findall("devices/interface/mac")]
-                    found[vpc] += [f"{macs[0] if macs else None},{row['vm.ip']},vm-{vm[-8:]}"]
+            nics = self.server.admin.ok("POST cloudvm/vnic/search", {"vnic.vmid": vm}).data
+            self.expect(f"address of {vm}", row["vm.ip"], nics[0]["vnic.ipaddress"] if nics else "")
+            for nic in nics:
+                assert ipaddress.ip_address(nic["vnic.ipaddress"]) in ipaddress.ip_network(
+                    self.vpcs[nic["vnic.vpc.id"]]["vpc.cidr"])
+                found[nic["vnic.vpc.id"]] += [f"{nic['vnic.macaddress']},{nic['vnic.ipaddress']},vm-{vm[-8:]}"]
+            self.devices(vm, nics)
         return found
+
+    def devices(self, vm, nics):
+        """Of a VM's definition and, while it runs, of the guest: the NICs and disks that the API tells of."""
+        disks = self.server.admin.ok("POST cloudvm/vdisk/search", {"vdisk.vmid": vm}).data
+        should = {"NICs": sorted(nic["vnic.macaddress"] for nic in nics),
+                  "disks": sorted(f"{disk['vdisk.devname']} {disk['vdisk.id']}.qcow2" for disk in disks)}
+        for xml in [self.xml[vm]] + ([] if self.domains[vm] == "shut off" else [self.sandbox.definition(vm)]):
+            have = {"NICs": sorted(mac.get("address") for mac in xml.findall("devices/interface/mac")),
+                    "disks": sorted(disk.find("target").get("dev") + " " +
+                                    os.path.basename(disk.find("source").get("file"))
+                                    for disk in xml.findall("devices/disk"))}
+            self.expect(f"devices of {vm}", have, should)
 
     def network(self):
         if self.server.network != "linux":
@@ -170,7 +203,8 @@ class Agreement:
     def secrets(self):
         folder = os.path.join(self.server.data, "secrets")
         names = os.listdir(folder) if os.path.isdir(folder) else []
-        self.expect("secrets of nobody", [n for n in names if n != "key" and n.split(".")[0] not in self.placed], [])
+        self.expect("secrets of nobody", [n for n in names if n != "key" and n.split(".")[0] not in self.placed
+                                              and n.split(".")[0] not in self.storages], [])
 
 
 def virtual_size_inside(sandbox, path):

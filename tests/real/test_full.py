@@ -98,6 +98,91 @@ def test_create(cloud, full, disks):
     cloud.tenant.ok("POST cloudnetwork/vpc/delete", {"vpc.id": vpc})
 
 
+@pytest.fixture
+def lone(small, cloud):
+    """One guest for the tests that change nothing of it."""
+    small[-1].free()
+    if not hasattr(cloud, "lone"):
+        cloud.lone = cloud.guest()
+    return cloud.lone
+
+
+@pytest.mark.parametrize("hot", [True, False], ids=["hot", "cold"])
+def test_disk_added(cloud, small, lone, hot):
+    if not hot:
+        cloud.act("destroy", lone)
+    params = {"vdisk.vmid": lone.id, "vdisk.size": 1}
+    before, rows = everything(cloud), cloud.tenant.ok("POST cloudvm/vdisk/search", params).data
+    left = cloud.tenant.usable()
+    small[-1].fill(64)
+    assert full_storage(cloud.tenant.follow(cloud.tenant.ok("POST cloudvm/vdisk/add", params).startid, SLOW))
+    assert everything(cloud) == before and cloud.tenant.usable() == left
+    assert cloud.tenant.ok("POST cloudvm/vdisk/search", params).data == rows
+    cloud.agrees()
+    small[-1].free()
+    made = cloud.tenant.ok("POST cloudvm/vdisk/add", params)
+    cloud.tenant.done(made.startid, SLOW)
+    cloud.tenant.run("DELETE cloudvm/vdisk/{vdiskId}", {"vdiskId": made.data["vdisk.id"]}, SLOW)
+    assert everything(cloud) == before
+    cloud.act("start", lone)
+    lone.wait_agent()
+
+
+@pytest.mark.parametrize("hot", [True, False], ids=["hot", "cold"])
+def test_disk_grown(cloud, small, lone, hot):
+    """Disks are thin: growing one writes a few bytes. Grown or refused by name, size and quota are true."""
+    made = cloud.tenant.ok("POST cloudvm/vdisk/add", {"vdisk.vmid": lone.id, "vdisk.size": 1})
+    cloud.tenant.done(made.startid, SLOW)
+    if not hot:
+        cloud.act("destroy", lone)
+    small[-1].fill(0)
+    disk = made.data["vdisk.id"]
+    job = cloud.tenant.follow(cloud.tenant.ok("PUT cloudvm/vdisk/extend", {"vdisk.id": disk, "vdisk.size": 300}
+                                              ).startid, SLOW)
+    assert job.result == "0" or full_storage(job)
+    cloud.agrees()  # sizes of files against rows, and quotas against both
+    small[-1].free()
+    cloud.tenant.run("PUT cloudvm/vdisk/extend", {"vdisk.id": disk, "vdisk.size": 300}, SLOW)
+    cloud.tenant.run("DELETE cloudvm/vdisk/{vdiskId}", {"vdiskId": disk}, SLOW)
+    cloud.act("start", lone)
+    lone.wait_agent()
+
+
+@pytest.mark.parametrize("where", ["images", "copy"])
+def test_a_template_of_a_running_guest(cloud, small, lone, where):
+    """Either the copy finds no room or the image that is made of it: nothing stays, and the guest lives."""
+    folder, boot = cloud.server.data + "/copy", lone.boot_id()
+    before = everything(cloud)
+    if where == "images":
+        small[-1].fill(3000)  # the guest itself must not run out of it
+    else:
+        cloud.sandbox.run("mkdir", "-p", folder)
+        cloud.sandbox.run("mount", "-t", "tmpfs", "-o", "size=1m,mode=711", "tmpfs", folder)
+    try:
+        made = cloud.tenant.ok("POST cloudtemplate/create", {"vm.id": lone.id, "template.name": "x"})
+        assert full_storage(cloud.tenant.follow(made.startid, SLOW))
+        assert cloud.sandbox.run("ls", "-A", folder) == ""
+    finally:
+        small[-1].free()
+        if where == "copy":
+            cloud.sandbox.run("umount", folder)
+    assert everything(cloud) == before and lone.boot_id() == boot
+    assert lone.agent("guest-fsfreeze-status") == "thawed"
+    cloud.tenant.run("DELETE cloudtemplate/{templateId}", {"templateId": made.data["template.id"]}, SLOW)
+
+
+def test_a_full_clone(cloud, small, lone):
+    before = everything(cloud)
+    small[-1].fill(3000)
+    made = cloud.tenant.create(**{"vnic.portgroupid": lone.vpc, "vm.template.id": cloud.template,
+                                  "vm.memory.mem": 128, "vm.clone": "full"}).data[0]
+    assert full_storage(cloud.tenant.follow(made["jobstartid"], SLOW))
+    assert everything(cloud) == before
+    cloud.agrees()
+    small[-1].free()
+    cloud.tenant.run("DELETE cloudvm/{vmId}", {"vmId": made["vm.id"]}, SLOW)
+
+
 def test_running_guest_waits_and_goes_on(cloud, small):
     """A write that has no room stops the guest and not its data; the API shows it suspended."""
     folder = small[-1]

@@ -160,6 +160,30 @@ const struct sv_job_kind toy_hasty = {.name = "toy.hasty",
                                       .steps = steps,
                                       .step_count = 3,
                                       .end = toy_end};
+static bool all_of_it(const struct sv_job *job)
+{
+    return strstr(job->sarg, "all;") != NULL;
+}
+
+static const struct sv_step some_steps[] = {
+    {.name = "a", .title_zh = "甲", .title_en = "first", .weight = 1, .run = do_a, .undo = undo_a},
+    {.name = "b",
+     .title_zh = "乙",
+     .title_en = "second",
+     .weight = 2,
+     .run = do_b,
+     .undo = undo_b,
+     .needed = all_of_it},
+    {.name = "c", .title_zh = "丙", .title_en = "third", .weight = 7, .run = do_c, .undo = undo_c, .needed = all_of_it},
+};
+const struct sv_job_kind toy_some = {.name = "toy.some",
+                                     .title_zh = "或多或少",
+                                     .title_en = "some steps or all",
+                                     .lock_code = 8,
+                                     .resumable = true,
+                                     .steps = some_steps,
+                                     .step_count = 3,
+                                     .end = toy_end};
 const struct sv_job_kind toy_one = {.name = "toy.one",
                                     .title_zh = "一步",
                                     .title_en = "one step",
@@ -178,7 +202,8 @@ const struct sv_job_kind toy_grim = {.name = "toy.grim",
                                      .step_count = 3,
                                      .end = toy_end};
 const struct sv_job_kind toy_none = {.name = "toy.none", .title_zh = "无", .title_en = "no step"};
-const struct sv_job_kind *const toy_kinds[] = {&toy_three, &toy_once, &toy_hasty, &toy_one, &toy_grim, &toy_none, NULL};
+const struct sv_job_kind *const toy_kinds[] = {&toy_three, &toy_once, &toy_hasty, &toy_one,
+                                               &toy_grim,  &toy_none, &toy_some,  NULL};
 const struct sv_job_kind *const toy_kinds_but_three[] = {&toy_once, NULL};
 
 /* --- up and down --- */

@@ -5,6 +5,7 @@
  *   deaf:S     the same, but hears nothing
  *   stuck:S    the undo of S always fails
  *   hold:S     the undo of S waits at the gate
+ *   all;       toy.some takes its last two steps, too
  *   half:S     step S reports half of its work, notes it, then waits at the gate */
 #ifndef STARVIRT_TESTS_JOBS_TOYS_H
 #define STARVIRT_TESTS_JOBS_TOYS_H
@@ -31,7 +32,7 @@ struct toys {
     int tell_fd;           /* a byte for each effect; -1 = none */
 };
 
-extern const struct sv_job_kind toy_three, toy_once, toy_hasty, toy_one, toy_grim, toy_none;
+extern const struct sv_job_kind toy_three, toy_once, toy_hasty, toy_one, toy_grim, toy_none, toy_some;
 extern const struct sv_job_kind *const toy_kinds[], *const toy_kinds_but_three[];
 
 /* A new directory and database, with a tenant. */

@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -179,6 +180,17 @@ static void limits(void)
                          .memory_bytes = 64 << 20};
     CHECK_INT(run(&p, &status, NULL), SV_OK);
     CHECK(status != 0);
+    char file[] = "/tmp/starvirt-proc-XXXXXX";
+    struct stat st;
+    close(mkstemp(file));
+    SV_AUTOFREE char *of = sv_asprintf("of=%s", file);
+    p = (struct sv_proc){.argv = (const char *const[]){"dd", "if=/dev/zero", of, "bs=64K", "count=100", NULL},
+                         .file_bytes = 1 << 20};
+    CHECK_INT(run(&p, &status, NULL), SV_OK);
+    CHECK_INT(status, 128 + SIGXFSZ);
+    CHECK_INT(stat(file, &st), 0);
+    CHECK_INT(st.st_size, 1 << 20);
+    unlink(file);
     sv_buf_free(&out);
 }
 
@@ -361,6 +373,45 @@ static void network_namespace(void)
     close(pipe_fd[1]);
 }
 
+/* Started by a thread that ends, it goes on; it hears when its pipe closes, and by what. */
+struct outliving {
+    int in;
+    pid_t pid;
+};
+
+static void *start_it(void *arg)
+{
+    struct outliving *o = arg;
+    struct sv_error err;
+    CHECK_INT(sv_proc_start(SH("read x; [ \"$x\" = ok ]"), &o->in, &o->pid, &err), SV_OK);
+    return NULL;
+}
+
+static void outlives(void)
+{
+    for (int tell = 0; tell < 2; tell++) {
+        struct outliving o = {-1, -1};
+        pthread_t t;
+        int status = -1;
+        CHECK_INT(pthread_create(&t, NULL, start_it, &o), 0);
+        CHECK_INT(pthread_join(t, NULL), 0);
+        CHECK_INT(getsid(o.pid), o.pid);
+        CHECK_INT(waitpid(o.pid, &status, WNOHANG), 0);
+        if (tell)
+            CHECK_INT(write(o.in, "ok\n", 3), 3);
+        close(o.in);
+        CHECK_INT(waitpid(o.pid, &status, 0), o.pid);
+        CHECK(WIFEXITED(status));
+        CHECK_INT(WEXITSTATUS(status), tell ? 0 : 1);
+    }
+    const char *const none[] = {"/no/such/program", NULL};
+    struct sv_error err;
+    int in = -1;
+    pid_t pid = -1;
+    CHECK_INT(sv_proc_start(none, &in, &pid, &err), SV_E_SYSTEM);
+    CHECK_INT(in, -1);
+}
+
 CHECK_MAIN(T(status_and_streams), T(no_shell), T(not_found), T(input_comes_back), T(output_limit), T(deadline),
            T(deadline_of_a_talker), T(cancel), T(limits), T(descriptors), T(closed_stdio), T(signals), T(c_locale),
-           T(daemon_left_behind), T(reaps_only_its_own), T(many_threads), T(network_namespace))
+           T(daemon_left_behind), T(outlives), T(reaps_only_its_own), T(many_threads), T(network_namespace))

@@ -17,6 +17,11 @@ static void sha256(void)
     CHECK_STR(hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 }
 
+static bool up_to(void *arg, int64_t done)
+{
+    return done <= *(const int64_t *)arg;
+}
+
 static void file_digests(void)
 {
     char name[] = "/tmp/test_base_text.XXXXXX";
@@ -38,11 +43,17 @@ static void file_digests(void)
     CHECK_INT(sv_file_digest(name, only, NULL), 0);
     CHECK_STR(only, sha);
     CHECK_INT(sv_file_digest(name, NULL, md5), 0);
+    int64_t allowed = 1000 * 1000;
+    CHECK_INT(sv_file_digest_while(name, only, NULL, up_to, &allowed), 0);
+    CHECK_STR(only, sha);
+    allowed = 500 * 1000; /* stopped on the way */
+    CHECK_INT(sv_file_digest_while(name, only, NULL, up_to, &allowed), -1);
+    CHECK_INT(errno, ECANCELED);
     unlink(name);
     CHECK_INT(sv_file_digest(name, sha, md5), -1);
     CHECK_INT(errno, ENOENT);
     CHECK_INT(sv_file_digest("/", sha, md5), -1);
-    CHECK_INT(errno, EISDIR);
+    CHECK_INT(errno, EINVAL);
 }
 
 static void equal(void)

@@ -20,8 +20,8 @@ static const char sound[] =
     "UPDATE counter SET value = 3 WHERE name = 'vm';"
     "INSERT INTO host(id, name, descr, uri, driver, idx, created, used_vcpus, used_memory)"
     " VALUES('h1', 'h', '', 'sim://', 'sim', 0, 1, 3, 300);"
-    "INSERT INTO storage(id, host_id, name, descr, type, location, created) VALUES('s1', 'h1', 's', '', 'dir', '/s', "
-    "1);"
+    "INSERT INTO storage(id, host_id, name, descr, type, location, created, own, promised) VALUES('s1', 'h1', 's', '',"
+    " 'dir', '/s', 1, 1, 1000), ('s2', 'h1', 'c', '', 'ceph', 'c', 2, 0, 0);"
     "INSERT INTO template(id, tenant_id, name, descr, os, format, source, md5, sha256, size, virtual_size, state, "
     "created)"
     " VALUES('i1', 't1', 'i', '', '', 'raw', '', '', '', 1, 1, 1, 1), ('i2', NULL, 'j', '', '', 'raw', '', '', '', 1, "
@@ -48,7 +48,11 @@ static const char sound[] =
     " ('j2', 't1', 'i2', '', 'template.import', 'template', 'j', 0, 0, '', 3, 1, 0),"
     " ('j3', 't1', 'v1', 'h1', 'vm.stop', 'vm', 'v', 0, 0, '', 0, 1, 5);"
     "INSERT INTO job_count VALUES('t1', 3);"
-    "INSERT INTO lock VALUES('v2', 'j1', 1), ('i2', 'j2', 1);";
+    "INSERT INTO lock VALUES('v2', 'j1', 1), ('i2', 'j2', 1);"
+    /* a chain of two, one that is being taken, one that broke */
+    "INSERT INTO snapshot(id, tenant_id, vm_id, parent, name, descr, shape, memory, ready, current, created)"
+    " VALUES('s1', 't1', 'v1', '', 's', '', 'off', 0, 1, 0, 1), ('s2', 't1', 'v1', 's1', 's', '', 'off', 0, 1, 1, 2),"
+    " ('s3', 't1', 'v2', '', 's', '', 'off', 0, 0, 0, 3), ('s4', 't1', 'v1', 's1', 's', '', 'off', 0, 2, 0, 4);";
 
 struct planted {
     const char *sql;
@@ -100,9 +104,23 @@ static const struct planted breaches[] = {
     {"UPDATE job SET ended = 0 WHERE id = 'j3'", "job j3: ended without a time"},
     {"UPDATE job SET ended = 7 WHERE id = 'j1'", "job j1: is open and has a time of ending"},
     {"UPDATE job SET undoing = 1 WHERE id = 'j3'", "job j3: is being undone and has ended"},
+    {"UPDATE storage SET promised = 1 WHERE id = 's1'", "storage s1: promised is 1, its disks have 1000"},
+    {"UPDATE storage SET ready = 0 WHERE id = 's2'", "storage s2: is being added or removed and has no open job"},
+    {"UPDATE storage SET own = 1 WHERE id = 's2'", "host h1: has 2 image directories"},
+    {"UPDATE disk SET storage_id = 's2'; UPDATE storage SET promised = 1000 - promised",
+     "disk d1: has a VM and is on storage s2, which is for none"},
+    {"UPDATE disk SET vm_id = NULL", "disk d1: has neither a VM nor an open job nor a use"},
     {"UPDATE template SET disks = 2 WHERE id = 'i1'", "template i1: disks is 2, its disks have 1"},
     {"UPDATE disk SET template_id = 'ix'; UPDATE template SET disks = 0 WHERE id = 'i1'",
      "disk row 1: refers to a row of template that does not exist"},
+    {"UPDATE snapshot SET ready = 0 WHERE id = 's2'", "snapshot s2: has no end and no open job"},
+    {"UPDATE snapshot SET tenant_id = 't2' WHERE id = 's2'", "snapshot s2: is of tenant t2, its VM is not"},
+    {"UPDATE snapshot SET current = 1 WHERE id = 's1'", "vm v1: 2 snapshots are current"},
+    {"UPDATE snapshot SET parent = 's9' WHERE id = 's2'", "snapshot s2: its parent s9 is none of its VM"},
+    {"UPDATE snapshot SET parent = 's1' WHERE id = 's3'", "snapshot s3: its parent s1 is none of its VM"},
+    {"UPDATE snapshot SET parent = 's2' WHERE id = 's2'", "snapshot s2: stems from itself"},
+    {"INSERT INTO snapshot_disk VALUES('s3', 'd1', 1)", "snapshot s3: holds disk d1, which its VM does not have"},
+    {"UPDATE snapshot SET vm_id = 'v3', ready = 1 WHERE id = 's3'", "vm v3: failed and has snapshot s3"},
     {"PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE name = 'vm_model'", "file: "},
 };
 

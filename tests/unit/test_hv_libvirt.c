@@ -5,164 +5,7 @@
  *   STARVIRT_TEST_GUEST             image of scripts/guest-image: a guest that has an agent
  *
  * `meson test hv_libvirt` runs it in a sandbox of its own. */
-#include "hv/libvirt/internal.h"
-#include "starvirt/hv.h"
-#include "starvirt/mem.h"
-#include "starvirt/proc.h"
-
-#include "tests/unit/check.h"
-
-#include <errno.h>
-#include <ftw.h>
-#include <pthread.h>
-#include <signal.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-enum { SKIPPED = 77, SHORT_LIMIT_MS = 2000 };
-
-static const char *uri;
-static char dir[] = "/var/tmp/starvirt-hv-XXXXXX";
-static struct sv_error e, *const err = &e;
-
-/* --- what events told --- */
-
-static struct {
-    pthread_mutex_t mu;
-    pthread_cond_t changed;
-    bool connected;
-    unsigned downs;
-    struct sv_id vm;
-    enum sv_hv_power power;
-    unsigned powers, agents;
-    bool agent;
-} seen = {.mu = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-
-static void on_host(void *arg, struct sv_hv_host *h, bool connected, const char *why)
-{
-    (void)arg;
-    (void)h;
-    (void)why;
-    pthread_mutex_lock(&seen.mu);
-    seen.connected = connected;
-    seen.downs += !connected;
-    pthread_cond_broadcast(&seen.changed);
-    pthread_mutex_unlock(&seen.mu);
-}
-
-static void on_power(void *arg, struct sv_hv_host *h, const struct sv_id *vm, enum sv_hv_power now)
-{
-    (void)arg;
-    (void)h;
-    pthread_mutex_lock(&seen.mu);
-    seen.vm = *vm;
-    seen.power = now;
-    seen.powers++;
-    pthread_cond_broadcast(&seen.changed);
-    pthread_mutex_unlock(&seen.mu);
-}
-
-static void on_agent(void *arg, struct sv_hv_host *h, const struct sv_id *vm, bool up)
-{
-    (void)arg;
-    (void)h;
-    (void)vm;
-    pthread_mutex_lock(&seen.mu);
-    seen.agent = up;
-    seen.agents++;
-    pthread_cond_broadcast(&seen.changed);
-    pthread_mutex_unlock(&seen.mu);
-}
-
-/* Waits for what events tell, at most `seconds`. */
-#define UNTIL(cond, seconds)                                                                                           \
-    do {                                                                                                               \
-        struct timespec at;                                                                                            \
-        clock_gettime(CLOCK_REALTIME, &at);                                                                            \
-        at.tv_sec += (seconds);                                                                                        \
-        pthread_mutex_lock(&seen.mu);                                                                                  \
-        while (!(cond))                                                                                                \
-            if (pthread_cond_timedwait(&seen.changed, &seen.mu, &at) == ETIMEDOUT)                                     \
-                check_failed(__FILE__, __LINE__, "no event within %d s: %s", (seconds), #cond);                        \
-        pthread_mutex_unlock(&seen.mu);                                                                                \
-    } while (0)
-
-/* --- fixtures --- */
-
-static struct sv_hv *hv;
-static struct sv_hv_host *h;
-
-static void begin(const char *type)
-{
-    const struct sv_hv_options opt = {.data_dir = dir, .domain_type = type, .call_limit_ms = 30000};
-    const struct sv_hv_events ev = {.host = on_host, .power = on_power, .agent = on_agent};
-    seen.connected = false;
-    CHECK_INT(sv_hv_open(uri, &opt, &ev, &hv, err), SV_OK);
-    h = sv_hv_host_at(hv, 0);
-    UNTIL(seen.connected, 60);
-}
-
-static void end(void)
-{
-    sv_hv_close(hv);
-    hv = NULL;
-}
-
-static void ok(enum sv_err rc, const char *file, int line)
-{
-    char text[256] = "";
-    if (rc)
-        sv_err_text(err, SV_LANG_EN, text, sizeof(text));
-    if (rc)
-        check_failed(file, line, "%s: %s", sv_err_symbol(rc), text);
-}
-#define OK(...) ok(SV_HV_CALL(__VA_ARGS__), __FILE__, __LINE__)
-
-static struct sv_hv_domain guest(void)
-{
-    struct sv_hv_domain d = {
-        .id = sv_id_new(),
-        .name = "a <b> & 'c'",
-        .vcpus = 1,
-        .vcpus_max = 2,
-        .memory = 128 * SV_MIB,
-        .memory_max = 512 * SV_MIB,
-        .vnc_password = "first123",
-        .disk_count = 1,
-        .nic_count = 1,
-        .disks = {{.id = sv_id_new(), .target = "vda", .size = SV_GIB}},
-        .nics = {{.id = sv_id_new(), .kind = SV_HV_NIC_ISOLATED, .tap = "svtest0", .mac = {2, 0, 0, 0, 0, 1}}},
-    };
-    return d;
-}
-
-static void make(const struct sv_hv_domain *d)
-{
-    OK(h, volume_create, &d->disks[0], NULL);
-    OK(h, define, d, NULL);
-}
-
-static void unmake(const struct sv_hv_domain *d)
-{
-    OK(h, destroy, &d->id, NULL);
-    OK(h, undefine, &d->id, NULL);
-    OK(h, volume_delete, &d->disks[0].id, NULL);
-}
-
-static struct sv_hv_state state_of(const struct sv_hv_domain *d)
-{
-    struct sv_hv_state s = {0};
-    OK(h, state, &d->id, &s, NULL);
-    return s;
-}
-
-static void output_of(const char *const *argv, struct sv_buf *out)
-{
-    int status = -1;
-    struct sv_proc p = {.argv = argv, .out = out};
-    CHECK_INT(sv_proc_run(&p, &status, err), SV_OK);
-    CHECK_INT(status, 0);
-}
+#include "tests/unit/hv_libvirt.h"
 
 /* --- tests --- */
 
@@ -429,14 +272,6 @@ static void auto_proves_kvm(void)
 
 /* --- a guest with an agent --- */
 
-static bool skip(const char *what, const char *variable)
-{
-    if (getenv(variable))
-        return false;
-    fprintf(stderr, "SKIPPED: %s (%s is not set)\n", what, variable);
-    return true;
-}
-
 static void agent_guest(void)
 {
     if (skip("agent_guest", "STARVIRT_TEST_GUEST"))
@@ -479,18 +314,6 @@ static void agent_guest(void)
 }
 
 /* --- threat 31: libvirtd hangs, dies, comes back --- */
-
-static pid_t daemon_pid(void)
-{
-    int64_t pid = 0;
-    char text[32] = "";
-    FILE *f = fopen(getenv("STARVIRT_TEST_LIBVIRTD_PIDFILE"), "r");
-    CHECK(f && fgets(text, sizeof(text), f));
-    text[strcspn(text, "\n")] = '\0';
-    fclose(f);
-    CHECK(sv_parse_int(text, &pid) && pid > 1);
-    return (pid_t)pid;
-}
 
 static void hung_libvirtd(void)
 {
@@ -565,14 +388,6 @@ static void restarted_libvirtd(void)
     end();
 }
 
-static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *f)
-{
-    (void)st;
-    (void)kind;
-    (void)f;
-    return remove(path);
-}
-
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
@@ -591,13 +406,5 @@ int main(int argc, char **argv)
         T(close_while_hung),
         T(restarted_libvirtd),
     };
-    uri = getenv("STARVIRT_TEST_URI");
-    if (!uri) {
-        fprintf(stderr, "SKIPPED: test_hv_libvirt (no libvirt: STARVIRT_TEST_URI is not set)\n");
-        return SKIPPED;
-    }
-    CHECK(mkdtemp(dir) && chmod(dir, 0711) == 0);
-    int rc = check_run(tests, sizeof(tests) / sizeof(tests[0]), argc, argv);
-    CHECK_INT(nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
-    return rc;
+    return run_tests(tests, sizeof(tests) / sizeof(tests[0]), argc, argv);
 }

@@ -26,9 +26,9 @@ static char *read_whole(const char *path)
     return sv_buf_steal(&b);
 }
 
-static void matches_golden(const char *name, const struct sv_hv_domain *dom, const char *type)
+static void matches_golden_on(const char *name, const struct sv_hv_domain *dom, const char *type, const char *nested)
 {
-    const struct lv_xml_env env = {.type = type, .image_dir = "/srv/images"};
+    const struct lv_xml_env env = {.type = type, .image_dir = "/srv/images", .nested = nested};
     SV_AUTOFREE char *xml = lv_domain_xml(dom, &env);
     SV_AUTOFREE char *path = golden_path(name);
     if (getenv("STARVIRT_REGEN")) {
@@ -41,6 +41,11 @@ static void matches_golden(const char *name, const struct sv_hv_domain *dom, con
     if (!want)
         check_failed(__FILE__, __LINE__, "%s is missing", path);
     CHECK_STR(xml, want);
+}
+
+static void matches_golden(const char *name, const struct sv_hv_domain *dom, const char *type)
+{
+    matches_golden_on(name, dom, type, NULL);
 }
 
 static struct sv_hv_domain small(void)
@@ -90,8 +95,12 @@ static void golden_large(void)
     struct sv_hv_domain d = large();
     matches_golden("large_tcg", &d, "qemu");
     matches_golden("large_kvm", &d, "kvm");
+    matches_golden_on("large_kvm", &d, "kvm", "vmx"); /* one that asks for nothing gets nothing of it */
     d.nested = true;
     matches_golden("nested_kvm", &d, "kvm");
+    matches_golden_on("nested_kvm_intel", &d, "kvm", "vmx");
+    matches_golden_on("nested_kvm_amd", &d, "kvm", "svm");
+    matches_golden("nested_tcg", &d, "qemu");
 }
 
 /* Threat 13: whatever people type stays text, on one line. */

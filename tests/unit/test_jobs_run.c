@@ -38,6 +38,48 @@ static void runs_a_job_without_steps(void)
     toys_down(&t);
 }
 
+static void leaves_out_last_steps_it_does_not_need(void)
+{
+    static const struct {
+        const char *sarg, *log;
+    } rows[] = {
+        {"", "ACCEPTED:toy.some STARTED STEP_BEGIN:a STEP_DONE:a DONE "},
+        {"all;", "ACCEPTED:toy.some STARTED STEP_BEGIN:a STEP_DONE:a STEP_BEGIN:b STEP_DONE:b STEP_BEGIN:c STEP_DONE:c "
+                 "DONE "},
+    };
+    struct toys t;
+    SV_CLEANUP(sv_arena_freep) struct sv_arena *a = sv_arena_new();
+    toys_up(&t, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        struct sv_id id = toy_accept(&t, &toy_some, "", rows[i].sarg);
+        CHECK_INT(toy_wait(&t, &id), SV_JOB_DONE);
+        CHECK_STR(toy_log(&t, &id, a), rows[i].log);
+        struct sv_job job = toy_job(&t, &id, a);
+        CHECK_INT(job.percent, 100);
+        CHECK(toy_effect(&t, &job.object, "a"));
+        CHECK_INT(toy_effect(&t, &job.object, "c"), i == 1);
+    }
+    toys_down(&t);
+}
+
+/* The share of what is left out is no share; nor is it undone. */
+static void knows_its_last_step(void)
+{
+    struct toys t;
+    enum sv_job_result ret;
+    SV_CLEANUP(sv_arena_freep) struct sv_arena *a = sv_arena_new();
+    toys_up(&t, 1);
+    struct sv_id id = toy_accept(&t, &toy_some, "", "half:a;");
+    toy_wait_gate(&t, 1);
+    (void)toy_accept(&t, &toy_none, host_a, NULL);
+    CHECK_INT(toy_job(&t, &id, a).percent, 50);
+    CHECK_INT(toy_cancel(&t, &id, &ret), SV_OK);
+    CHECK_INT(toy_wait(&t, &id), SV_JOB_CANCELLED);
+    CHECK(!strstr(toy_log(&t, &id, a), "UNDO_BEGIN:b"));
+    CHECK(strstr(toy_log(&t, &id, a), "UNDO_BEGIN:a"));
+    toys_down(&t);
+}
+
 static void says_how_far_it_is(void)
 {
     struct toys t;
@@ -603,8 +645,9 @@ static void prints_its_pace(void)
     toys_down(&t);
 }
 
-CHECK_MAIN(T(runs_its_steps_in_order), T(runs_a_job_without_steps), T(says_how_far_it_is), T(speaks_two_languages),
-           T(packs_errors), T(undoes_from_the_failed_step), T(goes_on_when_an_undo_fails), T(keeps_its_deadline),
+CHECK_MAIN(T(runs_its_steps_in_order), T(runs_a_job_without_steps), T(leaves_out_last_steps_it_does_not_need),
+           T(knows_its_last_step), T(says_how_far_it_is), T(speaks_two_languages), T(packs_errors),
+           T(undoes_from_the_failed_step), T(goes_on_when_an_undo_fails), T(keeps_its_deadline),
            T(cancels_a_queued_job), T(cancels_a_running_job), T(too_late_while_undoing),
            T(too_late_where_there_is_no_way_back), T(cancel_meets_the_end), T(cancel_of_nobodys_job),
            T(one_object_one_job), T(nothing_is_left_of_a_refusal), T(takes_jobs_before_its_start),

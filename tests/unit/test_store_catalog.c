@@ -360,24 +360,24 @@ static enum sv_err use_storages(struct sv_tx *tx, void *arg, struct sv_error *er
     int64_t vcpus, memory, bytes, ips;
     (void)arg;
     (void)err;
-    FAILS(sv_storage_of_host(tx, &host, &id, &why), SV_E_STORAGE_NOT_FOUND);
+    FAILS(sv_storage_of_host(tx, &host, &id, &why), SV_E_NO_CAPACITY);
+    FAILS(sv_storage_own(tx, &host, &id, &why), SV_E_STORAGE_NOT_FOUND);
     in.created = 20;
     WORKS(sv_storage_ensure(tx, &in, &first, &why));
     in.id = sv_id_new();
     WORKS(sv_storage_ensure(tx, &in, &id, &why));
-    CHECK(sv_id_eq(&id, &first)); /* the same (host, location) */
-    in.location = "/a";
-    in.created = 30;
+    CHECK(sv_id_eq(&id, &first));
+    in.location = "/a"; /* a host has one image directory: it moved */
     WORKS(sv_storage_ensure(tx, &in, &id, &why));
-    CHECK(!sv_id_eq(&id, &first));
+    CHECK(sv_id_eq(&id, &first));
     WORKS(sv_storage_of_host(tx, &host, &id, &why));
     CHECK(sv_id_eq(&id, &first));
     FAILS(sv_storage_get(tx, &unknown, sv_tx_arena(tx), &s, &why), SV_E_STORAGE_NOT_FOUND);
     CHECK_INT(s.size, 77);
     WORKS(sv_storage_set_usage(tx, &first, 100, 40, &why));
     WORKS(sv_storage_get(tx, &first, sv_tx_arena(tx), &s, &why));
-    CHECK(s.size == 100 && s.used == 40 && sv_id_eq(&s.host, &host));
-    CHECK_STR(s.location, "/b");
+    CHECK(s.size == 100 && s.used == 40 && sv_id_eq(&s.host, &host) && s.own && s.ready && !s.shared);
+    CHECK_STR(s.location, "/a");
     WORKS(sv_host_totals(tx, &vcpus, &memory, &bytes, &ips, &why));
     CHECK_INT(vcpus, 1000000 + 4);
     CHECK_INT(memory, (1000000 + 1) * SV_GIB);
@@ -386,10 +386,161 @@ static enum sv_err use_storages(struct sv_tx *tx, void *arg, struct sv_error *er
     return SV_OK;
 }
 
+static struct sv_storage new_storage(const struct sv_id *host, const char *type, const char *location, int64_t size)
+{
+    static int64_t created = 100;
+    return (struct sv_storage){.id = sv_id_new(),
+                               .host = *host,
+                               .name = location,
+                               .descr = "",
+                               .type = type,
+                               .location = location,
+                               .ready = true,
+                               .size = size,
+                               .created = created++};
+}
+
+static void count_storage(void *arg, const struct sv_storage *s)
+{
+    sv_buf_printf(arg, "%s ", s->location);
+}
+
+static enum sv_err there_once(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    const struct sv_id a = add_host(tx, 1, 4, SV_GIB), b = add_host(tx, 2, 4, SV_GIB);
+    struct sv_storage s = new_storage(&a, "dir", "/srv", 1);
+    const enum sv_storage_use second = SV_STORAGE_SECONDARY;
+    const struct sv_page all = {0}, page = {.offset = 2, .limit = 2};
+    struct sv_buf seen = {0};
+    uint64_t total;
+    (void)arg;
+    (void)err;
+    WORKS(sv_storage_insert(tx, &s, &why));
+    s.id = sv_id_new();
+    FAILS(sv_storage_insert(tx, &s, &why), SV_E_STORAGE_EXISTS);
+    s.host = b; /* the other host's own directory of this name */
+    WORKS(sv_storage_insert(tx, &s, &why));
+    s = new_storage(&a, "nfs", "nas:/x", 1);
+    s.shared = true;
+    WORKS(sv_storage_insert(tx, &s, &why));
+    s = new_storage(&b, "nfs", "nas:/x", 1); /* there on every host */
+    FAILS(sv_storage_insert(tx, &s, &why), SV_E_STORAGE_EXISTS);
+    s = new_storage(&a, "ceph", "one", 1);
+    s.monitors = "10.0.0.1";
+    s.pool = "rbd";
+    s.user = "admin";
+    WORKS(sv_storage_insert(tx, &s, &why));
+    s.id = sv_id_new();
+    s.location = "another name of it";
+    s.host = b;
+    FAILS(sv_storage_insert(tx, &s, &why), SV_E_STORAGE_EXISTS);
+    s.pool = "rbd2";
+    s.ready = false; /* not listed until it is */
+    WORKS(sv_storage_insert(tx, &s, &why));
+    WORKS(sv_storage_list(tx, &all, count_storage, &seen, &total, &why));
+    CHECK_INT(total, 5);
+    CHECK_STR(seen.p, "/srv /srv nas:/x one /images ");
+    seen.n = 0;
+    WORKS(sv_storage_list(tx, &page, count_storage, &seen, &total, &why));
+    CHECK_INT(total, 5);
+    CHECK_STR(seen.p, "nas:/x one ");
+    seen.n = 0;
+    WORKS(sv_storage_list_host(tx, &b, count_storage, &seen, &why));
+    CHECK_STR(seen.p, "/srv nas:/x another name of it ");
+    WORKS(sv_storage_set_ready(tx, &s.id, true, &why));
+    WORKS(sv_storage_update(tx, &s.id, NULL, "why not", &second, &why));
+    WORKS(sv_storage_get(tx, &s.id, sv_tx_arena(tx), &s, &why));
+    CHECK(s.ready && s.use == SV_STORAGE_SECONDARY);
+    CHECK_STR(s.descr, "why not");
+    CHECK_STR(s.name, "one");
+    CHECK_STR(s.pool, "rbd2");
+    CHECK_STR(s.user, "admin");
+    WORKS(sv_storage_unused(tx, &s.id, &why));
+    WORKS(sv_storage_delete(tx, &s.id, &why));
+    FAILS(sv_storage_get(tx, &s.id, sv_tx_arena(tx), &s, &why), SV_E_STORAGE_NOT_FOUND);
+    FAILS(sv_storage_set_ready(tx, &s.id, true, &why), SV_E_STORAGE_NOT_FOUND);
+    FAILS(sv_storage_update(tx, &s.id, "x", NULL, NULL, &why), SV_E_STORAGE_NOT_FOUND);
+    sv_buf_free(&seen);
+    return SV_OK;
+}
+
+static struct sv_id chosen(struct sv_tx *tx, const struct sv_id *host)
+{
+    struct sv_id id = no_id;
+    WORKS(sv_storage_of_host(tx, host, &id, &why));
+    return id;
+}
+
+static struct sv_id put_disk(struct sv_tx *tx, const struct sv_id *storage, int64_t size)
+{
+    const struct sv_disk d = {.id = sv_id_new(),
+                              .tenant = w.a,
+                              .storage = *storage,
+                              .name = "d",
+                              .descr = "",
+                              .target = "",
+                              .size = size,
+                              .use = "volume"};
+    WORKS(sv_disk_insert(tx, &d, &why));
+    return d.id;
+}
+
+/* Ceph and second storages hold no disk of a VM, however large they are. */
+static enum sv_err place_disks(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    const struct sv_id host = add_host(tx, 1, 4, SV_GIB), other = add_host(tx, 2, 4, SV_GIB);
+    const enum sv_storage_use main_use = SV_STORAGE_MAIN, second = SV_STORAGE_SECONDARY;
+    struct sv_storage small = new_storage(&host, "dir", "/small", 10), big = new_storage(&host, "nfs", "n:/big", 100),
+                      ceph = new_storage(&host, "ceph", "c", 1000), theirs = new_storage(&other, "dir", "/t", 1000);
+    struct sv_id id;
+    struct sv_storage s;
+    (void)arg;
+    (void)err;
+    ceph.monitors = ceph.pool = "c";
+    WORKS(sv_storage_insert(tx, &ceph, &why));
+    FAILS(sv_storage_of_host(tx, &host, &id, &why), SV_E_NO_CAPACITY);
+    WORKS(sv_storage_insert(tx, &small, &why));
+    WORKS(sv_storage_insert(tx, &big, &why));
+    WORKS(sv_storage_insert(tx, &theirs, &why));
+    id = chosen(tx, &host);
+    CHECK(sv_id_eq(&id, &big.id));
+    const struct sv_id disk = put_disk(tx, &big.id, 90);
+    id = chosen(tx, &host); /* as much room: the older one */
+    CHECK(sv_id_eq(&id, &small.id));
+    WORKS(sv_disk_set_size(tx, &disk, 89, &why));
+    id = chosen(tx, &host);
+    CHECK(sv_id_eq(&id, &big.id));
+    WORKS(sv_storage_set_usage(tx, &big.id, 100, 95, &why)); /* what is there counts when it is more */
+    id = chosen(tx, &host);
+    CHECK(sv_id_eq(&id, &small.id));
+    WORKS(sv_storage_update(tx, &small.id, NULL, NULL, &second, &why));
+    id = chosen(tx, &host);
+    CHECK(sv_id_eq(&id, &big.id));
+    WORKS(sv_storage_update(tx, &small.id, NULL, NULL, &main_use, &why));
+    WORKS(sv_storage_set_ready(tx, &small.id, false, &why));
+    id = chosen(tx, &host);
+    CHECK(sv_id_eq(&id, &big.id));
+    FAILS(sv_storage_delete(tx, &big.id, &why), SV_E_STORAGE_IN_USE);
+    CHECK_STR(why.arg[0], "1 disks, 0 backups");
+    WORKS(sv_storage_get(tx, &big.id, sv_tx_arena(tx), &s, &why));
+    CHECK_INT(s.promised, 89);
+    WORKS(sv_disk_delete(tx, &disk, &why));
+    WORKS(sv_storage_get(tx, &big.id, sv_tx_arena(tx), &s, &why));
+    CHECK_INT(s.promised, 0);
+    WORKS(sv_storage_delete(tx, &big.id, &why));
+    return SV_OK;
+}
+
 static void storages(void)
 {
     world_new();
     writing(use_storages, NULL);
+    world_remove();
+    world_new();
+    writing(there_once, NULL);
+    world_remove();
+    world_new();
+    writing(place_disks, NULL);
     world_remove();
 }
 

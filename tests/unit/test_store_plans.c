@@ -11,10 +11,11 @@ struct allowed {
     bool used;
 };
 
-#define PAGE   "the order of the whole list: ends with the page"
-#define SEARCH "a search has to look at every name"
-#define HOSTS  "a few hundred hosts at most"
-#define OPEN   "an index of just the open jobs"
+#define PAGE     "the order of the whole list: ends with the page"
+#define SEARCH   "a search has to look at every name"
+#define HOSTS    "a few hundred hosts at most"
+#define STORAGES "a few a host"
+#define OPEN     "an index of just the open jobs"
 
 static struct allowed allowed[] = {
     {"engine", "FROM sqlite_schema", "SCAN sqlite_schema", "its first row"},
@@ -39,6 +40,12 @@ static struct allowed allowed[] = {
     {"host", "RETURNING id", "SCAN host USING INDEX host_free", "ends with the first that fits"},
     {"host", "sum(vcpus)", "SCAN host", HOSTS},
     {"host", "sum(vcpus)", "SCAN storage", HOSTS},
+    {"storage", "SELECT name FROM storage", "SCAN storage", STORAGES},
+    {"storage", "OFFSET ?2", "SCAN storage", STORAGES},
+    {"storage", "OFFSET ?2", "USE TEMP B-TREE FOR ORDER BY", STORAGES},
+    {"storage", "count(*) FROM storage", "SCAN storage", STORAGES},
+    {"storage", "own = 0", "USE TEMP B-TREE FOR ORDER BY", STORAGES},
+    {"storage", "max(used, promised)", "USE TEMP B-TREE FOR ORDER BY", STORAGES},
     {"job", "FROM job WHERE ?1 = '' AND ?2 < 0 ORDER BY seq", "SCAN job", PAGE},
     {"job", "FROM job_count WHERE ?1 = ''", "SCAN job_count", "a row a tenant, for admins"},
     {"job", "INDEXED BY job_open", "SCAN job USING INDEX job_open", OPEN},
@@ -46,6 +53,8 @@ static struct allowed allowed[] = {
     {"job", "WHERE result IN (2, 3) ORDER BY seq", "SCAN job USING INDEX job_open", OPEN},
     {"job", "INSERT INTO job_count(tenant_id, jobs) SELECT", "USE TEMP B-TREE FOR GROUP BY", "a bounded number"},
     {"job", "DELETE FROM job_count", "SCAN job_count", "a row a tenant, when jobs expire"},
+    {"backup", "ORDER BY boot DESC, target", "USE TEMP B-TREE FOR ORDER BY", "the disks of one backup"},
+    {"backup", "FROM backup WHERE (?1 = ''", "SCAN backup", "all of them, once at every start"},
     {"event", "DELETE FROM event", "SCAN event", "a bounded number from the beginning"},
 };
 
@@ -131,16 +140,24 @@ static const struct path paths[] = {
     {"nic", "WHERE n.vm_id = ?1", "SEARCH n USING INDEX nic_vm (vm_id=?)"},
     {"nic", "WHERE n.vpc_id = ?1", "SEARCH n USING INDEX sqlite_autoindex_nic_3 (vpc_id=?)"},
     {"disk", "WHERE vm_id = ?1", "SEARCH disk USING INDEX disk_vm (vm_id=?)"},
+    {"snapshot", "WHERE vm_id = ?1 AND (?2 = '' OR tenant_id = ?2) ORDER BY",
+     "SEARCH snapshot USING INDEX snapshot_vm (vm_id=?)"},
+    {"snapshot", "count(*)", "SEARCH snapshot USING COVERING INDEX snapshot_vm (vm_id=?)"},
+    {"snapshot", "WHERE d.disk_id = ?1", "SEARCH d USING COVERING INDEX snapshot_disk_of (disk_id=?)"},
     {"vpc", "FROM vpc WHERE tenant_id = ?1 AND deleting = 0 ORDER BY",
      "SEARCH vpc USING INDEX vpc_tenant (tenant_id=? AND deleting=?)"},
     {"vpc", "SELECT count(*) FROM vpc WHERE tenant_id = ?1",
      "SEARCH vpc USING COVERING INDEX vpc_tenant (tenant_id=? AND deleting=?)"},
     {"vpc", "SELECT count(*) FROM nic", "SEARCH nic USING COVERING INDEX sqlite_autoindex_nic_3 (vpc_id=?)"},
-    {"storage", "ORDER BY created, id LIMIT 1", "SEARCH storage USING COVERING INDEX storage_order (host_id=?)"},
+    {"storage", "own = 1 ORDER BY created, id LIMIT 1", "SEARCH storage USING INDEX storage_order (host_id=?)"},
+    {"storage", "FROM disk WHERE storage_id = ?1", "SEARCH disk USING COVERING INDEX disk_storage (storage_id=?)"},
     {"template", "UNION ALL", "SEARCH template USING COVERING INDEX template_tenant (tenant_id=?)"},
     {"job", "FROM job WHERE id = ?1 AND (?2", "SEARCH job USING INDEX sqlite_autoindex_job_1 (id=?)"},
     {"job", "FROM job WHERE tenant_id = ?1 AND ?2 < 0", "SEARCH job USING INDEX job_tenant (tenant_id=?)"},
     {"job", "FROM job WHERE object_id = ?3", "SEARCH job USING INDEX job_object (object_id=?)"},
+    {"job", "FROM job WHERE sarg = ?1", "SEARCH job USING INDEX job_arg (sarg=?)"},
+    {"backup", "FROM backup WHERE vm_id = ?1", "SEARCH backup USING INDEX backup_vm (vm_id=?)"},
+    {"backup", "FROM backup_disk WHERE backup_id", "SEARCH backup_disk USING PRIMARY KEY (backup_id=?)"},
     {"job", "count(*) FROM job INDEXED BY job_tenant_result WHERE tenant_id = ?1 AND result = ?2",
      "SEARCH job USING COVERING INDEX job_tenant_result (tenant_id=? AND result=?)"},
     {"job", "count(*) FROM job INDEXED BY job_result WHERE ?1 = '' AND result = ?2",

@@ -223,6 +223,28 @@ static enum sv_err get_and_change(struct sv_tx *tx, void *arg, struct sv_error *
     CHECK_INT(why.field, SV_F_VM);
     CHECK_INT(v.vcpus, 77);
 
+    bool changed = false;
+    CHECK(v.firewalled && !v.locked);
+    CHECK_STR(v.guest_ips, "");
+    WORKS(sv_vm_set_firewalled(tx, &in.id, false, &why));
+    WORKS(sv_vm_set_guest_ips(tx, &in.id, "10.0.0.1,::2", &changed, &why));
+    CHECK(changed);
+    WORKS(sv_vm_set_guest_ips(tx, &in.id, "10.0.0.1,::2", &changed, &why));
+    CHECK(!changed);
+    WORKS(sv_vm_get(tx, mine, &in.id, a, &v, &why));
+    CHECK(!v.firewalled);
+    CHECK_STR(v.guest_ips, "10.0.0.1,::2");
+    WORKS(sv_vm_set_state(tx, &in.id, SV_VM_ANY, SV_VM_RUNNING, &why));
+    WORKS(sv_vm_get(tx, mine, &in.id, a, &v, &why));
+    CHECK_STR(v.guest_ips, "10.0.0.1,::2");
+    WORKS(sv_vm_set_state(tx, &in.id, SV_VM_ANY, SV_VM_STOPPED, &why));
+    WORKS(sv_vm_get(tx, mine, &in.id, a, &v, &why));
+    CHECK_STR(v.guest_ips, "");
+    WORKS(sv_vm_set_guest_ips(tx, &in.id, "10.0.0.1", &changed, &why)); /* told late: it ended meanwhile */
+    CHECK(!changed);
+    WORKS(sv_vm_set_state(tx, &in.id, SV_VM_ANY, SV_VM_BUILDING, &why));
+    FAILS(sv_vm_set_firewalled(tx, &unknown, true, &why), SV_E_VM_NOT_FOUND);
+
     FAILS(sv_vm_rename(tx, other, &in.id, "x", NULL, &why), SV_E_VM_NOT_FOUND);
     WORKS(sv_vm_rename(tx, mine, &in.id, NULL, "other", &why));
     WORKS(sv_vm_rename(tx, mine, &in.id, "new", NULL, &why));
