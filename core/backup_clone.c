@@ -158,8 +158,6 @@ static enum sv_err fill_disks(struct sv_run *r, struct sv_error *err)
 
 /* --- rows ----------------------------------------------------------------------------------------------- */
 
-#define STEPS(a) .steps = (a), .step_count = sizeof(a) / sizeof((a)[0])
-
 static const struct sv_step clone_steps[] = {
     {.name = "check",
      .title_zh = "校验备份",
@@ -198,5 +196,5 @@ const struct sv_job_kind sv_kind_vm_clone = {.name = "vm.clone",
                                              .lock_code = SV_LOCK_CLONING,
                                              .deadline_ms = CLONE_LIMIT_MS,
                                              .resumable = true,
-                                             STEPS(clone_steps),
+                                             SV_STEPS(clone_steps),
                                              .end = sv_step_new_end};

@@ -264,8 +264,6 @@ static enum sv_err end_delete(struct sv_tx *tx, const struct sv_job *job, enum s
 
 /* --- rows ----------------------------------------------------------------------------------------------- */
 
-#define STEPS(a) .steps = (a), .step_count = sizeof(a) / sizeof((a)[0])
-
 static const struct sv_step create_steps[] = {
     {.name = "copy", .title_zh = "复制磁盘", .title_en = "copy the disks", .weight = 8, .run = copy, .undo = drop_copy},
     {.name = "checksum", .title_zh = "计算校验和", .title_en = "take the checksums", .weight = 2, .run = seal},
@@ -280,7 +278,7 @@ const struct sv_job_kind sv_kind_backup_create = {.name = "backup.create",
                                                   .lock_code = SV_LOCK_MOVING,
                                                   .deadline_ms = CREATE_LIMIT_MS,
                                                   .resumable = true,
-                                                  STEPS(create_steps),
+                                                  SV_STEPS(create_steps),
                                                   .end = end_create};
 const struct sv_job_kind sv_kind_backup_delete = {.name = "backup.delete",
                                                   .title_zh = "删除云主机备份",
@@ -289,5 +287,5 @@ const struct sv_job_kind sv_kind_backup_delete = {.name = "backup.delete",
                                                   .deadline_ms = DELETE_LIMIT_MS,
                                                   .resumable = true,
                                                   .no_cancel = true,
-                                                  STEPS(delete_steps),
+                                                  SV_STEPS(delete_steps),
                                                   .end = end_delete};

@@ -276,8 +276,6 @@ static enum sv_err end_restore(struct sv_tx *tx, const struct sv_job *job, enum 
 
 /* --- rows --------------------------------------------------------------------------------------------------- */
 
-#define STEPS(a) .steps = (a), .step_count = sizeof(a) / sizeof((a)[0])
-
 static const struct sv_step restore_steps[] = {
     {.name = "check", .title_zh = "校验备份", .title_en = "check the backup", .weight = 2, .run = sv_step_backup_check},
     {.name = "stop",
@@ -300,5 +298,5 @@ const struct sv_job_kind sv_kind_backup_restore = {.name = "backup.restore",
                                                    .lock_code = SV_LOCK_MOVING,
                                                    .deadline_ms = RESTORE_LIMIT_MS,
                                                    .resumable = true,
-                                                   STEPS(restore_steps),
+                                                   SV_STEPS(restore_steps),
                                                    .end = end_restore};

@@ -405,8 +405,6 @@ static enum sv_err end_delete(struct sv_tx *tx, const struct sv_job *job, enum s
 
 /* --- rows -------------------------------------------------------------------------------------------- */
 
-#define STEPS(a) .steps = (a), .step_count = sizeof(a) / sizeof((a)[0])
-
 static const struct sv_step create_steps[] = {
     {.name = "take", .title_zh = "创建快照", .title_en = "take the snapshot", .weight = 1, .run = take, .undo = drop},
 };
@@ -425,7 +423,7 @@ const struct sv_job_kind sv_kind_snapshot_create = {.name = "snapshot.create",
                                                     .lock_code = SV_LOCK_SNAPSHOT,
                                                     .deadline_ms = SNAPSHOT_LIMIT_MS,
                                                     .resumable = true,
-                                                    STEPS(create_steps),
+                                                    SV_STEPS(create_steps),
                                                     .end = end_create};
 const struct sv_job_kind sv_kind_snapshot_restore = {.name = "snapshot.restore",
                                                      .title_zh = "还原快照",
@@ -434,7 +432,7 @@ const struct sv_job_kind sv_kind_snapshot_restore = {.name = "snapshot.restore",
                                                      .deadline_ms = SNAPSHOT_LIMIT_MS,
                                                      .resumable = true,
                                                      .no_cancel = true,
-                                                     STEPS(restore_steps),
+                                                     SV_STEPS(restore_steps),
                                                      .end = end_restore};
 /* The document has no code of its own for it. */
 const struct sv_job_kind sv_kind_snapshot_delete = {.name = "snapshot.delete",
@@ -444,5 +442,5 @@ const struct sv_job_kind sv_kind_snapshot_delete = {.name = "snapshot.delete",
                                                     .deadline_ms = SNAPSHOT_LIMIT_MS,
                                                     .resumable = true,
                                                     .no_cancel = true,
-                                                    STEPS(delete_steps),
+                                                    SV_STEPS(delete_steps),
                                                     .end = end_delete};

@@ -515,8 +515,6 @@ static enum sv_err end_remove(struct sv_tx *tx, const struct sv_job *job, enum s
 
 /* --- rows ------------------------------------------------------------------------------------------- */
 
-#define STEPS(a) .steps = (a), .step_count = sizeof(a) / sizeof((a)[0])
-
 static const struct sv_step storage_add_steps[] = {
     {.name = "open",
      .title_zh = "打开存储",
@@ -540,7 +538,7 @@ const struct sv_job_kind sv_kind_storage_add = {.name = "storage.add",
                                                 .lock_code = SV_LOCK_MOVING,
                                                 .deadline_ms = STORAGE_LIMIT_MS,
                                                 .resumable = true,
-                                                STEPS(storage_add_steps),
+                                                SV_STEPS(storage_add_steps),
                                                 .end = end_add};
 const struct sv_job_kind sv_kind_storage_remove = {.name = "storage.remove",
                                                    .title_zh = "移除存储",
@@ -548,5 +546,5 @@ const struct sv_job_kind sv_kind_storage_remove = {.name = "storage.remove",
                                                    .lock_code = SV_LOCK_MOVING,
                                                    .deadline_ms = STORAGE_LIMIT_MS,
                                                    .resumable = true,
-                                                   STEPS(storage_remove_steps),
+                                                   SV_STEPS(storage_remove_steps),
                                                    .end = end_remove};

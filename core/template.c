@@ -348,8 +348,6 @@ static enum sv_err end_delete(struct sv_tx *tx, const struct sv_job *job, enum s
               : sv_cloud_event(tx, "template.delete", "template", &job->object, &job->tenant, job->object_name, err);
 }
 
-#define STEPS(a) .steps = (a), .step_count = sizeof(a) / sizeof((a)[0])
-
 static const struct sv_step import_steps[] = {
     {.name = "check", .title_zh = "检查镜像", .title_en = "check the image", .weight = 1, .run = check_source},
     {.name = "import",
@@ -373,7 +371,7 @@ const struct sv_job_kind sv_kind_template_import = {.name = "template.import",
                                                     .lock_code = SV_LOCK_IMPORTING,
                                                     .deadline_ms = IMPORT_LIMIT_MS,
                                                     .resumable = true,
-                                                    STEPS(import_steps),
+                                                    SV_STEPS(import_steps),
                                                     .end = sv_template_end_import};
 const struct sv_job_kind sv_kind_template_delete = {.name = "template.delete",
                                                     .title_zh = "删除模板",
@@ -382,7 +380,7 @@ const struct sv_job_kind sv_kind_template_delete = {.name = "template.delete",
                                                     .deadline_ms = IMPORT_LIMIT_MS,
                                                     .resumable = true,
                                                     .no_cancel = true,
-                                                    STEPS(delete_steps),
+                                                    SV_STEPS(delete_steps),
                                                     .end = end_delete};
 
 /* --- start-up --------------------------------------------------------------------------------------- */

@@ -195,8 +195,6 @@ static enum sv_err end_delete(struct sv_tx *tx, const struct sv_job *job, enum s
 
 /* --- rows ------------------------------------------------------------------------------------------- */
 
-#define STEPS(a) .steps = (a), .step_count = sizeof(a) / sizeof((a)[0])
-
 static const struct sv_step resize_steps[] = {
     {.name = "define",
      .title_zh = "更新定义",
@@ -223,7 +221,7 @@ const struct sv_job_kind sv_kind_vm_vcpus = {.name = "vm.vcpus",
                                              .lock_code = SV_LOCK_STARTING,
                                              .deadline_ms = RESIZE_LIMIT_MS,
                                              .resumable = true,
-                                             STEPS(resize_steps),
+                                             SV_STEPS(resize_steps),
                                              .end = end_resize};
 const struct sv_job_kind sv_kind_vm_memory = {.name = "vm.memory",
                                               .title_zh = "修改内存",
@@ -231,7 +229,7 @@ const struct sv_job_kind sv_kind_vm_memory = {.name = "vm.memory",
                                               .lock_code = SV_LOCK_STARTING,
                                               .deadline_ms = RESIZE_LIMIT_MS,
                                               .resumable = true,
-                                              STEPS(resize_steps),
+                                              SV_STEPS(resize_steps),
                                               .end = end_resize};
 const struct sv_job_kind sv_kind_vm_delete = {.name = "vm.delete",
                                               .title_zh = "删除云主机",
@@ -240,5 +238,5 @@ const struct sv_job_kind sv_kind_vm_delete = {.name = "vm.delete",
                                               .deadline_ms = DELETE_LIMIT_MS,
                                               .resumable = true,
                                               .no_cancel = true,
-                                              STEPS(delete_steps),
+                                              SV_STEPS(delete_steps),
                                               .end = end_delete};

@@ -295,8 +295,6 @@ static enum sv_err end_extend(struct sv_tx *tx, const struct sv_job *job, enum s
 
 /* --- rows ------------------------------------------------------------------------------------------- */
 
-#define STEPS(a) .steps = (a), .step_count = sizeof(a) / sizeof((a)[0])
-
 static const struct sv_step add_steps[] = {
     {.name = "volume",
      .title_zh = "准备磁盘",
@@ -332,7 +330,7 @@ const struct sv_job_kind sv_kind_disk_add = {.name = "disk.add",
                                              .lock_code = SV_LOCK_MOVING,
                                              .deadline_ms = DISK_LIMIT_MS,
                                              .resumable = true,
-                                             STEPS(add_steps),
+                                             SV_STEPS(add_steps),
                                              .end = end_add};
 const struct sv_job_kind sv_kind_disk_remove = {.name = "disk.remove",
                                                 .title_zh = "删除云主机磁盘",
@@ -341,7 +339,7 @@ const struct sv_job_kind sv_kind_disk_remove = {.name = "disk.remove",
                                                 .deadline_ms = DISK_LIMIT_MS,
                                                 .resumable = true,
                                                 .no_cancel = true,
-                                                STEPS(remove_steps),
+                                                SV_STEPS(remove_steps),
                                                 .end = end_remove};
 const struct sv_job_kind sv_kind_disk_extend = {.name = "disk.extend",
                                                 .title_zh = "扩容云主机磁盘",
@@ -350,5 +348,5 @@ const struct sv_job_kind sv_kind_disk_extend = {.name = "disk.extend",
                                                 .deadline_ms = DISK_LIMIT_MS,
                                                 .resumable = true,
                                                 .no_cancel = true,
-                                                STEPS(extend_steps),
+                                                SV_STEPS(extend_steps),
                                                 .end = end_extend};

@@ -151,8 +151,6 @@ enum sv_err sv_vm_set_vnc_password(struct sv_cloud *c, const struct sv_actor *wh
 
 /* --- rows -------------------------------------------------------------------------------------------- */
 
-#define STEPS(a) .steps = (a), .step_count = sizeof(a) / sizeof((a)[0])
-
 static const struct sv_step password_steps[] = {
     {.name = "password", .title_zh = "设置密码", .title_en = "set the password", .weight = 1, .run = set_password},
 };
@@ -166,7 +164,7 @@ const struct sv_job_kind sv_kind_vm_password = {.name = "vm.password",
                                                 .lock_code = SV_LOCK_MOVING,
                                                 .deadline_ms = GUEST_LIMIT_MS,
                                                 .resumable = true,
-                                                STEPS(password_steps),
+                                                SV_STEPS(password_steps),
                                                 .end = end_password};
 const struct sv_job_kind sv_kind_vm_agent = {.name = "vm.agent",
                                              .title_zh = "唤醒云主机代理服务",
@@ -174,5 +172,5 @@ const struct sv_job_kind sv_kind_vm_agent = {.name = "vm.agent",
                                              .lock_code = SV_LOCK_MOVING,
                                              .deadline_ms = GUEST_LIMIT_MS,
                                              .resumable = true,
-                                             STEPS(agent_steps),
+                                             SV_STEPS(agent_steps),
                                              .end = end_agent};

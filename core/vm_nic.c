@@ -221,8 +221,6 @@ static enum sv_err end_remove(struct sv_tx *tx, const struct sv_job *job, enum s
                                  : SV_OK;
 }
 
-#define STEPS(a) .steps = (a), .step_count = sizeof(a) / sizeof((a)[0])
-
 static const struct sv_step add_steps[] = {
     {.name = "network",
      .title_zh = "准备网络",
@@ -255,7 +253,7 @@ const struct sv_job_kind sv_kind_nic_add = {.name = "nic.add",
                                             .lock_code = SV_LOCK_MOVING,
                                             .deadline_ms = NIC_LIMIT_MS,
                                             .resumable = true,
-                                            STEPS(add_steps),
+                                            SV_STEPS(add_steps),
                                             .end = end_add};
 const struct sv_job_kind sv_kind_nic_remove = {.name = "nic.remove",
                                                .title_zh = "删除网卡",
@@ -264,5 +262,5 @@ const struct sv_job_kind sv_kind_nic_remove = {.name = "nic.remove",
                                                .deadline_ms = NIC_LIMIT_MS,
                                                .resumable = true,
                                                .no_cancel = true,
-                                               STEPS(remove_steps),
+                                               SV_STEPS(remove_steps),
                                                .end = end_remove};

@@ -335,8 +335,6 @@ static enum sv_err end_paused(struct sv_tx *tx, const struct sv_job *job, enum s
 
 /* --- rows ------------------------------------------------------------------------------------------- */
 
-#define STEPS(a) .steps = (a), .step_count = sizeof(a) / sizeof((a)[0])
-
 static const struct sv_step start_steps[] = {
     {.name = "network", .title_zh = "检查网络", .title_en = "check network", .weight = 20, .run = mend_network},
     {.name = "start", .title_zh = "启动云主机", .title_en = "start the VM", .weight = 80, .run = start},
@@ -365,7 +363,7 @@ static const struct sv_step resume_steps[] = {
                                                 .lock_code = SV_LOCK_##lock,                                           \
                                                 .deadline_ms = limit,                                                  \
                                                 .resumable = true,                                                     \
-                                                STEPS(id##_steps),                                                     \
+                                                SV_STEPS(id##_steps),                                                  \
                                                 .end = end_##how}
 POWER_KIND(start, "启动云主机", "start VM", STARTING, POWER_LIMIT_MS, running);
 POWER_KIND(destroy, "云主机关闭电源", "power off VM", STOPPING, POWER_LIMIT_MS, stopped);

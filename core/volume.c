@@ -245,8 +245,6 @@ static enum sv_err end_extend(struct sv_tx *tx, const struct sv_job *job, enum s
 
 /* --- rows ------------------------------------------------------------------------------------------- */
 
-#define STEPS(a) .steps = (a), .step_count = sizeof(a) / sizeof((a)[0])
-
 static const struct sv_step pv_steps[] = {
     {.name = "volume", .title_zh = "准备磁盘", .title_en = "prepare the disk", .weight = 1, .run = make, .undo = drop},
 };
@@ -263,7 +261,7 @@ const struct sv_job_kind sv_kind_disk_pv = {.name = "disk.pv",
                                             .lock_code = SV_LOCK_MOVING,
                                             .deadline_ms = VOLUME_LIMIT_MS,
                                             .resumable = true,
-                                            STEPS(pv_steps),
+                                            SV_STEPS(pv_steps),
                                             .end = end_make};
 const struct sv_job_kind sv_kind_disk_pv_remove = {.name = "disk.pv_remove",
                                                    .title_zh = "删除空白磁盘",
@@ -272,7 +270,7 @@ const struct sv_job_kind sv_kind_disk_pv_remove = {.name = "disk.pv_remove",
                                                    .deadline_ms = VOLUME_LIMIT_MS,
                                                    .resumable = true,
                                                    .no_cancel = true,
-                                                   STEPS(pv_remove_steps),
+                                                   SV_STEPS(pv_remove_steps),
                                                    .end = end_remove};
 const struct sv_job_kind sv_kind_disk_pv_extend = {.name = "disk.pv_extend",
                                                    .title_zh = "扩容空白磁盘",
@@ -281,5 +279,5 @@ const struct sv_job_kind sv_kind_disk_pv_extend = {.name = "disk.pv_extend",
                                                    .deadline_ms = VOLUME_LIMIT_MS,
                                                    .resumable = true,
                                                    .no_cancel = true,
-                                                   STEPS(pv_extend_steps),
+                                                   SV_STEPS(pv_extend_steps),
                                                    .end = end_extend};

@@ -40,6 +40,8 @@ struct sv_job_kind {
                        struct sv_error *err);
 };
 
+#define SV_STEPS(array) .steps = (array), .step_count = sizeof(array) / sizeof((array)[0])
+
 struct sv_jobs_options {
     unsigned slots_per_host; /* jobs running at a time on one host; jobs without a host share one lane */
     bool requeue;            /* false: after a restart queued -> 4, running -> undone, 6 */
