@@ -127,6 +127,24 @@ def test_a_disk_added_hot_is_there_after_a_stop(cloud, guest):
     guest.ready()
 
 
+def test_a_file_system_on_a_disk_grows_with_it(cloud, guest):
+    disk, name = add_disk(cloud, guest, 1)
+    until(lambda: sectors(guest, name) == SECTORS, "the guest sees the disk")
+    guest.sh(f"/usr/sbin/mke2fs -q -t ext4 /dev/{name} && mount -t ext4 /dev/{name} /mnt && echo kept >/mnt/file && sync")
+    blocks = "stat -f -c '%b %S' /mnt"
+    before, unit = map(int, guest.sh(blocks).split())
+    assert 900 << 20 < before * unit < 1 << 30
+    grow(cloud, disk, 3)
+    until(lambda: sectors(guest, name) == 3 * SECTORS, "the guest sees the growth")
+    guest.sh(f"/usr/sbin/resize2fs /dev/{name}")  # while it is mounted
+    after, unit = map(int, guest.sh(blocks).split())
+    assert 2800 << 20 < after * unit < 3 << 30
+    assert guest.sh("cat /mnt/file") == "kept"
+    guest.sh("umount /mnt")
+    delete_disk(cloud, disk)
+    assert sectors(guest, name) == 0
+
+
 def test_the_boot_disk_grows_while_the_guest_runs(cloud, guest):
     row = disks(cloud, guest)["vda"]
     size = int(row["vdisk.size"]) + 2
