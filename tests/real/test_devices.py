@@ -261,6 +261,7 @@ def test_the_password_logs_in_at_the_console(cloud, guest, password):
         console.type("echo it-is-$(( 6 * 7 ))\r")
         console.expect("it-is-42")
         console.type("exit\r")
+        console.expect(r"login: ")  # or the next one finds this session
     finally:
         console.close()
 
