@@ -98,7 +98,6 @@ static enum sv_err grow_live(struct sv_run *r, struct sv_error *err)
 static enum sv_err define_with(struct sv_run *r, int64_t size, struct sv_error *err)
 {
     struct sv_vm_rows rows;
-    struct sv_hv_domain dom;
     struct sv_hv_host *h;
     enum sv_err rc = sv_step_begin(r, &rows, &h, err);
 
@@ -108,8 +107,7 @@ static enum sv_err define_with(struct sv_run *r, int64_t size, struct sv_error *
         rows.vm.memory = size;
     else
         rows.vm.vcpus = size;
-    rc = sv_vm_rows_domain(sv_run_app(r), &rows, &dom, err);
-    return rc ? rc : SV_HV_CALL(h, define, &dom, sv_run_deadline(r));
+    return sv_step_define_as(r, &rows, h, err);
 }
 
 static enum sv_err define_new(struct sv_run *r, struct sv_error *err)

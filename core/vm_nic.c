@@ -182,7 +182,6 @@ static enum sv_err define_without(struct sv_run *r, struct sv_error *err)
 {
     const struct sv_id id = sv_id_from(sv_run_job(r)->sarg);
     struct sv_vm_rows rows;
-    struct sv_hv_domain dom;
     struct sv_hv_host *h;
     enum sv_err rc = sv_step_begin(r, &rows, &h, err);
 
@@ -195,8 +194,7 @@ static enum sv_err define_without(struct sv_run *r, struct sv_error *err)
             break;
         }
     }
-    rc = sv_vm_rows_domain(sv_run_app(r), &rows, &dom, err);
-    return rc ? rc : SV_HV_CALL(h, define, &dom, sv_run_deadline(r));
+    return sv_step_define_as(r, &rows, h, err);
 }
 
 /* --- ends and rows ---------------------------------------------------------------------------------- */

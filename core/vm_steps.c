@@ -52,16 +52,22 @@ enum sv_err sv_step_disk_ready(struct sv_cloud *c, const struct sv_id *disk, boo
     return SV_OK;
 }
 
+enum sv_err sv_step_define_as(struct sv_run *r, const struct sv_vm_rows *rows, struct sv_hv_host *h,
+                              struct sv_error *err)
+{
+    struct sv_hv_domain dom;
+    enum sv_err rc = sv_vm_rows_domain(sv_run_app(r), rows, &dom, err);
+
+    return rc ? rc : SV_HV_CALL(h, define, &dom, sv_run_deadline(r));
+}
+
 enum sv_err sv_step_define(struct sv_run *r, struct sv_error *err)
 {
     struct sv_vm_rows rows;
-    struct sv_hv_domain dom;
     struct sv_hv_host *h;
     enum sv_err rc = sv_step_begin(r, &rows, &h, err);
 
-    if (!rc)
-        rc = sv_vm_rows_domain(sv_run_app(r), &rows, &dom, err);
-    return rc ? rc : SV_HV_CALL(h, define, &dom, sv_run_deadline(r));
+    return rc ? rc : sv_step_define_as(r, &rows, h, err);
 }
 
 enum sv_err sv_step_undefine(struct sv_run *r, struct sv_error *err)

@@ -7,6 +7,9 @@
 /* The rows of the job's VM and the driver of its host, where the storages of its disks are open. */
 enum sv_err sv_step_begin(struct sv_run *r, struct sv_vm_rows *ret_rows, struct sv_hv_host **ret_host,
                           struct sv_error *err);
+/* The definition := what these rows ask for, whatever those in the database say. */
+enum sv_err sv_step_define_as(struct sv_run *r, const struct sv_vm_rows *rows, struct sv_hv_host *h,
+                              struct sv_error *err);
 enum sv_err sv_step_disk_ready(struct sv_cloud *c, const struct sv_id *disk, bool ready, struct sv_error *err);
 
 /* Steps and undos as they stand in rows. */
