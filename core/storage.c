@@ -431,7 +431,12 @@ static enum sv_err begin(struct sv_run *r, struct sv_storage *s, struct sv_hv_ho
     return rc ? rc : sv_storage_read(sv_run_app(r), &sv_run_job(r)->object, sv_run_arena(r), s, err);
 }
 
-/* On its own host in any case, on the others as far as they are connected: they open it when they come. */
+/* Its own host (`h`) in any case, the others as far as they are connected: they are told when they come. */
+static bool is_told(const struct sv_storage *s, const struct sv_cloud_host *one, const struct sv_hv_host *h)
+{
+    return reaches(s, one) && (one->hv == h || sv_hv_connected(one->hv));
+}
+
 static enum sv_err open_it(struct sv_run *r, struct sv_error *err)
 {
     struct sv_cloud *c = sv_run_app(r);
@@ -440,7 +445,7 @@ static enum sv_err open_it(struct sv_run *r, struct sv_error *err)
     enum sv_err rc = begin(r, &s, &h, err);
 
     for (unsigned i = 0; !rc && i < c->host_count; i++) {
-        if (reaches(&s, &c->hosts[i]) && (c->hosts[i].hv == h || sv_hv_connected(c->hosts[i].hv)))
+        if (is_told(&s, &c->hosts[i], h))
             rc = sv_storage_open(c, c->hosts[i].hv, &s.id, sv_run_arena(r), sv_run_deadline(r), err);
     }
     return rc ? rc : sv_storage_measure(c, h, &s.id, sv_run_deadline(r), err);
@@ -454,7 +459,7 @@ static enum sv_err close_it(struct sv_run *r, struct sv_error *err)
     enum sv_err rc = begin(r, &s, &h, err);
 
     for (unsigned i = 0; !rc && i < c->host_count; i++) {
-        if (reaches(&s, &c->hosts[i]) && (c->hosts[i].hv == h || sv_hv_connected(c->hosts[i].hv)))
+        if (is_told(&s, &c->hosts[i], h))
             rc = SV_HV_CALL(c->hosts[i].hv, pool_close, &s.id, sv_run_deadline(r));
     }
     return rc;
