@@ -66,17 +66,23 @@ static enum sv_err drop_saved(struct lv_host *h, virConnectPtr conn, virDomainPt
     return SV_OK;
 }
 
+/* The snapshot to go back to, and no other memory of the guest beside it. */
+static enum sv_err find_alone(struct lv_host *h, virConnectPtr conn, virDomainPtr d, struct lv_op *op,
+                              virDomainSnapshotPtr *ret, struct sv_error *err)
+{
+    enum sv_err rc = lv_snapshot_find(h, conn, d, op, ret, err);
+    if (!rc && !*ret)
+        rc = gone(err);
+    return rc ? rc : drop_saved(h, conn, d, op, err);
+}
+
 static enum sv_err do_revert(struct lv_host *h, virConnectPtr conn, struct lv_op *op, struct sv_error *err)
 {
     LV_SNAPSHOT s = NULL;
     LV_DOMAIN d = lv_lookup(h, conn, &op->vm, err);
     if (!d)
         return err->code;
-    enum sv_err rc = lv_snapshot_find(h, conn, d, op, &s, err);
-    if (!rc && !s)
-        rc = gone(err);
-    if (!rc)
-        rc = drop_saved(h, conn, d, op, err);
+    enum sv_err rc = find_alone(h, conn, d, op, &s, err);
     if (!rc)
         rc = renew_password(h, conn, d, op, s, err);
     if (!rc && virDomainRevertToSnapshot(s, VIR_DOMAIN_SNAPSHOT_REVERT_RUNNING) < 0)
@@ -107,11 +113,7 @@ static enum sv_err do_members(struct lv_host *h, virConnectPtr conn, struct lv_o
     LV_DOMAIN d = lv_lookup(h, conn, &op->vm, err);
     if (!d)
         return err->code;
-    enum sv_err rc = lv_snapshot_find(h, conn, d, op, &s, err);
-    if (!rc && !s)
-        rc = gone(err);
-    if (!rc)
-        rc = drop_saved(h, conn, d, op, err);
+    enum sv_err rc = find_alone(h, conn, d, op, &s, err);
     if (rc)
         return rc;
     op->text = virDomainSnapshotGetXMLDesc(s, 0);
