@@ -4,16 +4,9 @@ import os
 
 import pytest
 from sandbox import SLOW, Guest, until
-from starvirt import dump_kinds
 from test_crash import Armed
 from test_devices import disks, read, write
-
-KINDS = dump_kinds()
-
-
-def points(kind):
-    return [f"{kind}:{step}:{at}" for step in KINDS[kind]["steps"] for at in ("before", "after", "recorded")] + \
-        [f"{kind}:end:before"]
+from test_snapshot import points
 
 
 @pytest.fixture
