@@ -5,9 +5,9 @@
 const char *sv_type_name(enum sv_ptype type)
 {
     static const char *const names[] = {
-        [SV_T_STR] = "str",   [SV_T_ID] = "id",   [SV_T_INT] = "int",   [SV_T_BOOL] = "bool",
-        [SV_T_ENUM] = "enum", [SV_T_IP] = "ip",   [SV_T_IPS] = "ips",   [SV_T_PORTS] = "ports",
-        [SV_T_TIME] = "time", [SV_T_PEM] = "pem", [SV_T_LIST] = "list",
+        [SV_T_STR] = "str",   [SV_T_ID] = "id",   [SV_T_INT] = "int",     [SV_T_BOOL] = "bool", [SV_T_ENUM] = "enum",
+        [SV_T_IP] = "ip",     [SV_T_IPS] = "ips", [SV_T_PORTS] = "ports", [SV_T_TIME] = "time", [SV_T_PEM] = "pem",
+        [SV_T_LIST] = "list", [SV_T_OBJ] = "obj", [SV_T_OBJS] = "objs",
     };
     return names[type];
 }
@@ -31,24 +31,9 @@ const char *sv_role_name(enum sv_role role)
 
 const char *sv_runs_name(enum sv_runs runs)
 {
-    static const char *const names[] = {[SV_RUN_READ] = "read", [SV_RUN_WRITE] = "write", [SV_RUN_BLOCK] = "block"};
+    static const char *const names[] = {
+        [SV_RUN_READ] = "read", [SV_RUN_WRITE] = "write", [SV_RUN_WAIT] = "wait", [SV_RUN_TELL] = "tell"};
     return names[runs];
-}
-
-struct sv_slice sv_field_name(const char *field, const char **ret_type)
-{
-    struct sv_slice s = {field, strlen(field)};
-    *ret_type = "string";
-    if (s.n > 1 && field[s.n - 1] == '+')
-        s.n -= 1;
-    if (s.n > 2 && memcmp(field + s.n - 2, "[]", 2) == 0) {
-        *ret_type = "array";
-        s.n -= 2;
-    } else if (s.n > 1 && field[s.n - 1] == '#') {
-        *ret_type = "number";
-        s.n -= 1;
-    }
-    return s;
 }
 
 bool sv_has_params(const struct sv_route *r, enum sv_pin in)
@@ -59,25 +44,16 @@ bool sv_has_params(const struct sv_route *r, enum sv_pin in)
     return false;
 }
 
-struct sv_slice sv_path_name(const struct sv_route *r)
-{
-    const char *p = r->path;
-    struct sv_slice s;
-    while (sv_next_segment(&p, &s))
-        if (sv_is_template(s))
-            return (struct sv_slice){s.p + 1, s.n - 2};
-    return (struct sv_slice){0};
-}
-
-void sv_full_path(const struct sv_op *op, const char *name, struct sv_buf *out)
+void sv_full_path(const struct sv_op *op, const struct sv_path_names *names, struct sv_buf *out)
 {
     const char *p = op->route->path;
     struct sv_slice s;
-    sv_buf_add(out, op->dialect->base, strlen(op->dialect->base) - 1);
-    while (sv_next_segment(&p, &s)) {
+    unsigned k = 0;
+    sv_buf_add(out, op->dialect->base, strlen(op->dialect->base) - (*p ? 1 : 0));
+    while (sv_next_segment(&p, false, &s)) {
         sv_buf_putc(out, '/');
-        if (name && sv_is_template(s))
-            sv_buf_printf(out, "{%s}", name);
+        if (names && sv_is_template(s))
+            sv_buf_printf(out, "{%s}", names->name[k++]);
         else
             sv_buf_add(out, s.p, s.n);
     }
@@ -90,8 +66,8 @@ bool sv_same_path(const struct sv_op *a, const struct sv_op *b)
     if (a->dialect != b->dialect)
         return false;
     for (;;) {
-        bool more = sv_next_segment(&p, &s);
-        if (more != sv_next_segment(&q, &t))
+        bool more = sv_next_segment(&p, false, &s);
+        if (more != sv_next_segment(&q, false, &t))
             return false;
         if (!more)
             return true;
@@ -99,4 +75,17 @@ bool sv_same_path(const struct sv_op *a, const struct sv_op *b)
         if (!both && (s.n != t.n || memcmp(s.p, t.p, s.n) != 0))
             return false;
     }
+}
+
+static bool any_secret(const struct sv_reply_row *f)
+{
+    for (; f && f->name; f++)
+        if ((f->flags & SV_O_SECRET) || any_secret(f->sub))
+            return true;
+    return false;
+}
+
+bool sv_route_secret(const struct sv_route *route)
+{
+    return any_secret(route->fields);
 }

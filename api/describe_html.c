@@ -6,9 +6,7 @@
 enum word {
     W_INTRO,
     W_CALL,
-    W_CALL_TEXT,
     W_REPLY,
-    W_REPLY_TEXT,
     W_ERRORS,
     W_ERRORS_TEXT,
     W_OPS,
@@ -31,6 +29,8 @@ enum word {
     W_PLACE_QUERY,
     W_FILE,
     W_CODE,
+    W_WIRE_CODE,
+    W_STATUS,
     W_RETRY,
     W_OTHER,
     W_OUR_BOUND,
@@ -39,21 +39,7 @@ enum word {
 static const char *const words[W_COUNT][2] = {
     [W_INTRO] = {"接口参考", "API reference"},
     [W_CALL] = {"如何调用", "How to call"},
-    [W_CALL_TEXT] = {"请求头 KEY_TOKEN 为租户令牌;业务参数为 JSON 对象,UTF-8 编码后做 Base64,放入表单字段 KEY_PARAM "
-                     "(application/x-www-form-urlencoded 或 multipart/form-data)。数字和布尔值也可以写成字符串。"
-                     "请求头 Idempotency-Key 相同且内容相同时,24 小时内返回第一次的结果。"
-                     "请求头 Accept-Language: en 使错误信息为英文。",
-                     "The header KEY_TOKEN carries the tenant's token. Parameters are a JSON object, encoded in UTF-8 "
-                     "and then Base64, in the form field KEY_PARAM (application/x-www-form-urlencoded or "
-                     "multipart/form-data). Numbers and booleans may be sent as strings. With the same "
-                     "Idempotency-Key and the same body the first reply comes again for 24 hours. "
-                     "Accept-Language: en gives error texts in English."},
     [W_REPLY] = {"返回结果", "Replies"},
-    [W_REPLY_TEXT] = {"返回内容为 Base64 编码的 JSON。result 为 0 表示成功,1 表示失败,1003 表示令牌缺失、无效或过期。"
-                      "data 中的值均为字符串。异步操作返回 startid,用 joblog/{startid} 查询进度和日志。",
-                      "A reply is Base64 of JSON. result is 0 for success, 1 for failure and 1003 for a missing, "
-                      "invalid or expired token. Values in data are strings. An asynchronous operation returns "
-                      "startid: joblog/{startid} shows its progress and log."},
     [W_ERRORS] = {"错误码", "Error codes"},
     [W_ERRORS_TEXT] = {"error.code 是稳定的符号,error.field 是出错的参数,error.retry 说明能否用同样的请求重试:"
                        "no 不能,safe 可以,unknown 先查询再决定。",
@@ -79,6 +65,8 @@ static const char *const words[W_COUNT][2] = {
     [W_PLACE_QUERY] = {"查询串", "query"},
     [W_FILE] = {"请求体为文件内容", "The body is the file itself"},
     [W_CODE] = {"符号", "Symbol"},
+    [W_WIRE_CODE] = {"返回码", "Code"},
+    [W_STATUS] = {"HTTP 状态", "HTTP status"},
     [W_RETRY] = {"重试", "Retry"},
     [W_OTHER] = {"English", "中文"},
     [W_OUR_BOUND] = {"本系统的限制", "our own limit"},
@@ -87,6 +75,8 @@ static const char *const words[W_COUNT][2] = {
 struct page {
     struct sv_xml x;
     const struct sv_api *api;
+    const struct sv_dialect *dialect;
+    const struct sv_wire_doc *how; /* never NULL */
     enum sv_lang lang;
 };
 
@@ -195,6 +185,8 @@ static const char *sample(const struct sv_param *row, char buf[24])
     case SV_T_ID:
     case SV_T_PEM:
     case SV_T_LIST:
+    case SV_T_OBJ:
+    case SV_T_OBJS:
         break;
     }
     return "...";
@@ -210,10 +202,12 @@ static void sample_json(const struct sv_route *r, struct sv_buf *out)
         const struct sv_param *row = &r->params[i];
         if (row->in != SV_IN_BODY || !(row->flags & SV_P_REQUIRED))
             continue;
-        if (row->type == SV_T_LIST) {
+        if (row->type == SV_T_LIST || row->type == SV_T_OBJS) {
             sv_json_arr(&j, row->name);
-            sv_json_str(&j, NULL, "...");
+            sv_json_raw(&j, NULL, row->sub ? "{}" : "\"...\"");
             sv_json_end_arr(&j);
+        } else if (row->sub) {
+            sv_json_raw(&j, row->name, "{}");
         } else {
             sv_json_str(&j, row->name, sample(row, buf));
         }
@@ -221,20 +215,51 @@ static void sample_json(const struct sv_route *r, struct sv_buf *out)
     sv_json_end_obj(&j);
 }
 
+/* {"command":"create","data":{...}} around the parameters. */
+static void framed_json(const struct sv_route *r, struct sv_buf *out)
+{
+    struct sv_buf inner SV_CLEANUP(sv_buf_free) = {0};
+    struct sv_json j;
+    sample_json(r, &inner);
+    if (!r->keys && !r->under) {
+        sv_buf_puts(out, inner.p);
+        return;
+    }
+    sv_json_init(&j, out);
+    sv_json_obj(&j, NULL);
+    for (const struct sv_key *k = r->keys; k && k->name; k++)
+        if (k->value)
+            sv_json_str(&j, k->name, k->value);
+    if (r->under)
+        sv_json_raw(&j, r->under, inner.p);
+    sv_json_end_obj(&j);
+}
+
+static void sample_body(const struct page *p, const struct sv_route *r, struct sv_buf *text)
+{
+    struct sv_buf json SV_CLEANUP(sv_buf_free) = {0};
+    framed_json(r, &json);
+    if (p->how->body_field)
+        sv_buf_printf(text, "--data-urlencode \"%s=$(printf %%s '%s' | base64 -w0)\" ", p->how->body_field, json.p);
+    else
+        sv_buf_printf(text, "-H 'Content-Type: application/json' -d '%s' ", json.p);
+}
+
 static void example(struct page *p, const struct sv_op *op)
 {
     const struct sv_route *r = op->route;
-    struct sv_buf json SV_CLEANUP(sv_buf_free) = {0}, url SV_CLEANUP(sv_buf_free) = {0};
-    struct sv_buf text SV_CLEANUP(sv_buf_free) = {0};
+    const struct sv_token_row *t = p->dialect->wire->tokens;
+    struct sv_buf url SV_CLEANUP(sv_buf_free) = {0}, text SV_CLEANUP(sv_buf_free) = {0};
     sv_full_path(op, NULL, &url);
-    sv_buf_printf(&text, "curl -X %s -H \"KEY_TOKEN: $TOKEN\" ", r->method);
-    if (sv_has_params(r, SV_IN_BODY)) {
-        sample_json(r, &json);
-        sv_buf_printf(&text, "--data-urlencode \"KEY_PARAM=$(printf %%s '%s' | base64 -w0)\" ", json.p);
-    } else if (r->raw_body) {
+    sv_buf_printf(&text, "curl -X %s ", r->method);
+    if (t->header && !r->open)
+        sv_buf_printf(&text, "-H \"%s: %s%s$TOKEN\" ", t->header, t->scheme ? t->scheme : "", t->scheme ? " " : "");
+    if (r->keys || r->under || sv_has_params(r, SV_IN_BODY))
+        sample_body(p, r, &text);
+    else if (r->raw_body)
         sv_buf_puts(&text, "-T FILE ");
-    }
-    sv_buf_printf(&text, "'http://HOST:18081%s' | base64 -d", url.p);
+    sv_buf_printf(&text, "'http://HOST:%s%s'%s", p->dialect->own_listener ? "PORT" : "18081", url.p,
+                  p->how->reply_type ? " | base64 -d" : "");
     leaf_class(p, "pre", "ex", text.p);
 }
 
@@ -250,15 +275,16 @@ static void allowed(const struct page *p, const struct sv_param *row, char *buf,
     sv_copy(buf, size, text);
 }
 
-static void param_row(struct page *p, const struct sv_param *row)
+static void param_row(struct page *p, const char *prefix, const struct sv_param *row)
 {
+    char *name SV_AUTOFREE = sv_asprintf("%s%s", prefix, row->name);
     char range[640];
     const char *place = row->in == SV_IN_PATH ? word(p, W_PLACE_PATH) : word(p, W_PLACE_QUERY);
     bool required = (row->flags & SV_P_REQUIRED) || row->in == SV_IN_PATH;
     allowed(p, row, range, sizeof(range));
     sv_xml_open(&p->x, "tr");
     sv_xml_open(&p->x, "td");
-    sv_xml_leaf(&p->x, "code", row->name);
+    sv_xml_leaf(&p->x, "code", name);
     if (row->in != SV_IN_BODY)
         leaf_class(p, "span", "tag", place);
     if (row->flags & SV_P_EXTENSION)
@@ -269,6 +295,17 @@ static void param_row(struct page *p, const struct sv_param *row)
     sv_xml_leaf(&p->x, "td", range);
     sv_xml_leaf(&p->x, "td", doc(p, row->doc_zh, row->doc_en));
     sv_xml_close(&p->x);
+}
+
+static void param_rows(struct page *p, const char *prefix, const struct sv_param *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        param_row(p, prefix, &rows[i]);
+        if (!rows[i].sub)
+            continue;
+        char *inner SV_AUTOFREE = sv_asprintf("%s%s%s.", prefix, rows[i].name, rows[i].type == SV_T_OBJS ? "[]" : "");
+        param_rows(p, inner, rows[i].sub, rows[i].sub_count);
+    }
 }
 
 static void table_head(struct page *p, const enum word *w, size_t n)
@@ -295,27 +332,30 @@ static void params_table(struct page *p, const struct sv_route *r)
     leaf_class(p, "caption", "cap", word(p, W_PARAMS));
     table_head(p, head, 5);
     sv_xml_open(&p->x, "tbody");
-    for (size_t i = 0; i < r->param_count; i++)
-        param_row(p, &r->params[i]);
+    param_rows(p, "", r->params, r->param_count);
     sv_xml_close(&p->x);
     sv_xml_close(&p->x);
 }
 
+static void field_names(struct page *p, const char *prefix, const struct sv_reply_row *f)
+{
+    for (; f && f->name; f++) {
+        char *name SV_AUTOFREE = sv_asprintf("%s%s", prefix, f->name);
+        char *inner SV_AUTOFREE = sv_asprintf("%s%s.", name, f->type == SV_O_OBJS ? "[]" : "");
+        sv_xml_leaf(&p->x, "code", name);
+        field_names(p, inner, f->sub);
+    }
+}
+
 static void fields_line(struct page *p, const struct sv_route *r)
 {
-    char name[128];
-    const char *type;
-    if (!r->fields || !r->fields[0]) {
+    if (!r->fields || !r->fields->name) {
         leaf_class(p, "p", "none", word(p, W_NO_FIELDS));
         return;
     }
     open_class(p, "div", "fields");
     leaf_class(p, "span", "cap", word(p, W_FIELDS));
-    for (size_t i = 0; r->fields[i]; i++) {
-        struct sv_slice s = sv_field_name(r->fields[i], &type);
-        sv_printable(name, sizeof(name), s.p, s.n);
-        sv_xml_leaf(&p->x, "code", name);
-    }
+    field_names(p, "", r->fields);
     sv_xml_close(&p->x);
 }
 
@@ -384,8 +424,7 @@ static void style(struct page *p)
 
 static void head(struct page *p)
 {
-    const struct sv_dialect *d = p->api->dialects[0];
-    char *title SV_AUTOFREE = sv_asprintf("%s %s", d ? d->title : "starvirt", word(p, W_INTRO));
+    char *title SV_AUTOFREE = sv_asprintf("%s %s", p->dialect->title, word(p, W_INTRO));
     sv_xml_open(&p->x, "head");
     sv_xml_open(&p->x, "meta");
     sv_xml_attr(&p->x, "charset", "utf-8");
@@ -406,7 +445,7 @@ static void navigation(struct page *p)
     link_to(p, "reply", word(p, W_REPLY));
     link_to(p, "errors", word(p, W_ERRORS));
     for (size_t i = 0; i < p->api->op_count; i++) {
-        if (!first_of_group(p->api, i))
+        if (p->api->ops[i].dialect != p->dialect || !first_of_group(p->api, i))
             continue;
         char *anchor SV_AUTOFREE = group_anchor(&p->api->ops[i]), *title SV_AUTOFREE = group_title(&p->api->ops[i]);
         link_to(p, anchor, title);
@@ -424,16 +463,16 @@ static void heading(struct page *p, const char *anchor, const char *text)
 
 static void introduction(struct page *p)
 {
+    const bool english = p->lang == SV_LANG_EN;
     heading(p, "call", word(p, W_CALL));
-    sv_xml_leaf(&p->x, "p", word(p, W_CALL_TEXT));
-    for (size_t i = 0; p->api->dialects[i]; i++)
-        leaf_class(p, "pre", "base", p->api->dialects[i]->base);
+    if (p->how->call[english])
+        sv_xml_leaf(&p->x, "p", p->how->call[english]);
+    leaf_class(p, "pre", "base", p->dialect->base);
     heading(p, "reply", word(p, W_REPLY));
-    sv_xml_leaf(&p->x, "p", word(p, W_REPLY_TEXT));
-    leaf_class(p, "pre", "ex", "{\"result\":\"0\",\"data\":...,\"startid\":\"...\",\"dataCount\":...}");
-    leaf_class(p, "pre", "ex",
-               "{\"result\":\"1\",\"resultinfo\":\"...\",\"error\":{\"code\":\"VM_LOCKED\",\"field\":\"vm.id\","
-               "\"retry\":\"safe\"}}");
+    if (p->how->reply[english])
+        sv_xml_leaf(&p->x, "p", p->how->reply[english]);
+    for (const char *const *sample = p->how->samples; sample && *sample; sample++)
+        leaf_class(p, "pre", "ex", *sample);
 }
 
 static void group(struct page *p, size_t first)
@@ -450,11 +489,11 @@ static void group(struct page *p, size_t first)
 
 static void errors_table(struct page *p)
 {
-    static const enum word columns[] = {W_CODE, W_RETRY, W_MEANING};
+    static const enum word columns[] = {W_CODE, W_WIRE_CODE, W_STATUS, W_RETRY, W_MEANING};
     heading(p, "errors", word(p, W_ERRORS));
     sv_xml_leaf(&p->x, "p", word(p, W_ERRORS_TEXT));
     sv_xml_open(&p->x, "table");
-    table_head(p, columns, 3);
+    table_head(p, columns, 5);
     sv_xml_open(&p->x, "tbody");
     for (unsigned c = SV_OK + 1; c < SV_ERR_COUNT; c++) {
         char text[512];
@@ -464,6 +503,9 @@ static void errors_table(struct page *p)
         sv_xml_open(&p->x, "td");
         sv_xml_leaf(&p->x, "code", sv_err_symbol(e.code));
         sv_xml_close(&p->x);
+        const struct sv_err_row *row = &p->dialect->wire->errors[c];
+        sv_xml_leaf(&p->x, "td", row->word ? row->word : sv_dec(row->code).s);
+        sv_xml_leaf(&p->x, "td", sv_dec(row->status).s);
         sv_xml_leaf(&p->x, "td", sv_retry_name(sv_err_retry(e.code)));
         sv_xml_leaf(&p->x, "td", text);
         sv_xml_close(&p->x);
@@ -472,10 +514,10 @@ static void errors_table(struct page *p)
     sv_xml_close(&p->x);
 }
 
-void sv_describe_html(const struct sv_api *api, enum sv_lang lang, struct sv_buf *out)
+void sv_describe_html(const struct sv_api *api, const struct sv_dialect *d, enum sv_lang lang, struct sv_buf *out)
 {
-    struct page page = {.api = api, .lang = lang}, *p = &page;
-    const struct sv_dialect *d = api->dialects[0];
+    static const struct sv_wire_doc bare = {0};
+    struct page page = {.api = api, .dialect = d, .how = d->wire->doc ? d->wire->doc : &bare, .lang = lang}, *p = &page;
     sv_buf_puts(out, "<!DOCTYPE html>\n");
     sv_xml_init(&p->x, out);
     sv_xml_open(&p->x, "html");
@@ -484,10 +526,10 @@ void sv_describe_html(const struct sv_api *api, enum sv_lang lang, struct sv_buf
     sv_xml_open(&p->x, "body");
     navigation(p);
     sv_xml_open(&p->x, "main");
-    sv_xml_leaf(&p->x, "h1", d ? d->title : "starvirt");
+    sv_xml_leaf(&p->x, "h1", d->title);
     introduction(p);
     for (size_t i = 0; i < api->op_count; i++)
-        if (first_of_group(api, i))
+        if (api->ops[i].dialect == d && first_of_group(api, i))
             group(p, i);
     errors_table(p);
     sv_xml_close(&p->x);

@@ -1,6 +1,6 @@
 #include "api/internal.h"
 
-/* WADL of 2009, which the original serves at the same address: one <resource> a path, the keys of KEY_PARAM
+/* WADL of 2009, which the original serves at the same address: one <resource> a path, the keys of the JSON
  * as its documentation (WADL has no words for Base64 of JSON). */
 
 static void header(struct sv_xml *x, const char *name, bool required)
@@ -69,25 +69,35 @@ static void key_doc(struct sv_xml *x, const struct sv_param *p)
     sv_xml_close(x);
 }
 
-static void form(struct sv_xml *x, const struct sv_route *r)
+static void keys(struct sv_xml *x, const struct sv_route *r)
 {
-    sv_xml_open(x, "representation");
-    sv_xml_attr(x, "mediaType", "application/x-www-form-urlencoded");
-    sv_xml_open(x, "param");
-    sv_xml_attr(x, "name", "KEY_PARAM");
-    sv_xml_attr(x, "style", "query");
-    sv_xml_attr(x, "type", "xs:base64Binary");
     for (size_t i = 0; i < r->param_count; i++)
         if (r->params[i].in == SV_IN_BODY)
             key_doc(x, &r->params[i]);
-    sv_xml_close(x);
+}
+
+static void body(struct sv_xml *x, const struct sv_wire_doc *how, const struct sv_route *r)
+{
+    bool form = how && how->body_field;
+    sv_xml_open(x, "representation");
+    sv_xml_attr(x, "mediaType", form ? how->body_type : "application/json");
+    if (form) {
+        sv_xml_open(x, "param");
+        sv_xml_attr(x, "name", how->body_field);
+        sv_xml_attr(x, "style", "query");
+        sv_xml_attr(x, "type", "xs:base64Binary");
+    }
+    keys(x, r);
+    if (form)
+        sv_xml_close(x);
     sv_xml_close(x);
 }
 
-static void request(struct sv_xml *x, const struct sv_route *r)
+static void request(struct sv_xml *x, const struct sv_wire *w, const struct sv_route *r)
 {
     sv_xml_open(x, "request");
-    header(x, "KEY_TOKEN", true);
+    for (const struct sv_token_row *t = w->tokens; t->header; t++)
+        header(x, t->header, !r->open && t == w->tokens);
     header(x, "Accept-Language", false);
     if (sv_method_of(r->method) != SV_GET)
         header(x, "Idempotency-Key", false);
@@ -95,7 +105,7 @@ static void request(struct sv_xml *x, const struct sv_route *r)
         if (r->params[i].in == SV_IN_QUERY)
             url_param(x, &r->params[i]);
     if (sv_has_params(r, SV_IN_BODY))
-        form(x, r);
+        body(x, w->doc, r);
     if (r->raw_body) {
         sv_xml_open(x, "representation");
         sv_xml_attr(x, "mediaType", "application/octet-stream");
@@ -104,12 +114,12 @@ static void request(struct sv_xml *x, const struct sv_route *r)
     sv_xml_close(x);
 }
 
-static void response(struct sv_xml *x)
+static void response(struct sv_xml *x, const struct sv_wire *w, const struct sv_route *r)
 {
     sv_xml_open(x, "response");
-    sv_xml_attr(x, "status", "200");
+    sv_xml_attr(x, "status", sv_dec(r->ok ? r->ok : 200).s);
     sv_xml_open(x, "representation");
-    sv_xml_attr(x, "mediaType", "text/plain");
+    sv_xml_attr(x, "mediaType", w->doc && w->doc->reply_type ? w->doc->reply_type : "application/json");
     sv_xml_close(x);
     sv_xml_close(x);
 }
@@ -126,13 +136,13 @@ static void resource(struct sv_xml *x, const struct sv_op *op)
     sv_xml_attr(x, "name", r->method);
     sv_xml_attr(x, "id", op->id);
     docs(x, r->doc_zh, r->doc_en);
-    request(x, r);
-    response(x);
+    request(x, op->dialect->wire, r);
+    response(x, op->dialect->wire, r);
     sv_xml_close(x);
     sv_xml_close(x);
 }
 
-void sv_describe_wadl(const struct sv_api *api, struct sv_buf *out)
+void sv_describe_wadl(const struct sv_api *api, const struct sv_dialect *d, struct sv_buf *out)
 {
     struct sv_xml x;
     sv_buf_puts(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
@@ -140,14 +150,12 @@ void sv_describe_wadl(const struct sv_api *api, struct sv_buf *out)
     sv_xml_open(&x, "application");
     sv_xml_attr(&x, "xmlns", "http://wadl.dev.java.net/2009/02");
     sv_xml_attr(&x, "xmlns:xs", "http://www.w3.org/2001/XMLSchema");
-    for (size_t d = 0; api->dialects[d]; d++) {
-        sv_xml_open(&x, "resources");
-        sv_xml_attr(&x, "base", api->dialects[d]->base);
-        doc(&x, "en", api->dialects[d]->title);
-        for (size_t i = 0; i < api->op_count; i++)
-            if (api->ops[i].dialect == api->dialects[d])
-                resource(&x, &api->ops[i]);
-        sv_xml_close(&x);
-    }
+    sv_xml_open(&x, "resources");
+    sv_xml_attr(&x, "base", d->base);
+    doc(&x, "en", d->title);
+    for (size_t i = 0; i < api->op_count; i++)
+        if (api->ops[i].dialect == d)
+            resource(&x, &api->ops[i]);
+    sv_xml_close(&x);
     sv_xml_close(&x);
 }

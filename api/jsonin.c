@@ -30,21 +30,36 @@ static struct sv_slice copy_printed(struct sv_arena *a, json_object *o)
     return copy(a, text, strlen(text));
 }
 
-static struct sv_value read_value(json_object *o, struct sv_arena *a);
+static struct sv_value read_value(json_object *o, unsigned takes, struct sv_arena *a);
 
-static struct sv_value read_list(json_object *o, struct sv_arena *a)
+static struct sv_value read_list(json_object *o, unsigned takes, struct sv_arena *a)
 {
     size_t n = json_object_array_length(o);
     struct sv_value *item = sv_arena_alloc(a, (n ? n : 1) * sizeof(*item));
     for (size_t i = 0; i < n; i++) {
         json_object *e = json_object_array_get_idx(o, i);
         /* A list inside a list is no parameter: its kind is enough to refuse it. */
-        item[i] = json_object_is_type(e, json_type_array) ? (struct sv_value){.kind = SV_V_LIST} : read_value(e, a);
+        item[i] =
+            json_object_is_type(e, json_type_array) ? (struct sv_value){.kind = SV_V_LIST} : read_value(e, takes, a);
     }
     return (struct sv_value){.kind = SV_V_LIST, .item = item, .items = n};
 }
 
-static struct sv_value read_value(json_object *o, struct sv_arena *a)
+static struct sv_value read_object(json_object *o, unsigned takes, struct sv_arena *a)
+{
+    size_t n = (size_t)json_object_object_length(o), i = 0;
+    struct sv_member *m = sv_arena_alloc(a, (n ? n : 1) * sizeof(*m));
+    json_object_object_foreach(o, key, v)
+    {
+        m[i].key = copy(a, key, strlen(key));
+        if (takes & SV_TAKES_STARS)
+            m[i].key = sv_trim_key(m[i].key);
+        m[i++].value = read_value(v, takes, a);
+    }
+    return (struct sv_value){.kind = SV_V_OBJ, .member = m, .members = i};
+}
+
+static struct sv_value read_value(json_object *o, unsigned takes, struct sv_arena *a)
 {
     switch (json_object_get_type(o)) {
     case json_type_null:
@@ -61,20 +76,11 @@ static struct sv_value read_value(json_object *o, struct sv_arena *a)
             .text = copy(a, json_object_get_string(o), (size_t)json_object_get_string_len(o)),
         };
     case json_type_array:
-        return read_list(o, a);
+        return read_list(o, takes, a);
     case json_type_object:
-        return (struct sv_value){.kind = SV_V_OBJ};
+        return read_object(o, takes, a);
     }
     return (struct sv_value){.kind = SV_V_ABSENT};
-}
-
-struct sv_slice sv_trim_key(struct sv_slice key)
-{
-    while (key.n > 0 && strchr(" \t\r\n", key.p[0]))
-        key.p++, key.n--;
-    while (key.n > 0 && strchr(" \t\r\n*", key.p[key.n - 1]))
-        key.n--;
-    return key;
 }
 
 static json_object *parse(const char *text, size_t n)
@@ -87,26 +93,26 @@ static json_object *parse(const char *text, size_t n)
     return json_tokener_parse_ex(t, text, (int)n);
 }
 
-enum sv_err sv_json_members(const char *text, size_t n, struct sv_arena *a, struct sv_member **ret, size_t *ret_n,
-                            struct sv_error *err)
+enum sv_err sv_json_tree(const char *text, size_t n, unsigned takes, struct sv_arena *a, struct sv_value *ret,
+                         struct sv_error *err)
 {
-    enum sv_err e = sv_json_check(text, n, a, err);
-    if (e != SV_OK)
-        return e;
+    enum sv_err rc = sv_json_check(&text, n, takes, a, err);
+    if (rc)
+        return rc;
     /* In its strict mode the parser objects to blanks after the object. */
     while (n > 0 && strchr(" \t\r\n", text[n - 1]))
         n--;
     json_object *root SV_CLEANUP(put_object) = parse(text, n);
     if (!root || !json_object_is_type(root, json_type_object))
         return sv_fail(err, SV_E_BAD_JSON, SV_F_NONE, "refused by the tree parser");
-    size_t count = (size_t)json_object_object_length(root), i = 0;
-    struct sv_member *m = sv_arena_alloc(a, (count ? count : 1) * sizeof(*m));
-    json_object_object_foreach(root, key, v)
-    {
-        m[i].key = sv_trim_key(copy(a, key, strlen(key)));
-        m[i++].value = read_value(v, a);
-    }
-    *ret = m;
-    *ret_n = i;
+    *ret = read_object(root, takes, a);
     return SV_OK;
+}
+
+const struct sv_value *sv_member_of(const struct sv_value *obj, const char *key)
+{
+    for (size_t i = 0; obj && i < obj->members; i++)
+        if (sv_slice_is(obj->member[i].key, key))
+            return &obj->member[i].value;
+    return NULL;
 }

@@ -5,7 +5,12 @@
 #include "starvirt/limits.h"
 
 /* A strict reader of JSON that builds nothing. It stands before the tree parser, which takes duplicate
- * keys, NaN, single quotes, raw newlines, lone surrogates and integers of any size without a word. */
+ * keys, NaN, single quotes, raw newlines, lone surrogates and integers of any size without a word. What a wire
+ * tolerates between members (SV_TAKES_WIDE) is mended in a copy of the same length, for that parser. */
+
+/* "，" and "：" */
+#define WIDE_COMMA "\xef\xbc\x8c"
+#define WIDE_COLON "\xef\xbc\x9a"
 
 #define MAX_VALUES 16384 /* of one document: what a tree costs in memory is bounded by this */
 
@@ -16,6 +21,8 @@ struct key {
 };
 struct scan {
     const char *start, *p, *end;
+    bool wide;    /* tolerates them, and a last comma */
+    char *mended; /* the text without them; NULL = it had none */
     struct sv_arena *arena;
     struct sv_error *err;
     unsigned depth;
@@ -25,12 +32,34 @@ struct scan {
     size_t key_count, key_room;
 };
 
+/* What is wrong and where. */
 static bool fail(struct scan *s, const char *what)
 {
     char text[SV_ERR_ARG_MAX];
-    snprintf(text, sizeof(text), "%s (byte %zu)", what, (size_t)(s->p - s->start) + 1);
+    snprintf(text, sizeof(text), "%s at byte %zu", what, (size_t)(s->p - s->start) + 1);
     sv_fail(s->err, SV_E_BAD_JSON, SV_F_NONE, text);
     return false;
+}
+
+static bool fail_at(struct scan *s, const char *at, const char *what)
+{
+    s->p = at;
+    return fail(s, what);
+}
+
+/* What was expected, and the character that stands there instead. */
+static bool unexpected(struct scan *s, const char *what)
+{
+    char text[96];
+    size_t n = 0;
+    const uint32_t c = s->p < s->end ? sv_utf8_char(s->p, &n) : 0;
+    if (n == 0)
+        snprintf(text, sizeof(text), "%s, found the end", what);
+    else if (sv_utf8_hidden(c))
+        snprintf(text, sizeof(text), "%s, found U+%04X", what, (unsigned)c);
+    else
+        snprintf(text, sizeof(text), "%s, found '%.*s' (U+%04X)", what, (int)n, s->p, (unsigned)c);
+    return fail(s, text);
 }
 
 static void skip_blanks(struct scan *s)
@@ -44,6 +73,37 @@ static bool next_is(const struct scan *s, char c)
     return s->p < s->end && *s->p == c;
 }
 
+static bool next_are(const struct scan *s, const char *bytes, size_t n)
+{
+    return (size_t)(s->end - s->p) >= n && memcmp(s->p, bytes, n) == 0;
+}
+
+/* `n` bytes at `at`, outside of any string, stand for `c`. */
+static void mend(struct scan *s, const char *at, size_t n, char c)
+{
+    const size_t size = (size_t)(s->end - s->start);
+    if (!s->mended)
+        s->mended = memcpy(sv_arena_alloc(s->arena, size + 1), s->start, size);
+    char *to = s->mended + (at - s->start);
+    memset(to, ' ', n);
+    *to = c;
+}
+
+/* `c`, or what people's keyboards make of it. */
+static bool take(struct scan *s, char c, const char *wide)
+{
+    if (next_is(s, c)) {
+        s->p++;
+        return true;
+    }
+    const size_t n = strlen(wide);
+    if (!s->wide || !next_are(s, wide, n))
+        return false;
+    mend(s, s->p, n, c);
+    s->p += n;
+    return true;
+}
+
 static bool digit(const struct scan *s)
 {
     return s->p < s->end && *s->p >= '0' && *s->p <= '9';
@@ -54,16 +114,14 @@ static bool digit(const struct scan *s)
 static bool hex4(struct scan *s, unsigned *ret)
 {
     unsigned v = 0;
-    if (s->end - s->p < 4)
-        return fail(s, "\\u needs four hex digits");
     for (int i = 0; i < 4; i++, s->p++) {
-        char c = *s->p, lower = (char)(c | 0x20);
+        char c = s->p < s->end ? *s->p : '\0', lower = (char)(c | 0x20);
         if (c >= '0' && c <= '9')
             v = v << 4 | (unsigned)(c - '0');
         else if (lower >= 'a' && lower <= 'f')
             v = v << 4 | (unsigned)(lower - 'a' + 10);
         else
-            return fail(s, "\\u needs four hex digits");
+            return unexpected(s, "\\u needs four hex digits");
     }
     *ret = v;
     return true;
@@ -92,21 +150,22 @@ static char *put_utf8(char *o, unsigned c)
 
 static bool unicode_escape(struct scan *s, char **out)
 {
+    const char *at = s->p - 2; /* its backslash */
     unsigned c, low;
     if (!hex4(s, &c))
         return false;
     if (c == 0)
-        return fail(s, "\\u0000 is not allowed");
+        return fail_at(s, at, "\\u0000 is not allowed");
     if (c >= 0xdc00 && c <= 0xdfff)
-        return fail(s, "lone surrogate");
+        return fail_at(s, at, "lone surrogate");
     if (c >= 0xd800 && c <= 0xdbff) {
-        if (s->end - s->p < 2 || s->p[0] != '\\' || s->p[1] != 'u')
-            return fail(s, "lone surrogate");
+        if (!next_are(s, "\\u", 2))
+            return fail_at(s, at, "lone surrogate");
         s->p += 2;
         if (!hex4(s, &low))
             return false;
         if (low < 0xdc00 || low > 0xdfff)
-            return fail(s, "lone surrogate");
+            return fail_at(s, at, "lone surrogate");
         c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
     }
     *out = put_utf8(*out, c);
@@ -118,12 +177,13 @@ static bool escape(struct scan *s, char **out)
     static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
     if (s->p >= s->end)
         return fail(s, "unfinished string");
-    char c = *s->p++;
+    char c = *s->p;
+    const char *at = c ? strchr(from, c) : NULL;
+    if (!at && c != 'u')
+        return unexpected(s, "unknown escape");
+    s->p++;
     if (c == 'u')
         return unicode_escape(s, out);
-    const char *at = c ? strchr(from, c) : NULL;
-    if (!at)
-        return fail(s, "unknown escape");
     *(*out)++ = to[at - from];
     return true;
 }
@@ -143,7 +203,7 @@ static bool escaped_rest(struct scan *s, char *out, char **ret_end)
     while (s->p < s->end && *s->p != '"') {
         char scratch[4], *to = out ? out : scratch;
         if ((unsigned char)*s->p < ' ')
-            return fail(s, "raw control character in a string");
+            return unexpected(s, "raw control character in a string");
         if (*s->p != '\\') {
             *to++ = *s->p++;
         } else {
@@ -201,10 +261,10 @@ static bool too_big(struct scan *s, const char *begin)
     return !sv_parse_int(text, &v);
 }
 
-static bool integer_range(struct scan *s)
+static bool integer_range(struct scan *s, const char *begin)
 {
     if (s->depth != 1 || !s->err)
-        return fail(s, "integer out of range");
+        return fail_at(s, begin, "integer out of range");
     sv_fail(s->err, SV_E_PARAM_RANGE, SV_F_NONE, "-2^63 - 2^63-1");
     struct sv_slice key = sv_trim_key(s->top_key);
     sv_printable(s->err->wire, sizeof(s->err->wire), key.p, key.n);
@@ -218,16 +278,16 @@ static bool number(struct scan *s)
     if (next_is(s, '-'))
         s->p++;
     if (!digit(s))
-        return fail(s, "unexpected character");
+        return unexpected(s, "value expected");
     if (*s->p++ == '0' && digit(s))
-        return fail(s, "leading zero");
+        return fail_at(s, s->p - 1, "leading zero");
     while (digit(s))
         s->p++;
     if (next_is(s, '.')) {
         whole = false;
         s->p++;
         if (!digit(s))
-            return fail(s, "digit expected");
+            return unexpected(s, "digit expected");
         while (digit(s))
             s->p++;
     }
@@ -237,19 +297,18 @@ static bool number(struct scan *s)
         if (next_is(s, '+') || next_is(s, '-'))
             s->p++;
         if (!digit(s))
-            return fail(s, "digit expected");
+            return unexpected(s, "digit expected");
         while (digit(s))
             s->p++;
     }
-    return whole && too_big(s, begin) ? integer_range(s) : true;
+    return whole && too_big(s, begin) ? integer_range(s, begin) : true;
 }
 
 static bool word(struct scan *s, const char *w)
 {
-    size_t n = strlen(w);
-    if ((size_t)(s->end - s->p) < n || memcmp(s->p, w, n) != 0)
-        return fail(s, "unexpected character");
-    s->p += n;
+    for (; *w; w++, s->p++)
+        if (!next_is(s, *w))
+            return unexpected(s, "value expected");
     return true;
 }
 
@@ -257,31 +316,23 @@ static bool word(struct scan *s, const char *w)
 
 static bool value(struct scan *s);
 
-static uint32_t hash_of(struct sv_slice k)
-{
-    uint32_t h = 2166136261u;
-    for (size_t i = 0; i < k.n; i++)
-        h = (h ^ (unsigned char)k.p[i]) * 16777619u;
-    return h;
-}
-
-static bool duplicate(struct scan *s, struct sv_slice k)
+static bool duplicate(struct scan *s, struct sv_slice k, const char *at)
 {
     char shown[64], text[96];
     sv_printable(shown, sizeof(shown), k.p, k.n);
     snprintf(text, sizeof(text), "duplicate key \"%s\"", shown);
-    return fail(s, text);
+    return fail_at(s, at, text);
 }
 
-/* `first`: where the keys of this object begin on the stack. */
-static bool remember_key(struct scan *s, size_t first, struct sv_slice k)
+/* `first`: where the keys of this object begin on the stack. `at`: of the key in the text. */
+static bool remember_key(struct scan *s, size_t first, struct sv_slice k, const char *at)
 {
-    uint32_t h = hash_of(k);
+    uint32_t h = sv_hash_on(SV_HASH_BEGIN, k.p, k.n);
     for (size_t i = first; i < s->key_count; i++)
         if (s->keys[i].hash == h && s->keys[i].n == k.n && memcmp(s->keys[i].p, k.p, k.n) == 0)
-            return duplicate(s, k);
+            return duplicate(s, k, at);
     if (s->key_count - first >= SV_MAX_JSON_KEYS)
-        return fail(s, "too many keys");
+        return fail_at(s, at, "too many keys");
     if (s->key_count == s->key_room) {
         size_t room = s->key_room ? s->key_room * 2 : 32;
         struct key *more = sv_arena_alloc(s->arena, room * sizeof(*more));
@@ -298,16 +349,16 @@ static bool member(struct scan *s, size_t first)
 {
     struct sv_slice k;
     skip_blanks(s);
+    const char *at = s->p;
     if (!next_is(s, '"'))
-        return fail(s, "key in double quotes expected");
-    if (!string(s, &k) || !remember_key(s, first, k))
+        return unexpected(s, "key in double quotes expected");
+    if (!string(s, &k) || !remember_key(s, first, k, at))
         return false;
     if (s->depth == 1)
         s->top_key = k;
     skip_blanks(s);
-    if (!next_is(s, ':'))
-        return fail(s, "':' expected");
-    s->p++;
+    if (!take(s, ':', WIDE_COLON))
+        return unexpected(s, "':' expected");
     return value(s);
 }
 
@@ -327,9 +378,16 @@ static bool items(struct scan *s, char close, size_t first)
             s->p++;
             return true;
         }
-        if (!next_is(s, ','))
-            return fail(s, close == '}' ? "',' or '}' expected" : "',' or ']' expected");
-        s->p++;
+        const char *comma = s->p;
+        if (!take(s, ',', WIDE_COMMA))
+            return unexpected(s, close == '}' ? "',' or '}' expected" : "',' or ']' expected");
+        const size_t n = (size_t)(s->p - comma);
+        skip_blanks(s);
+        if (s->wide && next_is(s, close)) {
+            mend(s, comma, n, ' ');
+            s->p++;
+            return true;
+        }
     }
 }
 
@@ -371,22 +429,31 @@ static bool value(struct scan *s)
     }
 }
 
-enum sv_err sv_json_check(const char *text, size_t n, struct sv_arena *a, struct sv_error *err)
+/* True with the text to be parsed. */
+static bool whole(struct scan *s)
+{
+    const size_t size = (size_t)(s->end - s->start), good = sv_utf8_span(s->start, size);
+    if (good < size)
+        return fail_at(s, s->start + good, "not UTF-8");
+    skip_blanks(s);
+    if (!next_is(s, '{'))
+        return unexpected(s, "object expected");
+    if (!value(s))
+        return false;
+    skip_blanks(s);
+    return s->p == s->end || unexpected(s, "text after the object");
+}
+
+enum sv_err sv_json_check(const char **text, size_t n, unsigned takes, struct sv_arena *a, struct sv_error *err)
 {
     struct sv_error local;
     if (!err)
         err = &local;
-    struct scan s = {.start = text, .p = text, .end = text + n, .arena = a, .err = err};
-    if (!sv_utf8_valid(text, n))
-        return sv_fail(err, SV_E_BAD_JSON, SV_F_NONE, "not UTF-8");
-    skip_blanks(&s);
-    if (!next_is(&s, '{'))
-        fail(&s, "object expected");
-    else if (value(&s)) {
-        skip_blanks(&s);
-        if (s.p == s.end)
-            return SV_OK;
-        fail(&s, "text after the object");
-    }
-    return err->code;
+    struct scan s = {
+        .start = *text, .p = *text, .end = *text + n, .wide = takes & SV_TAKES_WIDE, .arena = a, .err = err};
+    if (!whole(&s))
+        return err->code;
+    if (s.mended)
+        *text = s.mended;
+    return SV_OK;
 }

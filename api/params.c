@@ -10,6 +10,7 @@
 
 struct target {
     const struct sv_param *row;
+    unsigned takes;
     struct sv_arena *arena;
     struct sv_error *err;
 };
@@ -34,7 +35,7 @@ int64_t sv_param_limit(const struct sv_param *row)
         return row->max;
     if (row->type == SV_T_PEM)
         return SV_MAX_PEM;
-    return row->type == SV_T_LIST ? SV_MAX_LIST_ITEMS : SV_MAX_STR;
+    return row->type == SV_T_LIST || row->type == SV_T_OBJS ? SV_MAX_LIST_ITEMS : SV_MAX_STR;
 }
 
 void sv_param_range(const struct sv_param *row, char *buf, size_t size)
@@ -110,38 +111,56 @@ static enum sv_err check_length(const struct target *t, size_t n)
     return SV_OK;
 }
 
-static bool is_text(const struct sv_value *v)
+/* What comes in the URL is text, whatever the wire is strict about. */
+static bool num_text(const struct target *t)
 {
-    return v->kind == SV_V_TEXT || v->kind == SV_V_INT || v->kind == SV_V_REAL;
+    return t->row->in != SV_IN_BODY || (t->takes & SV_TAKES_NUM_TEXT);
+}
+
+static bool is_text(const struct target *t, const struct sv_value *v)
+{
+    return v->kind == SV_V_TEXT || (num_text(t) && (v->kind == SV_V_INT || v->kind == SV_V_REAL));
 }
 
 /* Text or a number's text, of bounded length and without characters that do harm further on. */
 static enum sv_err take_text(const struct target *t, const struct sv_value *v, struct sv_slice *ret)
 {
-    if (!is_text(v))
+    if (!is_text(t, v))
         return refuse(t, SV_E_PARAM_TYPE, "string");
-    enum sv_err e = check_length(t, v->text.n);
-    if (e == SV_OK)
-        e = check_chars(t, v->text);
-    if (e == SV_OK)
+    enum sv_err rc = check_length(t, v->text.n);
+    if (!rc)
+        rc = check_chars(t, v->text);
+    if (!rc)
         *ret = v->text;
-    return e;
+    return rc;
 }
 
 static enum sv_err put_str(const struct target *t, const struct sv_value *v, void *member)
 {
     struct sv_slice s = {0};
-    enum sv_err e = take_text(t, v, &s);
-    if (e == SV_OK)
+    enum sv_err rc = take_text(t, v, &s);
+    if (!rc)
         *(const char **)member = sv_arena_strndup(t->arena, s.p, s.n);
-    return e;
+    return rc;
+}
+
+/* In one form from here on, however the client writes it. What is no id stays as it is: nothing is called that. */
+static enum sv_err put_id(const struct target *t, const struct sv_value *v, void *member)
+{
+    struct sv_slice s = {0};
+    struct sv_id id;
+    enum sv_err rc = take_text(t, v, &s);
+    if (!rc)
+        *(const char **)member =
+            sv_id_read(s.p, s.n, &id) ? sv_arena_strdup(t->arena, id.s) : sv_arena_strndup(t->arena, s.p, s.n);
+    return rc;
 }
 
 static enum sv_err put_enum(const struct target *t, const struct sv_value *v, void *member)
 {
     char allowed[SV_ERR_ARG_MAX];
     sv_param_values(t->row, allowed, sizeof(allowed));
-    if (!is_text(v))
+    if (!is_text(t, v))
         return refuse(t, SV_E_PARAM_TYPE, "string");
     for (size_t i = 0; t->row->values[i]; i++) {
         const char *value = t->row->values[i];
@@ -157,9 +176,9 @@ static enum sv_err put_pem(const struct target *t, const struct sv_value *v, voi
 {
     static const char begin[] = "-----BEGIN ", end[] = "-----END ";
     struct sv_slice s = {0};
-    enum sv_err e = v->kind == SV_V_TEXT ? take_text(t, v, &s) : refuse(t, SV_E_PARAM_TYPE, "string");
-    if (e != SV_OK)
-        return e;
+    enum sv_err rc = v->kind == SV_V_TEXT ? take_text(t, v, &s) : refuse(t, SV_E_PARAM_TYPE, "string");
+    if (rc)
+        return rc;
     struct sv_slice body = sv_trim_key(s);
     if (body.n < sizeof(begin) || memcmp(body.p, begin, sizeof(begin) - 1) != 0 ||
         !memmem(body.p, body.n, end, sizeof(end) - 1))
@@ -182,12 +201,20 @@ static bool is_integer(struct sv_slice s)
     return true;
 }
 
+static bool is_code(const struct sv_param *row, int64_t v)
+{
+    const struct sv_code *c = row->codes;
+    while (c && c->en && c->v != v)
+        c++;
+    return !c || c->en;
+}
+
 static enum sv_err put_int(const struct target *t, const struct sv_value *v, void *member)
 {
     int64_t i = v->i;
     if (v->kind != SV_V_INT) {
         char text[32];
-        if (v->kind != SV_V_TEXT || !is_integer(v->text))
+        if (v->kind != SV_V_TEXT || !num_text(t) || !is_integer(v->text))
             return refuse(t, SV_E_PARAM_TYPE, "integer");
         snprintf(text, sizeof(text), "%.*s", (int)(v->text.n < 31 ? v->text.n : 31), v->text.p);
         if (v->text.n > 30 || !sv_parse_int(text, &i))
@@ -195,16 +222,18 @@ static enum sv_err put_int(const struct target *t, const struct sv_value *v, voi
     }
     if ((sv_param_has_min(t->row) && i < t->row->min) || (sv_param_has_max(t->row) && i > t->row->max))
         return out_of_range(t);
+    if (!is_code(t->row, i))
+        return refuse(t, SV_E_PARAM_ENUM, "");
     *(struct sv_opt_int *)member = (struct sv_opt_int){.v = i, .set = true};
     return SV_OK;
 }
 
 static enum sv_err put_bool(const struct target *t, const struct sv_value *v, void *member)
 {
-    bool b = v->b;
-    if (v->kind == SV_V_TEXT && v->text.n == 4 && strncasecmp(v->text.p, "true", 4) == 0)
+    bool b = v->b, text = v->kind == SV_V_TEXT && (t->row->in != SV_IN_BODY || (t->takes & SV_TAKES_BOOL_TEXT));
+    if (text && v->text.n == 4 && strncasecmp(v->text.p, "true", 4) == 0)
         b = true;
-    else if (v->kind == SV_V_TEXT && v->text.n == 5 && strncasecmp(v->text.p, "false", 5) == 0)
+    else if (text && v->text.n == 5 && strncasecmp(v->text.p, "false", 5) == 0)
         b = false;
     else if (v->kind != SV_V_BOOL)
         return refuse(t, SV_E_PARAM_TYPE, "true, false");
@@ -240,14 +269,15 @@ static bool item_ip(char *item)
     return sv_ip4_parse(item, &ip);
 }
 
+/* An address, a network or, in our own replies, a range. */
 static bool item_cidr(char *item)
 {
-    char *slash = strchr(item, '/');
-    if (!slash)
+    char *mark = strpbrk(item, "/-"), kind = mark ? *mark : '\0';
+    if (!mark)
         return item_ip(item);
-    *slash = '\0';
-    bool ok = item_ip(item) && small_number(slash + 1, 0, 32);
-    *slash = '/';
+    *mark = '\0';
+    bool ok = item_ip(item) && (kind == '/' ? small_number(mark + 1, 0, 32) : item_ip(mark + 1));
+    *mark = kind;
     return ok;
 }
 
@@ -291,9 +321,9 @@ static enum sv_err put_items(const struct target *t, const struct sv_value *v, v
                              const char *format)
 {
     struct sv_slice s = {0};
-    enum sv_err e = take_text(t, v, &s);
-    if (e != SV_OK)
-        return e;
+    enum sv_err rc = take_text(t, v, &s);
+    if (rc)
+        return rc;
     char *list = sv_arena_strndup(t->arena, s.p, s.n);
     if (!each_item(list, ok))
         return refuse(t, SV_E_PARAM_FORMAT, format);
@@ -304,9 +334,9 @@ static enum sv_err put_items(const struct target *t, const struct sv_value *v, v
 static enum sv_err put_ip(const struct target *t, const struct sv_value *v, void *member)
 {
     struct sv_slice s = {0};
-    enum sv_err e = take_text(t, v, &s);
-    if (e != SV_OK)
-        return e;
+    enum sv_err rc = take_text(t, v, &s);
+    if (rc)
+        return rc;
     char *ip = sv_arena_strndup(t->arena, s.p, s.n);
     if (!item_ip(ip))
         return refuse(t, SV_E_PARAM_FORMAT, "IPv4 (a.b.c.d)");
@@ -339,13 +369,13 @@ static enum sv_err put_list(const struct target *t, const struct sv_value *v, vo
     const char **texts = sv_arena_alloc(t->arena, v->items * sizeof(*texts));
     for (size_t i = 0; i < v->items; i++) {
         const struct sv_value *item = &v->item[i];
-        if (!is_text(item) || item->text.n == 0)
+        if (!is_text(t, item) || item->text.n == 0)
             return refuse(t, SV_E_PARAM_TYPE, "list of strings");
         if (item->text.n > SV_MAX_STR)
             return refuse(t, SV_E_PARAM_LENGTH, sv_dec(SV_MAX_STR).s);
-        enum sv_err e = check_chars(t, item->text);
-        if (e != SV_OK)
-            return e;
+        enum sv_err rc = check_chars(t, item->text);
+        if (rc)
+            return rc;
         texts[i] = sv_arena_strndup(t->arena, item->text.p, item->text.n);
     }
     *(struct sv_strs *)member = (struct sv_strs){.v = texts, .n = v->items};
@@ -358,12 +388,13 @@ static const struct {
     put_fn put;
     size_t size;
 } types[] = {
-    [SV_T_STR] = {put_str, sizeof(const char *)},        [SV_T_ID] = {put_str, sizeof(const char *)},
+    [SV_T_STR] = {put_str, sizeof(const char *)},        [SV_T_ID] = {put_id, sizeof(const char *)},
     [SV_T_INT] = {put_int, sizeof(struct sv_opt_int)},   [SV_T_BOOL] = {put_bool, sizeof(struct sv_opt_bool)},
     [SV_T_ENUM] = {put_enum, sizeof(const char *)},      [SV_T_IP] = {put_ip, sizeof(const char *)},
     [SV_T_IPS] = {put_ips, sizeof(const char *)},        [SV_T_PORTS] = {put_ports, sizeof(const char *)},
     [SV_T_TIME] = {put_time, sizeof(struct sv_opt_int)}, [SV_T_PEM] = {put_pem, sizeof(const char *)},
-    [SV_T_LIST] = {put_list, sizeof(struct sv_strs)},
+    [SV_T_LIST] = {put_list, sizeof(struct sv_strs)},    [SV_T_OBJ] = {NULL, sizeof(const void *)},
+    [SV_T_OBJS] = {NULL, sizeof(struct sv_objs)},
 };
 
 size_t sv_param_size(enum sv_ptype type)
@@ -377,16 +408,16 @@ static bool is_empty(const struct sv_value *v)
            (v->kind == SV_V_LIST && v->items == 0);
 }
 
-enum sv_err sv_param_set(const struct sv_param *row, const struct sv_value *v, struct sv_arena *a, void *in,
-                         bool *ret_set, struct sv_error *err)
+enum sv_err sv_param_set(const struct sv_param *row, const struct sv_value *v, unsigned takes, struct sv_arena *a,
+                         void *in, bool *ret_set, struct sv_error *err)
 {
-    struct target t = {.row = row, .arena = a, .err = err};
+    struct target t = {.row = row, .takes = takes, .arena = a, .err = err};
     if (is_empty(v)) {
         *ret_set = false;
         return SV_OK;
     }
-    enum sv_err e = types[row->type].put(&t, v, (char *)in + row->offset);
-    if (e == SV_OK)
+    enum sv_err rc = types[row->type].put(&t, v, (char *)in + row->offset);
+    if (!rc)
         *ret_set = true;
-    return e;
+    return rc;
 }

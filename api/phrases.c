@@ -5,24 +5,14 @@
 /* Why a request was malformed is said in English inside an error (logs, tests); readers of Chinese get it in
  * theirs. A row may be followed by what was met: 'duplicate key "vm.id"'. */
 
-static const struct {
-    const char *en, *zh;
-} phrases[] = {
-    {"too many form fields", "表单字段过多"},
+static const struct sv_phrase phrases[] = {
     {"too many query parameters", "查询参数过多"},
-    {"KEY_PARAM is given twice", "KEY_PARAM 重复"},
-    {"the form has no field KEY_PARAM", "表单中没有 KEY_PARAM 字段"},
-    {"'%' without two hex digits in KEY_PARAM", "KEY_PARAM 中的 % 后缺少两位十六进制数字"},
-    {"'%' without two hex digits in a form field's name", "表单字段名中的 % 后缺少两位十六进制数字"},
     {"'%' without two hex digits in the query", "查询串中的 % 后缺少两位十六进制数字"},
-    {"multipart: no boundary in Content-Type", "multipart:Content-Type 中没有 boundary"},
-    {"multipart: the boundary is not alone on its line", "multipart:分隔行含有多余内容"},
-    {"multipart: the closing boundary is missing", "multipart:缺少结束分隔行"},
     {"not UTF-8", "不是 UTF-8 编码"},
     {"object expected", "应为 JSON 对象"},
     {"text after the object", "对象之后有多余内容"},
     {"unexpected end", "内容不完整"},
-    {"unexpected character", "意外的字符"},
+    {"value expected", "应为值"},
     {"key in double quotes expected", "应为双引号括起的键"},
     {"':' expected", "应为冒号"},
     {"',' or '}' expected", "应为逗号或 }"},
@@ -44,35 +34,52 @@ static const struct {
     {"integer", "整数"},
     {"list of strings", "字符串列表"},
     {"given twice", "重复给出"},
+    {0},
 };
 
 /* The longest row that `arg` begins with as a whole phrase. */
-static size_t longest(const char *arg, const char **ret_zh)
+static size_t longest(const struct sv_phrase *row, const char *arg, size_t best, const char **ret_zh)
 {
-    size_t best = 0;
-    for (size_t i = 0; i < sizeof(phrases) / sizeof(phrases[0]); i++) {
-        size_t n = strlen(phrases[i].en);
-        if (n > best && strncmp(arg, phrases[i].en, n) == 0 && (arg[n] == '\0' || arg[n] == ' ')) {
+    for (; row && row->en; row++) {
+        size_t n = strlen(row->en);
+        if (n > best && strncmp(arg, row->en, n) == 0 && strchr(" ,", arg[n])) { /* or its end */
             best = n;
-            *ret_zh = phrases[i].zh;
+            *ret_zh = row->zh;
         }
     }
     return best;
 }
 
-bool sv_phrase_zh(const char *arg, char *buf, size_t size)
+#define PLACE " at byte "
+
+/* The last one: what was met may contain the like. */
+static const char *last_place(const char *text)
+{
+    const char *at = NULL;
+    for (const char *p = strstr(text, PLACE); p; p = strstr(p + 1, PLACE))
+        at = p;
+    return at;
+}
+
+static const char *skip(const char *text, const char *word)
+{
+    const size_t n = strlen(word);
+    return strncmp(text, word, n) == 0 ? text + n : NULL;
+}
+
+bool sv_phrase_zh(const struct sv_wire *w, const char *arg, char *buf, size_t size)
 {
     const char *zh = NULL;
-    size_t n = longest(arg, &zh);
+    size_t n = longest(phrases, arg, 0, &zh);
+    n = longest(w->phrases, arg, n, &zh);
     if (!zh)
         return false;
-    const char *rest = arg + n, *at = strstr(rest, " (byte ");
     char text[SV_ERR_ARG_MAX * 2];
-    if (at)
-        snprintf(text, sizeof(text), "%s%.*s(第 %.*s 字节)", zh, (int)(at - rest), rest,
-                 (int)strspn(at + 7, "0123456789"), at + 7);
-    else
-        snprintf(text, sizeof(text), "%s%s", zh, rest);
+    const char *found = skip(arg + n, ", found "), *rest = found ? found : arg + n, *at = last_place(rest);
+    const size_t met = at ? (size_t)(at - rest) : strlen(rest);
+    const bool end = found && strncmp(rest, "the end", met) == 0;
+    snprintf(text, sizeof(text), "%s%s%.*s%s%s%s", zh, found ? ",遇到 " : "", end ? 0 : (int)met, rest,
+             end ? "结尾" : "", at ? ",位于字节 " : "", at ? at + strlen(PLACE) : "");
     sv_copy(buf, size, text);
     return true;
 }

@@ -14,21 +14,6 @@ static enum sv_err bad(struct sv_error *err, const struct sv_route *r, const cha
     return sv_fail(err, SV_E_INTERNAL, SV_F_NONE, text);
 }
 
-enum sv_method sv_method_of(const char *method)
-{
-    static const char *const names[SV_METHODS] = {
-        [SV_GET] = "GET", [SV_POST] = "POST", [SV_PUT] = "PUT", [SV_DELETE] = "DELETE"};
-    for (enum sv_method m = SV_GET; m < SV_METHODS; m++)
-        if (method && strcmp(method, names[m]) == 0)
-            return m;
-    return SV_METHODS;
-}
-
-bool sv_is_template(struct sv_slice segment)
-{
-    return segment.n > 2 && segment.p[0] == '{' && segment.p[segment.n - 1] == '}';
-}
-
 static bool segment_clean(struct sv_slice s)
 {
     struct sv_slice inner = sv_is_template(s) ? (struct sv_slice){s.p + 1, s.n - 2} : s;
@@ -38,31 +23,48 @@ static bool segment_clean(struct sv_slice s)
     return true;
 }
 
-static enum sv_err check_path(const struct sv_route *r, struct sv_slice *ret_name, struct sv_error *err)
+static bool same(struct sv_slice a, struct sv_slice b)
 {
-    if (!r->path || !*r->path || r->path[0] == '/' || strlen(r->path) > SV_MAX_PATH / 2)
-        return bad(err, r, NULL, "the path is empty, too long or begins with '/'");
+    return a.n == b.n && memcmp(a.p, b.p, a.n) == 0;
+}
+
+static enum sv_err check_path(const struct sv_route *r, struct sv_error *err)
+{
+    if (!r->path || r->path[0] == '/' || strlen(r->path) > SV_MAX_PATH / 2)
+        return bad(err, r, NULL, "there is no path, or it is too long or begins with '/'");
     size_t n = strlen(r->path);
-    if (r->path[n - 1] == '/' || strstr(r->path, "//") || strpbrk(r->path, " \t"))
+    if ((n > 0 && r->path[n - 1] == '/') || strstr(r->path, "//") || strpbrk(r->path, " \t"))
         return bad(err, r, NULL, "an empty segment or a blank in the path");
     const char *p = r->path;
-    struct sv_slice s, name = {0};
-    while (sv_next_segment(&p, &s)) {
+    struct sv_slice s, name;
+    unsigned names = 0;
+    while (sv_next_segment(&p, false, &s)) {
         if (!segment_clean(s))
             return bad(err, r, NULL, "a segment has a blank, a brace or a reserved character");
         if (!sv_is_template(s))
             continue;
-        if (name.p)
-            return bad(err, r, NULL, "more than one {name}");
         name = (struct sv_slice){s.p + 1, s.n - 2};
+        for (unsigned i = 0; i < names; i++)
+            if (same(sv_path_name(r, i), name))
+                return bad(err, r, NULL, "a {name} stands twice in the path");
+        if (++names > SV_MAX_PATH_VALUES)
+            return bad(err, r, NULL, "too many {name}s in the path");
     }
-    *ret_name = name;
     return SV_OK;
+}
+
+static bool path_has(const struct sv_route *r, const char *name)
+{
+    for (unsigned i = 0; sv_path_name(r, i).p; i++)
+        if (sv_slice_is(sv_path_name(r, i), name))
+            return true;
+    return false;
 }
 
 static bool bounded(enum sv_ptype type)
 {
-    return type == SV_T_INT || type == SV_T_STR || type == SV_T_ID || type == SV_T_PEM || type == SV_T_LIST;
+    return type == SV_T_INT || type == SV_T_STR || type == SV_T_ID || type == SV_T_PEM || type == SV_T_LIST ||
+           type == SV_T_OBJS;
 }
 
 static enum sv_err check_bounds(const struct sv_route *r, const struct sv_param *p, struct sv_error *err)
@@ -92,26 +94,43 @@ static enum sv_err check_values(const struct sv_route *r, const struct sv_param 
     return SV_OK;
 }
 
-static enum sv_err check_place(const struct sv_route *r, const struct sv_param *p, struct sv_slice name,
-                               struct sv_error *err)
+/* The rows of one object; `in_size` is that of its struct. */
+static enum sv_err check_rows(const struct sv_route *r, const struct sv_param *rows, size_t count, size_t in_size,
+                              unsigned depth, struct sv_error *err);
+
+static enum sv_err check_sub(const struct sv_route *r, const struct sv_param *p, unsigned depth, struct sv_error *err)
+{
+    if ((p->type == SV_T_OBJ || p->type == SV_T_OBJS) != (p->sub != NULL))
+        return bad(err, r, p->name, p->sub ? "rows inside a type that has none" : "an object without rows");
+    if (!p->sub)
+        return SV_OK;
+    if (depth > 8 || p->sub_size == 0 || p->sub_size % alignof(int64_t) != 0)
+        return bad(err, r, p->name, "its objects are nested too deep, or have no size");
+    for (size_t i = 0; i < p->sub_count; i++)
+        if (p->sub[i].in != SV_IN_BODY)
+            return bad(err, r, p->name, "a row inside an object is not of the body");
+    return check_rows(r, p->sub, p->sub_count, p->sub_size, depth + 1, err);
+}
+
+static enum sv_err check_place(const struct sv_route *r, const struct sv_param *p, size_t in_size, struct sv_error *err)
 {
     size_t size = sv_param_size(p->type);
     if (size == 0)
         return bad(err, r, p->name, "unknown type");
-    if (p->offset > r->in_size || size > r->in_size - p->offset)
+    if (p->offset > in_size || size > in_size - p->offset)
         return bad(err, r, p->name, "its offset is past in_size");
     if (p->offset % alignof(int64_t) != 0)
         return bad(err, r, p->name, "its offset is not aligned");
-    if (p->in != SV_IN_BODY && p->type == SV_T_LIST)
-        return bad(err, r, p->name, "a list cannot come from the URL");
-    if (p->in == SV_IN_PATH && (!name.p || strlen(p->name) != name.n || memcmp(p->name, name.p, name.n) != 0))
+    if (p->in != SV_IN_BODY && (p->type == SV_T_LIST || p->type == SV_T_OBJ || p->type == SV_T_OBJS))
+        return bad(err, r, p->name, "a list or an object cannot come from the URL");
+    if (p->in == SV_IN_PATH && !path_has(r, p->name))
         return bad(err, r, p->name, "the path has no such {name}");
     if (p->in == SV_IN_BODY && r->raw_body)
         return bad(err, r, p->name, "the body is a file, it has no parameters");
     return SV_OK;
 }
 
-static enum sv_err check_param(const struct sv_route *r, const struct sv_param *p, struct sv_slice name,
+static enum sv_err check_param(const struct sv_route *r, const struct sv_param *p, size_t in_size, unsigned depth,
                                struct sv_error *err)
 {
     if (!p->name || !*p->name)
@@ -119,12 +138,14 @@ static enum sv_err check_param(const struct sv_route *r, const struct sv_param *
     struct sv_slice whole = {p->name, strlen(p->name)}, trimmed = sv_trim_key(whole);
     if (trimmed.n != whole.n || whole.n >= sizeof(((struct sv_error *)0)->wire))
         return bad(err, r, p->name, "its wire name has blanks or '*' at an end, or is too long");
-    enum sv_err e = check_place(r, p, name, err);
-    if (e == SV_OK)
-        e = check_bounds(r, p, err);
-    if (e == SV_OK)
-        e = check_values(r, p, err);
-    return e;
+    enum sv_err rc = check_place(r, p, in_size, err);
+    if (!rc)
+        rc = check_bounds(r, p, err);
+    if (!rc)
+        rc = check_values(r, p, err);
+    if (!rc)
+        rc = check_sub(r, p, depth, err);
+    return rc;
 }
 
 static bool overlap(const struct sv_param *a, const struct sv_param *b)
@@ -132,54 +153,81 @@ static bool overlap(const struct sv_param *a, const struct sv_param *b)
     return a->offset < b->offset + sv_param_size(b->type) && b->offset < a->offset + sv_param_size(a->type);
 }
 
-static enum sv_err check_params(const struct sv_route *r, struct sv_slice name, struct sv_error *err)
+static enum sv_err check_rows(const struct sv_route *r, const struct sv_param *rows, size_t count, size_t in_size,
+                              unsigned depth, struct sv_error *err)
 {
-    bool path_row = false;
-    if ((r->params == NULL) != (r->param_count == 0) || r->param_count > SV_MAX_PARAMS)
+    if ((rows == NULL) != (count == 0) || count > SV_MAX_PARAMS)
         return bad(err, r, NULL, "params and param_count do not fit");
-    for (size_t i = 0; i < r->param_count; i++) {
-        const struct sv_param *p = &r->params[i];
-        enum sv_err e = check_param(r, p, name, err);
-        if (e != SV_OK)
-            return e;
-        path_row = path_row || p->in == SV_IN_PATH;
+    for (size_t i = 0; i < count; i++) {
+        const struct sv_param *p = &rows[i];
+        enum sv_err rc = check_param(r, p, in_size, depth, err);
+        if (rc)
+            return rc;
         for (size_t k = 0; k < i; k++) {
-            if (r->params[k].in == p->in && strcmp(r->params[k].name, p->name) == 0)
+            if (rows[k].in == p->in && strcmp(rows[k].name, p->name) == 0)
                 return bad(err, r, p->name, "listed twice");
-            if (overlap(p, &r->params[k]))
+            if (overlap(p, &rows[k]))
                 return bad(err, r, p->name, "shares its member with another row");
         }
     }
-    if (name.p && !path_row && r->handler) /* a row that is not served yet binds nothing */
-        return bad(err, r, NULL, "the {name} in the path has no parameter row");
+    return SV_OK;
+}
+
+static enum sv_err check_params(const struct sv_route *r, struct sv_error *err)
+{
+    enum sv_err rc = check_rows(r, r->params, r->param_count, r->in_size, 0, err);
+    /* a row that is not served yet binds nothing */
+    for (unsigned k = 0; !rc && r->handler && sv_path_name(r, k).p; k++) {
+        bool has_row = false;
+        for (size_t i = 0; i < r->param_count; i++)
+            has_row = has_row || (r->params[i].in == SV_IN_PATH && sv_slice_is(sv_path_name(r, k), r->params[i].name));
+        if (!has_row)
+            return bad(err, r, NULL, "the {name} in the path has no parameter row");
+    }
+    return rc;
+}
+
+static enum sv_err check_fields(const struct sv_route *r, const struct sv_reply_row *f, unsigned depth,
+                                struct sv_error *err)
+{
+    for (const struct sv_reply_row *a = f; a && a->name; a++) {
+        if (!*a->name)
+            return bad(err, r, NULL, "an empty reply field");
+        for (const struct sv_reply_row *b = f; b < a; b++)
+            if (strcmp(a->name, b->name) == 0)
+                return bad(err, r, a->name, "a reply field is listed twice");
+        if (a->sub && a->type != SV_O_OBJ && a->type != SV_O_OBJS)
+            return bad(err, r, a->name, "rows inside a reply field that has none");
+        enum sv_err rc = depth < 8 ? check_fields(r, a->sub, depth + 1, err)
+                                   : bad(err, r, a->name, "reply fields are nested too deep");
+        if (rc)
+            return rc;
+    }
+    return SV_OK;
+}
+
+static enum sv_err check_status(const struct sv_route *r, struct sv_error *err)
+{
+    if (r->ok && (r->ok < 200 || r->ok > 299))
+        return bad(err, r, NULL, "a status of success lies between 200 and 299");
+    if (r->ok == 204 && (r->data != SV_DATA_NONE || r->gives_file))
+        return bad(err, r, NULL, "status 204 has no body");
     return SV_OK;
 }
 
 static enum sv_err check_reply(const struct sv_route *r, struct sv_error *err)
 {
-    const char *const *f = r->fields;
-    for (const char *const *k = f; r->data == SV_DATA_NONE && k && *k; k++)
-        if ((*k)[strlen(*k) - 1] != '+') /* ours may say more than the document, which prints nothing */
+    for (const struct sv_reply_row *f = r->fields; r->data == SV_DATA_NONE && f && f->name; f++)
+        if (!(f->flags & SV_O_OURS)) /* ours may say more than the document, which prints nothing */
             return bad(err, r, NULL, "fields without data");
     if (r->kind == SV_ASYNC_EACH && r->data != SV_DATA_LIST)
         return bad(err, r, NULL, "async-each needs a list");
-    for (size_t i = 0; f && f[i]; i++) {
-        const char *type;
-        struct sv_slice a = sv_field_name(f[i], &type);
-        if (a.n == 0)
-            return bad(err, r, NULL, "an empty reply field");
-        for (size_t k = 0; k < i; k++) {
-            struct sv_slice b = sv_field_name(f[k], &type);
-            if (a.n == b.n && memcmp(a.p, b.p, a.n) == 0)
-                return bad(err, r, f[i], "a reply field is listed twice");
-        }
-    }
-    return SV_OK;
+    enum sv_err rc = check_fields(r, r->fields, 0, err);
+    return rc ? rc : check_status(r, err);
 }
 
 enum sv_err sv_route_check(const struct sv_route *r, struct sv_error *err)
 {
-    struct sv_slice name = {0};
     enum sv_method m = sv_method_of(r->method);
     if (m == SV_METHODS)
         return bad(err, r, NULL, "unknown method");
@@ -189,10 +237,10 @@ enum sv_err sv_route_check(const struct sv_route *r, struct sv_error *err)
         return bad(err, r, NULL, "no doc line");
     if (r->raw_body && m != SV_POST && m != SV_PUT)
         return bad(err, r, NULL, "a file as the body needs POST or PUT");
-    enum sv_err e = check_path(r, &name, err);
-    if (e == SV_OK)
-        e = check_params(r, name, err);
-    if (e == SV_OK)
-        e = check_reply(r, err);
-    return e;
+    enum sv_err rc = check_path(r, err);
+    if (!rc)
+        rc = check_params(r, err);
+    if (!rc)
+        rc = check_reply(r, err);
+    return rc;
 }

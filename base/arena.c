@@ -87,6 +87,15 @@ void *sv_arena_alloc(struct sv_arena *a, size_t size)
     return memset(p, 0, size);
 }
 
+void *sv_arena_grow(struct sv_arena *a, void *p, size_t n, size_t *cap, size_t size)
+{
+    if (n < *cap)
+        return p;
+    *cap = *cap ? *cap * 2 : 16;
+    void *more = sv_arena_alloc(a, *cap * size);
+    return n ? memcpy(more, p, n * size) : more;
+}
+
 char *sv_arena_strndup(struct sv_arena *a, const char *s, size_t n)
 {
     char *p = sv_arena_alloc(a, n + 1);

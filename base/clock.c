@@ -1,5 +1,8 @@
 #include "starvirt/clock.h"
+#include "starvirt/error.h"
+#include "starvirt/log.h"
 
+#include <pthread.h>
 #include <string.h>
 #include <time.h>
 
@@ -14,9 +17,96 @@ static int64_t clock_us(clockid_t id)
     return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
+/* --- the wall clock, and whether to believe it ------------------------------------------------------------ */
+
+static bool near(int64_t a, int64_t b)
+{
+    return a - b <= SV_CLOCK_DRIFT_MS && b - a <= SV_CLOCK_DRIFT_MS;
+}
+
+static int64_t set_to(struct sv_clock *c, int64_t offset, int64_t boot_ms, int64_t *ret_step)
+{
+    *ret_step = offset - c->offset;
+    c->before = c->offset;
+    c->offset = offset;
+    c->stepped_at = boot_ms;
+    c->doubting = false;
+    return offset + boot_ms;
+}
+
+static bool is_back(const struct sv_clock *c, int64_t offset, int64_t boot_ms)
+{
+    return c->stepped && near(offset, c->before) && boot_ms - c->stepped_at < SV_CLOCK_HOUR_MS;
+}
+
+int64_t sv_clock_judge(struct sv_clock *c, int64_t wall_ms, int64_t boot_ms, int64_t *ret_step)
+{
+    const int64_t offset = wall_ms - boot_ms;
+    *ret_step = 0;
+    if (!c->known || near(offset, c->offset)) {
+        c->known = true;
+        c->offset = offset;
+        c->doubting = false;
+        return wall_ms;
+    }
+    if (is_back(c, offset, boot_ms)) {
+        c->stepped = false; /* it was wrong between: that is not what to go back to */
+        return set_to(c, offset, boot_ms, ret_step);
+    }
+    if (!c->doubting || !near(offset, c->doubted))
+        c->since = boot_ms;
+    c->doubting = true;
+    c->doubted = offset;
+    if (boot_ms - c->since < SV_CLOCK_DOUBT_MS)
+        return c->offset + boot_ms;
+    c->stepped = true;
+    return set_to(c, offset, boot_ms, ret_step);
+}
+
+int64_t sv_clock_sure(const struct sv_clock *c, int64_t now_ms, int64_t boot_ms)
+{
+    const bool fresh = c->stepped && boot_ms - c->stepped_at < SV_CLOCK_HOUR_MS;
+    return fresh && c->before + boot_ms < now_ms ? c->before + boot_ms : now_ms;
+}
+
+static pthread_mutex_t wall_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct sv_clock wall;
+
+/* Both at one time: a thread may be held up between the two. */
+static void read_both(int64_t *ret_wall, int64_t *ret_boot)
+{
+    int64_t before, after;
+    unsigned tries = 0;
+    do {
+        before = clock_us(CLOCK_BOOTTIME);
+        *ret_wall = clock_us(CLOCK_REALTIME) / 1000;
+        after = clock_us(CLOCK_BOOTTIME);
+    } while (after - before > SV_CLOCK_DRIFT_MS * 100 && ++tries < 10);
+    *ret_boot = after / 1000;
+}
+
+static int64_t read_wall(bool sure)
+{
+    int64_t now, boot, step;
+    pthread_mutex_lock(&wall_lock);
+    read_both(&now, &boot);
+    now = sv_clock_judge(&wall, now, boot, &step);
+    if (sure)
+        now = sv_clock_sure(&wall, now, boot);
+    pthread_mutex_unlock(&wall_lock);
+    if (step)
+        sv_log(SV_LOG_WARN, "clock.set", "ms", sv_dec(step).s, NULL);
+    return now;
+}
+
 int64_t sv_now_ms(void)
 {
-    return clock_us(CLOCK_REALTIME) / 1000;
+    return read_wall(false);
+}
+
+int64_t sv_sure_ms(void)
+{
+    return read_wall(true);
 }
 
 int64_t sv_mono_ms(void)

@@ -31,44 +31,40 @@ static char *unquote(char *s)
     return s;
 }
 
-static enum sv_err refuse(const char *path, unsigned line, const char *why, struct sv_error *err)
-{
-    SV_AUTOFREE char *text = sv_asprintf("%s:%u: %s", path, line, why);
-    return sv_fail(err, SV_E_CONFIG, SV_F_NONE, text);
-}
-
-static enum sv_err take_line(char *text, sv_conf_fn fn, void *arg, const char **ret_why, struct sv_error *inner)
+static enum sv_err take_line(char *text, sv_conf_fn fn, void *arg, struct sv_buf *why)
 {
     char *name = trim(text);
     if (*name == '\0' || *name == '#')
         return SV_OK;
     char *eq = strchr(name, '=');
     if (!eq) {
-        *ret_why = "expected name = value";
+        sv_buf_puts(why, "expected name = value");
         return SV_E_CONFIG;
     }
     *eq = '\0';
-    enum sv_err r = fn(arg, trim(name), unquote(trim(eq + 1)), inner);
-    *ret_why = inner->arg[0];
-    return r;
+    return fn(arg, trim(name), unquote(trim(eq + 1)), why);
 }
 
-enum sv_err sv_conf_read(const char *path, sv_conf_fn fn, void *arg, struct sv_error *err)
+static enum sv_err unreadable(const char *path, struct sv_buf *why)
+{
+    const int code = errno;
+    sv_buf_printf(why, "%s: %s", path, strerror(code));
+    return SV_E_CONFIG;
+}
+
+enum sv_err sv_conf_read(const char *path, sv_conf_fn fn, void *arg, struct sv_buf *why)
 {
     SV_CLEANUP(close_file) FILE *f = fopen(path, "re");
-    if (!f) {
-        SV_AUTOFREE char *text = sv_asprintf("%s: %s", path, strerror(errno));
-        return sv_fail(err, SV_E_CONFIG, SV_F_NONE, text);
-    }
+    if (!f)
+        return unreadable(path, why);
     SV_AUTOFREE char *line = NULL;
     size_t cap = 0;
     for (unsigned n = 1; getline(&line, &cap, f) >= 0; n++) {
-        const char *why = NULL;
-        struct sv_error inner = {0};
-        if (take_line(line, fn, arg, &why, &inner) != SV_OK)
-            return refuse(path, n, why, err);
+        SV_CLEANUP(sv_buf_free) struct sv_buf inner = {0};
+        if (take_line(line, fn, arg, &inner)) {
+            sv_buf_printf(why, "%s:%u: %s", path, n, inner.p);
+            return SV_E_CONFIG;
+        }
     }
-    if (ferror(f))
-        return refuse(path, 0, strerror(errno), err);
-    return SV_OK;
+    return ferror(f) ? unreadable(path, why) : SV_OK; /* a directory, too, shows at the first read */
 }

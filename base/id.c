@@ -5,6 +5,7 @@
 #include <sys/random.h>
 
 #include "starvirt/clock.h"
+#include "starvirt/mem.h"
 
 static const char hex_digits[] = "0123456789abcdef";
 
@@ -30,8 +31,11 @@ void sv_hex(const void *bytes, size_t n, char *out)
     *out = '\0';
 }
 
+/* A clock that was set back by more was wrong before: ids do not stay in that future. */
+enum { BACK_MS = 60 * 1000 };
+
 /* 48 bits of milliseconds and 12 of counter. Within a millisecond, after 4096 ids in one, or when the
- * clock was set back, the count goes on from the last: order holds, at the price of a time in the future. */
+ * clock was set back a little, the count goes on from the last: order holds, at the price of a time in the future. */
 static uint64_t next_stamp(void)
 {
     static _Atomic uint64_t last;
@@ -39,7 +43,7 @@ static uint64_t next_stamp(void)
     uint64_t seen = atomic_load_explicit(&last, memory_order_relaxed);
     uint64_t mine;
     do {
-        mine = now > seen ? now : seen + 1;
+        mine = now > seen || seen - now > (uint64_t)BACK_MS << 12 ? now : seen + 1;
     } while (!atomic_compare_exchange_weak_explicit(&last, &seen, mine, memory_order_relaxed, memory_order_relaxed));
     return mine;
 }
@@ -91,4 +95,45 @@ struct sv_id sv_id_from(const char *s)
     if (sv_id_valid(s))
         memcpy(id.s, s, SV_ID_LEN + 1);
     return id;
+}
+
+bool sv_id_read(const char *s, size_t n, struct sv_id *ret)
+{
+    struct sv_id id = {""};
+    if (n != SV_ID_LEN)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        id.s[i] = s[i] >= 'A' && s[i] <= 'F' ? (char)(s[i] + 'a' - 'A') : s[i];
+    if (!sv_id_valid(id.s))
+        return false;
+    *ret = id;
+    return true;
+}
+
+void sv_ids_add(struct sv_ids *l, const struct sv_id *id)
+{
+    l->v = sv_grow(l->v, l->n, &l->cap, sizeof(*l->v));
+    l->v[l->n++] = *id;
+}
+
+static int by_text(const void *x, const void *y)
+{
+    return strcmp(((const struct sv_id *)x)->s, ((const struct sv_id *)y)->s);
+}
+
+void sv_ids_sort(struct sv_ids *l)
+{
+    if (l->n)
+        qsort(l->v, l->n, sizeof(*l->v), by_text);
+}
+
+bool sv_ids_have(const struct sv_ids *l, const struct sv_id *id)
+{
+    return l->n && bsearch(id, l->v, l->n, sizeof(*id), by_text);
+}
+
+void sv_ids_free(struct sv_ids *l)
+{
+    free(l->v);
+    *l = (struct sv_ids){0};
 }

@@ -208,6 +208,18 @@ void sv_json_intstr(struct sv_json *j, const char *key, int64_t v)
     sv_buf_add(j->out, dec, n + 2);
 }
 
+void sv_json_null(struct sv_json *j, const char *key)
+{
+    begin(j, key);
+    sv_buf_puts(j->out, "null");
+}
+
+void sv_json_raw(struct sv_json *j, const char *key, const char *json)
+{
+    begin(j, key);
+    sv_buf_puts(j->out, json);
+}
+
 void sv_json_bool(struct sv_json *j, const char *key, bool v)
 {
     begin(j, key);

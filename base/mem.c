@@ -24,6 +24,14 @@ void *sv_realloc(void *p, size_t size)
     return check_memory(realloc(p, size ? size : 1));
 }
 
+void *sv_grow(void *p, size_t n, size_t *cap, size_t size)
+{
+    if (n < *cap)
+        return p;
+    *cap = *cap ? *cap * 2 : 16;
+    return sv_realloc(p, *cap * size);
+}
+
 char *sv_strdup(const char *s)
 {
     return s ? check_memory(strdup(s)) : NULL;
@@ -78,4 +86,30 @@ bool sv_parse_int(const char *s, int64_t *ret)
         return false;
     *ret = negative ? v : -v;
     return true;
+}
+
+unsigned sv_edit_distance(const char *a, const char *b)
+{
+    enum { MAX = 64 };
+    unsigned rows[3][MAX], *before = rows[0], *last = rows[1], *now = rows[2];
+    const size_t n = strlen(a), m = strlen(b);
+    if (n >= MAX || m >= MAX)
+        return 99;
+    for (unsigned j = 0; j <= m; j++)
+        last[j] = j;
+    for (unsigned i = 1; i <= n; i++) {
+        now[0] = i;
+        for (unsigned j = 1; j <= m; j++) {
+            const unsigned changed = last[j - 1] + (a[i - 1] != b[j - 1]);
+            const unsigned one_more = 1 + (last[j] < now[j - 1] ? last[j] : now[j - 1]);
+            now[j] = changed < one_more ? changed : one_more;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && before[j - 2] + 1 < now[j])
+                now[j] = before[j - 2] + 1;
+        }
+        unsigned *spare = before;
+        before = last;
+        last = now;
+        now = spare;
+    }
+    return last[m];
 }

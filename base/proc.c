@@ -132,7 +132,7 @@ static enum sv_err wait_child(struct child *c, struct sv_error *err)
 {
     for (;;) {
         enum sv_err rc = why_stop(c->proc, err);
-        if (rc != SV_OK)
+        if (rc)
             return rc;
         struct pollfd fds[] = {{.fd = c->pidfd, .events = POLLIN},
                                {.fd = c->out[0], .events = POLLIN},
@@ -167,13 +167,13 @@ static enum sv_err run_child(struct child *c, int *ret_status, struct sv_error *
         rc = fail_errno(err, "pidfd_open", errno);
     else
         rc = wait_child(c, err);
-    if (rc != SV_OK) {
+    if (rc) {
         /* The child leads a group of its own; not reaped yet, so neither number can be another's. */
         kill(-c->pid, SIGKILL);
         kill(c->pid, SIGKILL);
     }
     int status = reap(c->pid);
-    if (rc == SV_OK)
+    if (!rc)
         *ret_status = status;
     return rc;
 }
@@ -183,7 +183,7 @@ enum sv_err sv_proc_run(const struct sv_proc *p, int *ret_status, struct sv_erro
     struct child c = {
         .in = -1, .out = {-1, -1}, .err = {-1, -1}, .pidfd = -1, .keep_out = p->out, .keep_err = p->err, .proc = p};
     enum sv_err rc = why_stop(p, err);
-    if (rc != SV_OK)
+    if (rc)
         return rc;
     if (!open_streams(&c)) {
         rc = fail_errno(err, "pipe", errno);

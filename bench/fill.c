@@ -240,7 +240,7 @@ int main(int argc, char **argv)
         yard_die("usage: fill DIR TENANT VMS JOBS");
     const long vms = yard_arg(argv[3], 0, 1000000), jobs = yard_arg(argv[4], 0, 10000000);
     const struct sv_hv_options hv = {.data_dir = argv[1]};
-    f.tenant = (struct sv_tenant){.id = sv_id_new(), .name = argv[2], .descr = "", .quota = {-1, -1, -1, -1, -1}};
+    f.tenant = (struct sv_tenant){.id = sv_id_new(), .name = argv[2], .descr = "", .quota = {-1, -1, -1, -1, -1, -1}};
     f.tag = (unsigned char)argv[2][0];
     f.domains = sv_alloc(BATCH * sizeof(*f.domains));
     check(sv_db_open(argv[1], &db, &f.db, &err), &err, argv[1]);

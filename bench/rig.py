@@ -230,6 +230,18 @@ class Server(Process):
                 raise Failed("no host comes in")
             time.sleep(0.01)
 
+    def follow(self, startid, token, limit=600):
+        """Until the job is done, by long polls."""
+        end, since, result = time.monotonic() + limit, 0, "3"
+        while result in ("2", "3"):
+            if time.monotonic() > end:
+                raise Failed(f"job {startid} does not end")
+            job = self.call("GET", f"joblog/{startid}?since={since}&wait=20", None, token)["data"]
+            result = job["job.result"]
+            since = max([since] + [int(line["log.serial"]) for line in job["job.logs"]])
+        if result != "0":
+            raise Failed(f"job {startid}: {job['job.resultinfo']}")
+
     def first_vm(self, params, token, limit=30):
         """Creates one VM, as soon as a host has come in; the job has ended on return."""
         end = time.monotonic() + limit

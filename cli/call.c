@@ -24,7 +24,7 @@ int sv_run_target(struct sv_settings *s, const struct sv_api *api, const struct 
     struct sv_answer a;
     if (!sv_client_call(s, t, false, &a))
         return SV_EXIT_FAILED;
-    bool ok = a.root && strcmp(a.result, "0") == 0;
+    bool ok = a.root && a.ok;
     if (s->json && a.root)
         puts(isatty(STDOUT_FILENO) ? a.pretty : a.json);
     else if (ok)
@@ -34,5 +34,6 @@ int sv_run_target(struct sv_settings *s, const struct sv_api *api, const struct 
         sv_show_failure(&a);
         return SV_EXIT_FAILED;
     }
+    sv_show_warning(&a, t->dialect->wire);
     return s->wait ? follow_all(s, api, a.root) : SV_EXIT_OK;
 }

@@ -68,7 +68,7 @@ struct sv_answer {
     const char *json;           /* compact; NULL = not an envelope */
     const struct sv_node *root; /* of json */
     const char *pretty;
-    char result[8];
+    bool ok;         /* it tells of success */
     const char *raw; /* the body as it came */
 };
 /* False: not reached; said why on stderr unless `quiet`. */
@@ -79,6 +79,8 @@ bool sv_client_call(struct sv_settings *s, const struct sv_target *t, bool quiet
 /* Data as a table or as lines; columns NULL = the route's fields. */
 void sv_show_answer(const struct sv_answer *a, const struct sv_route *route, const char *const *columns);
 void sv_show_failure(const struct sv_answer *a);
+/* What the reply says beside its data, on stderr. */
+void sv_show_warning(const struct sv_answer *a, const struct sv_wire *w);
 /* Text without what would steer a terminal. */
 void sv_print_clean(FILE *f, const char *text);
 
@@ -93,9 +95,9 @@ void sv_bar_show(int64_t percent, const char *name);
 void sv_bar_clear(void);
 int sv_follow(struct sv_settings *s, const struct sv_api *api, const char *startid);
 
-/* --- commands.c, complete.c, fsck.c ---------------------------------------------------------------------- */
+/* --- commands.c, complete.c, fsck.c, token.c ---------------------------------------------------------------------- */
 
-enum { SV_MAX_WORDS = 4, SV_MAX_COLUMNS = 12 };
+enum { SV_MAX_WORDS = 5, SV_MAX_COLUMNS = 12 };
 struct sv_command {
     const char *group, *verb;
     const char *method, *path;           /* the operation; NULL: `run` */
@@ -108,6 +110,7 @@ struct sv_command {
 /* Ends with group == NULL. */
 extern const struct sv_command sv_commands[];
 int sv_complete(const struct sv_api *api, const char **words, size_t n);
+int sv_run_token_reset(struct sv_settings *s, const struct sv_api *api, const char **words, size_t n);
 int sv_run_fsck(struct sv_settings *s, const struct sv_api *api, const char **words, size_t n);
 
 #endif

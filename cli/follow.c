@@ -87,7 +87,7 @@ static bool step(struct follow *f, const struct sv_target *base, bool *ret_faile
     f->s->arena = mine;
     bool reached = poll_once(f, base, &a);
     f->s->arena = outer;
-    *ret_failed = !reached || !a.root || strcmp(a.result, "0") != 0;
+    *ret_failed = !reached || !a.root || !a.ok;
     if (*ret_failed) {
         clear_bar(f);
         if (reached)

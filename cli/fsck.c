@@ -13,12 +13,12 @@ static enum sv_err check(struct sv_db *db, const struct sv_settings *s, unsigned
     const struct sv_hv_options hv = {.data_dir = s->data, .domain_type = "qemu", .image_dir = s->image_dir};
     const char *const connect[] = {s->connect};
     unsigned rows = 0, hosts = 0;
-    enum sv_err e = sv_db_fsck(db, print_breach, NULL, &rows, err);
-    if (e == SV_OK && s->connect)
-        e = sv_audit_hosts(db, connect, 1, &hv, print_breach, NULL, &hosts, err);
-    if (e == SV_OK)
+    enum sv_err rc = sv_db_fsck(db, print_breach, NULL, &rows, err);
+    if (!rc && s->connect)
+        rc = sv_audit_hosts(db, connect, 1, &hv, print_breach, NULL, &hosts, err);
+    if (!rc)
         *ret_n = rows + hosts;
-    return e;
+    return rc;
 }
 
 int sv_run_fsck(struct sv_settings *s, const struct sv_api *api, const char **words, size_t n)
@@ -34,11 +34,11 @@ int sv_run_fsck(struct sv_settings *s, const struct sv_api *api, const char **wo
         fputs("starvirt: fsck needs --data DIR\n", stderr);
         return SV_EXIT_USAGE;
     }
-    enum sv_err e = sv_db_open(s->data, &how, &db, &err);
-    if (e == SV_OK)
-        e = check(db, s, &breaches, &err);
+    enum sv_err rc = sv_db_open(s->data, &how, &db, &err);
+    if (!rc)
+        rc = check(db, s, &breaches, &err);
     sv_db_close(db);
-    if (e != SV_OK) {
+    if (rc) {
         char text[512];
         sv_err_text(&err, SV_LANG_EN, text, sizeof(text));
         fprintf(stderr, "starvirt: %s\n", text);

@@ -1,8 +1,10 @@
 /* starvirt: the command line of a starvirt server. */
 #include "cli/cli.h"
 #include "starvirt/dialects.h"
+#include "starvirt/std.h"
 
 #include <curl/curl.h>
+#include <langinfo.h>
 #include <locale.h>
 #include <stdlib.h>
 
@@ -178,7 +180,14 @@ static int run_words(struct sv_settings *s, const struct sv_api *api, const char
     return run_call(s, api, words + call, n - call);
 }
 
-int main(int argc, char **argv)
+/* What we print is UTF-8, whatever the locale: it only tells how wide characters are. */
+static void set_locale(void)
+{
+    if (!setlocale(LC_CTYPE, "") || strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
+        setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+static int run(int argc, char **argv)
 {
     SV_CLEANUP(sv_arena_freep) struct sv_arena *arena = sv_arena_new();
     struct sv_settings s = {.arena = arena};
@@ -186,7 +195,6 @@ int main(int argc, char **argv)
     struct sv_api *api = NULL;
     const char **words;
     size_t n;
-    setlocale(LC_CTYPE, "");
     if (!sv_settings_flags(&s, argc, argv, &words, &n))
         return SV_EXIT_USAGE;
     if (s.version) {
@@ -202,4 +210,12 @@ int main(int argc, char **argv)
     curl_global_cleanup();
     sv_api_free(api);
     return code;
+}
+
+int main(int argc, char **argv)
+{
+    sv_std_open();
+    set_locale();
+    const int code = run(argc, argv);
+    return sv_std_close("starvirt") || code != SV_EXIT_OK ? code : SV_EXIT_FAILED;
 }

@@ -7,7 +7,7 @@
 
 /* --- finding the operation --------------------------------------------------------------------------- */
 
-static const char *const methods[] = {"GET", "POST", "PUT", "DELETE"};
+static const char *const methods[] = {"GET", "POST", "PUT", "DELETE", "PATCH"};
 enum { METHOD_COUNT = sizeof(methods) / sizeof(methods[0]), MAX_FOUND = 8 };
 
 bool sv_is_method(const char *word)
@@ -53,6 +53,16 @@ static void collect(void *arg, const struct sv_dialect *d, const struct sv_route
         all->one[all->n++] = d;
 }
 
+/* The values that stand in a path, by the names in the route's. */
+static void fill_path(struct sv_target *t, const struct sv_match *m, struct sv_arena *a)
+{
+    const char *p = m->route->path;
+    for (unsigned k = 0; k < m->path_values && (p = strchr(p, '{')); k++) {
+        size_t n = strcspn(++p, "}");
+        sv_target_set(t, sv_arena_strndup(a, p, n), sv_arena_strndup(a, m->path_value[k].p, m->path_value[k].n), a);
+    }
+}
+
 /* A path with its id filled in, as the server would match it. */
 static void by_match(const struct sv_api *api, struct search *s, struct sv_arena *a)
 {
@@ -64,14 +74,10 @@ static void by_match(const struct sv_api *api, struct search *s, struct sv_arena
             struct sv_error err;
             const char *full = sv_arena_printf(a, "%s%s", all.one[i]->base, s->path);
             if ((s->method && strcmp(s->method, methods[k]) != 0) ||
-                sv_api_match(api, methods[k], full, &m, &err) != SV_OK)
+                sv_api_match(api, all.one[i]->own_listener ? all.one[i] : NULL, methods[k], full, &m, &err) != SV_OK)
                 continue;
             offer(s, m.dialect, m.route);
-            if (m.path_value.p)
-                for (size_t p = 0; p < m.route->param_count; p++)
-                    if (m.route->params[p].in == SV_IN_PATH)
-                        sv_target_set(&s->found[s->n - 1], m.route->params[p].name,
-                                      sv_arena_strndup(a, m.path_value.p, m.path_value.n), a);
+            fill_path(&s->found[s->n - 1], &m, a);
         }
 }
 
@@ -129,11 +135,12 @@ static char *read_all(const char *path, struct sv_arena *a)
     }
     while (b.n <= SV_MAX_BODY && (n = fread(chunk, 1, sizeof(chunk), f)) > 0)
         sv_buf_add(&b, chunk, n);
-    bool bad = ferror(f) || b.n > SV_MAX_BODY || memchr(b.p ? b.p : "", '\0', b.n);
+    bool bad =
+        ferror(f) || b.n > SV_MAX_BODY || memchr(b.p ? b.p : "", '\0', b.n) || !sv_utf8_valid(b.p ? b.p : "", b.n);
     if (f != stdin)
         fclose(f);
     if (bad) {
-        fprintf(stderr, "starvirt: %s: cannot be a value: not read, too large, or not text\n", path);
+        fprintf(stderr, "starvirt: %s: cannot be a value: not read, too large, or not UTF-8 text\n", path);
         return NULL;
     }
     if (f == stdin && b.p && b.n > 0 && b.p[b.n - 1] == '\n')
@@ -203,27 +210,34 @@ static const char *value_of(const struct sv_target *t, const struct sv_param *p)
     return NULL;
 }
 
+static const struct sv_param *path_row(const struct sv_route *r, const char *name, size_t n)
+{
+    for (size_t i = 0; i < r->param_count; i++)
+        if (r->params[i].in == SV_IN_PATH && strlen(r->params[i].name) == n && memcmp(r->params[i].name, name, n) == 0)
+            return &r->params[i];
+    return NULL;
+}
+
 static bool put_path(const struct sv_target *t, struct sv_buf *out)
 {
-    const char *brace = strchr(t->route->path, '{');
     sv_buf_puts(out, t->dialect->base);
-    if (!brace) {
-        sv_buf_puts(out, t->route->path);
-        return true;
-    }
-    for (size_t i = 0; i < t->route->param_count; i++) {
-        const struct sv_param *p = &t->route->params[i];
-        const char *value = p->in == SV_IN_PATH ? value_of(t, p) : NULL;
-        if (!value || !*value)
-            continue;
-        sv_buf_add(out, t->route->path, (size_t)(brace - t->route->path));
+    for (const char *p = t->route->path; *p;) {
+        size_t n = strcspn(p, "{");
+        sv_buf_add(out, p, n);
+        p += n;
+        if (!*p)
+            break;
+        n = strcspn(++p, "}");
+        const struct sv_param *row = path_row(t->route, p, n);
+        const char *value = row ? value_of(t, row) : NULL;
+        if (!value || !*value) {
+            fprintf(stderr, "starvirt: %s %s needs %.*s=...\n", t->route->method, t->route->path, (int)n, p);
+            return false;
+        }
         put_percent(out, value);
-        sv_buf_puts(out, strchr(brace, '}') + 1);
-        return true;
+        p += n + 1;
     }
-    fprintf(stderr, "starvirt: %s %s needs %.*s=...\n", t->route->method, t->route->path, (int)strcspn(brace + 1, "}"),
-            brace + 1);
-    return false;
+    return true;
 }
 
 bool sv_target_url(const struct sv_target *t, struct sv_buf *out)

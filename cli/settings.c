@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 #include "starvirt/conf.h"
+#include "starvirt/path.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -8,10 +9,12 @@
 
 #define DEFAULT_SERVER "http://127.0.0.1:18081"
 
+enum flag_type { FLAG_BOOL, FLAG_TEXT, FLAG_PATH /* a text, kept from the root */ };
+
 struct flag {
     const char *name;
     size_t offset;
-    bool is_text;    /* const char *, else bool */
+    enum flag_type type;
     const char *env; /* NULL = none */
     bool in_file;    /* may stand in the configuration file */
     const char *arg, *doc;
@@ -20,22 +23,23 @@ struct flag {
 #define AT(m) offsetof(struct sv_settings, m)
 
 static const struct flag flags[] = {
-    {"server", AT(server), true, "STARVIRT_SERVER", true, "URL", "where the server is [" DEFAULT_SERVER "]"},
-    {"token", AT(token), true, "STARVIRT_TOKEN", true, "TEXT", "who you are; seen by others in the process list"},
-    {"token-file", AT(token_file), true, "STARVIRT_TOKEN_FILE", true, "FILE", "the token, such as DIR/admin.token"},
-    {"cacert", AT(cacert), true, "STARVIRT_CACERT", true, "FILE", "whom to trust with HTTPS (PEM)"},
-    {"lang", AT(lang), true, NULL, true, "en|zh", "language of the server's texts [from the locale]"},
-    {"json", AT(json), false, NULL, true, NULL, "print the reply as JSON"},
-    {"wait", AT(wait), false, NULL, false, NULL, "follow the jobs that were started; fail if one fails"},
-    {"file", AT(file), true, NULL, false, "FILE", "body of an operation that takes a file"},
-    {"idempotency-key", AT(idempotency_key), true, NULL, false, "KEY", "makes a repeated call harmless"},
-    {"data", AT(data), true, NULL, false, "DIR", "fsck: the server's data directory"},
-    {"connect", AT(connect), true, NULL, false, "URI",
+    {"server", AT(server), FLAG_TEXT, "STARVIRT_SERVER", true, "URL", "where the server is [" DEFAULT_SERVER "]"},
+    {"token", AT(token), FLAG_TEXT, "STARVIRT_TOKEN", true, "TEXT", "who you are; seen by others in the process list"},
+    {"token-file", AT(token_file), FLAG_PATH, "STARVIRT_TOKEN_FILE", true, "FILE",
+     "the token, such as DIR/admin.token"},
+    {"cacert", AT(cacert), FLAG_PATH, "STARVIRT_CACERT", true, "FILE", "whom to trust with HTTPS (PEM)"},
+    {"lang", AT(lang), FLAG_TEXT, NULL, true, "en|zh", "language of the server's texts [from the locale]"},
+    {"json", AT(json), FLAG_BOOL, NULL, true, NULL, "print the reply as JSON"},
+    {"wait", AT(wait), FLAG_BOOL, NULL, false, NULL, "follow the jobs that were started; fail if one fails"},
+    {"file", AT(file), FLAG_PATH, NULL, false, "FILE", "body of an operation that takes a file"},
+    {"idempotency-key", AT(idempotency_key), FLAG_TEXT, NULL, false, "KEY", "makes a repeated call harmless"},
+    {"data", AT(data), FLAG_PATH, NULL, false, "DIR", "fsck, token reset: the server's data directory"},
+    {"connect", AT(connect), FLAG_TEXT, NULL, false, "URI",
      "fsck: also hold this hypervisor's hosts against the rows (stopped server)"},
-    {"image-dir", AT(image_dir), true, NULL, false, "DIR",
+    {"image-dir", AT(image_dir), FLAG_PATH, NULL, false, "DIR",
      "fsck: the server's hv.image_dir, when it is not DIR/images"},
-    {"help", AT(help), false, NULL, false, NULL, "this, or about the command named"},
-    {"version", AT(version), false, NULL, false, NULL, "the version"},
+    {"help", AT(help), FLAG_BOOL, NULL, false, NULL, "this, or about the command named"},
+    {"version", AT(version), FLAG_BOOL, NULL, false, NULL, "the version"},
 };
 enum { FLAG_COUNT = sizeof(flags) / sizeof(flags[0]) };
 
@@ -43,6 +47,28 @@ static bool say(const char *what, const char *why)
 {
     fprintf(stderr, "starvirt: %s: %s\n", what, why);
     return false;
+}
+
+/* What is no UTF-8 would be another text on its way. */
+static bool is_text(const char *name, const char *value)
+{
+    SV_CLEANUP(sv_buf_free) struct sv_buf shown = {0};
+    if (sv_utf8_valid(value, strlen(value)))
+        return true;
+    sv_utf8_show(&shown, value);
+    fprintf(stderr, "starvirt: %s: not UTF-8: %s\n", name, shown.p);
+    return false;
+}
+
+static bool are_texts(int argc, char *const *argv)
+{
+    char name[32];
+    for (int i = 1; i < argc; i++) {
+        snprintf(name, sizeof(name), "argument %d", i);
+        if (!is_text(name, argv[i]))
+            return false;
+    }
+    return true;
 }
 
 static const struct flag *find(const char *name, size_t n)
@@ -58,20 +84,31 @@ static const char **text_slot(struct sv_settings *s, const struct flag *f)
     return (const char **)(void *)((char *)s + f->offset);
 }
 
+/* `base`: what a path is relative to; NULL: the working directory. False: *ret_why. */
+static bool set_text(struct sv_settings *s, const struct flag *f, const char *value, const char *base,
+                     const char **ret_why)
+{
+    SV_AUTOFREE char *path = f->type == FLAG_PATH ? sv_path_absolute(value, base, ret_why) : NULL;
+    if (f->type == FLAG_PATH && !path)
+        return false;
+    *text_slot(s, f) = sv_arena_strdup(s->arena, path ? path : value);
+    return true;
+}
+
 static bool take_flag(struct sv_settings *s, int argc, char *const *argv, int *i)
 {
     const char *a = argv[*i] + 2, *eq = strchr(a, '=');
     const struct flag *f = find(a, eq ? (size_t)(eq - a) : strlen(a));
     if (!f)
         return say(argv[*i], "no such flag, see --help");
-    if (!f->is_text) {
+    if (f->type == FLAG_BOOL) {
         *((bool *)s + f->offset) = true;
         return eq ? say(argv[*i], "takes no value") : true;
     }
     if (!eq && *i + 1 >= argc)
         return say(argv[*i], "needs a value");
-    *text_slot(s, f) = eq ? eq + 1 : argv[++*i];
-    return true;
+    const char *flag = argv[*i], *why;
+    return set_text(s, f, eq ? eq + 1 : argv[++*i], NULL, &why) || say(flag, why);
 }
 
 bool sv_settings_flags(struct sv_settings *s, int argc, char *const *argv, const char ***ret_words, size_t *ret_n)
@@ -79,6 +116,8 @@ bool sv_settings_flags(struct sv_settings *s, int argc, char *const *argv, const
     const char **words = sv_arena_alloc(s->arena, (size_t)argc * sizeof(*words) + sizeof(*words));
     size_t n = 0;
     bool only_words = false;
+    if (!are_texts(argc, argv))
+        return false;
     for (int i = 1; i < argc; i++) {
         if (!only_words && strcmp(argv[i], "--") == 0)
             only_words = true;
@@ -94,30 +133,52 @@ bool sv_settings_flags(struct sv_settings *s, int argc, char *const *argv, const
     return true;
 }
 
-static enum sv_err from_file(void *arg, const char *name, const char *value, struct sv_error *err)
+struct file {
+    struct sv_settings *s;
+    const char *dir; /* paths in it are relative to that */
+};
+
+static enum sv_err refuse(struct sv_buf *why, const char *name, const char *text)
 {
-    struct sv_settings *s = arg;
+    sv_buf_printf(why, "%s: %s", name, text);
+    return SV_E_CONFIG;
+}
+
+static enum sv_err from_file(void *arg, const char *name, const char *value, struct sv_buf *why)
+{
+    struct file *file = arg;
     const struct flag *f = find(name, strlen(name));
+    const char *wrong;
+    if (f && f->type == FLAG_TEXT && !sv_utf8_valid(value, strlen(value)))
+        return refuse(why, name, "not UTF-8");
     if (!f || !f->in_file)
-        return sv_fail(err, SV_E_CONFIG, SV_F_NONE, "unknown name");
-    if (f->is_text && !*text_slot(s, f))
-        *text_slot(s, f) = sv_arena_strdup(s->arena, value);
-    else if (!f->is_text && strcmp(value, "true") == 0)
-        *((bool *)s + f->offset) = true;
-    return SV_OK;
+        return refuse(why, name, "unknown name");
+    if (f->type == FLAG_BOOL) {
+        if (strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
+            return refuse(why, name, "neither true nor false");
+        bool *slot = (bool *)file->s + f->offset;
+        *slot = *slot || strcmp(value, "true") == 0;
+        return SV_OK;
+    }
+    if (*text_slot(file->s, f) || set_text(file->s, f, value, file->dir, &wrong))
+        return SV_OK;
+    return refuse(why, name, wrong);
 }
 
 static bool read_file(struct sv_settings *s)
 {
     const char *dir = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-    struct sv_error err = {0};
-    if (!(dir && *dir) && !home)
+    SV_CLEANUP(sv_buf_free) struct sv_buf why = {0};
+    const bool named = dir && dir[0] == '/'; /* one that is not from the root counts for nothing, says its standard */
+    if (!named && !(home && home[0] == '/'))
         return true;
-    const char *path = dir && *dir ? sv_arena_printf(s->arena, "%s/starvirt/config", dir)
-                                   : sv_arena_printf(s->arena, "%s/.config/starvirt/config", home);
+    const char *path = named ? sv_arena_printf(s->arena, "%s/starvirt/config", dir)
+                             : sv_arena_printf(s->arena, "%s/.config/starvirt/config", home);
     if (access(path, F_OK) != 0)
         return true;
-    return sv_conf_read(path, from_file, s, &err) == SV_OK || say("configuration", err.arg[0]);
+    SV_AUTOFREE char *parent = sv_path_parent(path);
+    struct file file = {s, parent};
+    return !sv_conf_read(path, from_file, &file, &why) || say("configuration", why.p);
 }
 
 static bool read_token(struct sv_settings *s)
@@ -153,8 +214,13 @@ bool sv_settings_rest(struct sv_settings *s)
     for (size_t i = 0; i < FLAG_COUNT; i++) {
         const char *v = flags[i].env ? getenv(flags[i].env) : NULL;
         bool is_token = strncmp(flags[i].name, "token", 5) == 0;
-        if (v && *v && !*text_slot(s, &flags[i]) && !(is_token && have_token))
-            *text_slot(s, &flags[i]) = v;
+        const char *why;
+        if (!v || !*v || *text_slot(s, &flags[i]) || (is_token && have_token))
+            continue;
+        if (!is_text(flags[i].env, v))
+            return false;
+        if (!set_text(s, &flags[i], v, NULL, &why))
+            return say(flags[i].env, why);
     }
     have_token = s->token || s->token_file;
     const char *token = s->token, *token_file = s->token_file;

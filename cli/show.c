@@ -59,20 +59,21 @@ static bool any_has(const struct sv_node *list, const char *key)
     return false;
 }
 
-/* Rows mark their fields ("name[]", "name#", "name+"); the mark is no part of the name. */
-static const char *bare_name(const char *field, struct sv_arena *a)
-{
-    return sv_arena_strndup(a, field, strcspn(field, "[#+"));
-}
-
-static size_t pick_columns(const struct sv_node *list, const char *const *wanted, const char **ret, struct sv_arena *a)
+static size_t pick_columns(const struct sv_node *list, const char *const *wanted, const char **ret)
 {
     size_t n = 0;
-    for (; wanted && *wanted && n < MAX_COLUMNS; wanted++) {
-        const char *name = bare_name(*wanted, a);
-        if (any_has(list, name))
-            ret[n++] = name;
-    }
+    for (; wanted && *wanted && n < MAX_COLUMNS; wanted++)
+        if (any_has(list, *wanted))
+            ret[n++] = *wanted;
+    return n;
+}
+
+static size_t pick_fields(const struct sv_node *list, const struct sv_reply_row *f, const char **ret)
+{
+    size_t n = 0;
+    for (; f && f->name && n < MAX_COLUMNS; f++)
+        if (any_has(list, f->name))
+            ret[n++] = f->name;
     return n;
 }
 
@@ -114,9 +115,8 @@ static void print_object(const struct sv_node *obj)
 
 static void print_list(const struct sv_node *list, const struct sv_route *route, const char *const *columns)
 {
-    SV_CLEANUP(sv_arena_freep) struct sv_arena *a = sv_arena_new();
     const char *used[MAX_COLUMNS];
-    size_t n = pick_columns(list, columns ? columns : route->fields, used, a);
+    size_t n = columns ? pick_columns(list, columns, used) : pick_fields(list, route->fields, used);
     if (n > 0) {
         print_table(list, used, n);
         return;
@@ -155,6 +155,16 @@ void sv_show_answer(const struct sv_answer *a, const struct sv_route *route, con
         sv_print_clean(stdout, startid);
         putchar('\n');
     }
+}
+
+void sv_show_warning(const struct sv_answer *a, const struct sv_wire *w)
+{
+    const char *text = w->warning ? sv_node_text(a->root, w->warning) : "";
+    if (!*text)
+        return;
+    fputs("starvirt: ", stderr);
+    sv_print_clean(stderr, text);
+    fputc('\n', stderr);
 }
 
 void sv_show_failure(const struct sv_answer *a)

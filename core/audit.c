@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "core/internal.h"
+#include "core/storage/storage.h"
 
 enum { CONNECT_LIMIT_MS = 15 * 1000, ASK_LIMIT_MS = 60 * 1000 };
 
@@ -14,8 +14,7 @@ struct audit {
     void (*breach)(void *arg, const char *line);
     void *arg;
     unsigned n;
-    struct sv_id *domains, *volumes; /* what the host holds, sorted */
-    size_t domain_count, domain_cap, volume_count, volume_cap;
+    struct sv_ids domains, volumes; /* what the host holds, sorted */
 };
 
 static void report(struct audit *a, const char *what, const struct sv_id *id)
@@ -27,15 +26,6 @@ static void report(struct audit *a, const char *what, const struct sv_id *id)
     a->n++;
 }
 
-static void add(struct sv_id **v, size_t *n, size_t *cap, const struct sv_id *id)
-{
-    if (*n == *cap) {
-        *cap = *cap ? *cap * 2 : 256;
-        *v = sv_realloc(*v, *cap * sizeof(**v));
-    }
-    (*v)[(*n)++] = *id;
-}
-
 static void add_domain(void *arg, const struct sv_id *vm, const char *name, const struct sv_hv_state *s)
 {
     struct audit *a = arg;
@@ -43,7 +33,7 @@ static void add_domain(void *arg, const struct sv_id *vm, const char *name, cons
     (void)name;
     (void)s;
     if (!sv_id_empty(vm))
-        add(&a->domains, &a->domain_count, &a->domain_cap, vm);
+        sv_ids_add(&a->domains, vm);
 }
 
 static void add_volume(void *arg, const struct sv_id *volume, bool is_template, int64_t bytes)
@@ -52,17 +42,7 @@ static void add_volume(void *arg, const struct sv_id *volume, bool is_template, 
 
     (void)is_template;
     (void)bytes;
-    add(&a->volumes, &a->volume_count, &a->volume_cap, volume);
-}
-
-static int by_id(const void *x, const void *y)
-{
-    return strcmp(((const struct sv_id *)x)->s, ((const struct sv_id *)y)->s);
-}
-
-static bool holds(const struct sv_id *v, size_t n, const struct sv_id *id)
-{
-    return n && bsearch(id, v, n, sizeof(*id), by_id);
+    sv_ids_add(&a->volumes, volume);
 }
 
 /* --- rows without things ---------------------------------------------------------------------------- */
@@ -71,27 +51,20 @@ static void check_disk(void *arg, const struct sv_disk *d)
 {
     struct audit *a = arg;
 
-    if (d->ready && !holds(a->volumes, a->volume_count, &d->id))
+    if (d->ready && !sv_ids_have(&a->volumes, &d->id))
         report(a, "no volume of disk", &d->id);
 }
 
-struct vm_ids {
-    struct sv_id *v;
-    size_t n, cap;
-};
-
 static void add_vm(void *arg, const struct sv_vm *v)
 {
-    struct vm_ids *l = arg;
-
-    add(&l->v, &l->n, &l->cap, &v->id);
+    sv_ids_add(arg, &v->id);
 }
 
 static void check_template(void *arg, const struct sv_template *t)
 {
     struct audit *a = arg;
 
-    if (t->state == SV_TEMPLATE_READY && !holds(a->volumes, a->volume_count, &t->id))
+    if (t->state == SV_TEMPLATE_READY && !sv_ids_have(&a->volumes, &t->id))
         report(a, "no image of template", &t->id);
 }
 
@@ -100,16 +73,16 @@ static enum sv_err check_rows(struct sv_tx *tx, void *arg, struct sv_error *err)
     struct audit *a = arg;
     const struct sv_template_filter any = {.name = NULL};
     const struct sv_page all = {0};
-    struct vm_ids vms = {0};
+    struct sv_ids vms = {0};
     uint64_t total;
     enum sv_err rc = sv_vm_list_host(tx, &a->host_row, add_vm, &vms, err);
 
     for (size_t i = 0; !rc && i < vms.n; i++) {
-        if (!holds(a->domains, a->domain_count, &vms.v[i]))
+        if (!sv_ids_have(&a->domains, &vms.v[i]))
             report(a, "no domain of VM", &vms.v[i]);
         rc = sv_disk_list_vm(tx, sv_scope_system(), &vms.v[i], check_disk, a, err);
     }
-    free(vms.v);
+    sv_ids_free(&vms);
     if (!rc)
         rc = sv_disk_list_volumes(tx, &a->host_row, check_disk, a, err);
     return rc ? rc : sv_template_list(tx, sv_scope_system(), &any, &all, check_template, a, &total, err);
@@ -123,21 +96,21 @@ static enum sv_err check_things(struct sv_tx *tx, void *arg, struct sv_error *er
     struct sv_arena *arena = sv_tx_arena(tx);
 
     (void)err;
-    for (size_t i = 0; i < a->domain_count; i++) {
+    for (size_t i = 0; i < a->domains.n; i++) {
         struct sv_vm v;
         struct sv_error e;
 
-        if (sv_vm_get(tx, sv_scope_system(), &a->domains[i], arena, &v, &e) || !sv_id_eq(&v.host, &a->host_row))
-            report(a, "domain without a VM", &a->domains[i]);
+        if (sv_vm_get(tx, sv_scope_system(), &a->domains.v[i], arena, &v, &e) || !sv_id_eq(&v.host, &a->host_row))
+            report(a, "domain without a VM", &a->domains.v[i]);
     }
-    for (size_t i = 0; i < a->volume_count; i++) {
+    for (size_t i = 0; i < a->volumes.n; i++) {
         struct sv_disk d;
         struct sv_template t;
         struct sv_error e;
 
-        if (sv_disk_get(tx, sv_scope_system(), &a->volumes[i], arena, &d, &e) &&
-            sv_template_get(tx, sv_scope_system(), &a->volumes[i], arena, &t, &e))
-            report(a, "volume without a disk or template", &a->volumes[i]);
+        if (sv_disk_get(tx, sv_scope_system(), &a->volumes.v[i], arena, &d, &e) &&
+            sv_template_get(tx, sv_scope_system(), &a->volumes.v[i], arena, &t, &e))
+            report(a, "volume without a disk or template", &a->volumes.v[i]);
     }
     return SV_OK;
 }
@@ -210,10 +183,8 @@ static enum sv_err audit_host(struct audit *a, struct sv_error *err)
         rc = SV_HV_CALL(a->host, list_volumes, add_volume, a, &d);
     if (rc)
         return rc;
-    if (a->domain_count)
-        qsort(a->domains, a->domain_count, sizeof(*a->domains), by_id);
-    if (a->volume_count)
-        qsort(a->volumes, a->volume_count, sizeof(*a->volumes), by_id);
+    sv_ids_sort(&a->domains);
+    sv_ids_sort(&a->volumes);
     rc = sv_db_read(a->db, check_rows, a, err);
     return rc ? rc : sv_db_read(a->db, check_things, a, err);
 }
@@ -240,8 +211,8 @@ static enum sv_err audit_uri(struct sv_db *db, const char *uri, const struct sv_
         if (!rc)
             rc = audit_host(&a, err);
         total->n += a.n;
-        free(a.domains);
-        free(a.volumes);
+        sv_ids_free(&a.domains);
+        sv_ids_free(&a.volumes);
     }
     sv_hv_close(hv);
     return rc;

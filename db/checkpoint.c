@@ -8,11 +8,30 @@
 /* 64 MB: rare enough not to be seen in the slowest hundredth of writes. */
 #define REST_AT_PAGES 16000
 
+static void copy_back(struct sv_conn *conn, int how)
+{
+    int rc = sqlite3_wal_checkpoint_v2(conn->db, NULL, how, NULL, NULL);
+    if (rc == SQLITE_BUSY)
+        return;
+    /* What cannot be copied back stays in the log, which is tried again as it grows. */
+    if (rc != SQLITE_OK && rc != conn->copy_rc)
+        sv_log(sv_db_outage(sv_conn_error(conn)) ? SV_LOG_WARN : SV_LOG_ERROR, "db.checkpoint", "error",
+               sqlite3_errmsg(conn->db), NULL);
+    conn->copy_rc = rc;
+}
+
 static void checkpoint(struct sv_conn *conn)
 {
-    int rc = sqlite3_wal_checkpoint_v2(conn->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-    if (rc != SQLITE_OK && rc != SQLITE_BUSY)
-        sv_log(SV_LOG_ERROR, "db.checkpoint", "error", sqlite3_errmsg(conn->db), NULL);
+    copy_back(conn, SQLITE_CHECKPOINT_PASSIVE);
+}
+
+/* What a server that was killed left in the log, while nobody else reads: else the log of one that is killed again and
+ * again only grows. Not waited for, should somebody read after all. */
+static void start_over(struct sv_conn *conn)
+{
+    sqlite3_busy_timeout(conn->db, 0);
+    copy_back(conn, SQLITE_CHECKPOINT_TRUNCATE);
+    sqlite3_busy_timeout(conn->db, SV_BUSY_MS);
 }
 
 static void *copier_main(void *arg)
@@ -55,6 +74,7 @@ enum sv_err sv_checkpoint_start(struct sv_db *db, struct sv_error *err)
     enum sv_err code = sv_conn_open(db->path, false, &db->copier_conn, err);
     if (code != SV_OK)
         return code;
+    start_over(&db->copier_conn);
     code = sv_db_thread(&db->copier, "db-checkpoint", copier_main, db, err);
     db->copier_runs = code == SV_OK;
     return code;

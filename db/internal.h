@@ -22,8 +22,15 @@ struct sv_sql_table {
 
 /* Every store's table, NULL-terminated (db/stmt.c holds the list). */
 extern struct sv_sql_table sv_sql_tenant, sv_sql_token, sv_sql_idem, sv_sql_vm, sv_sql_disk, sv_sql_nic, sv_sql_vpc,
-    sv_sql_model, sv_sql_template, sv_sql_host, sv_sql_storage, sv_sql_job, sv_sql_joblog, sv_sql_lock, sv_sql_event,
-    sv_sql_leftover, sv_sql_range, sv_sql_snapshot, sv_sql_backup, sv_sql_fsck, sv_sql_engine;
+    sv_sql_model, sv_sql_template, sv_sql_host, sv_sql_host_network, sv_sql_storage, sv_sql_job, sv_sql_joblog,
+    sv_sql_lock, sv_sql_event, sv_sql_leftover, sv_sql_range, sv_sql_snapshot, sv_sql_backup, sv_sql_secret,
+    sv_sql_pending, sv_sql_unit, sv_sql_pool, sv_sql_outer_ip, sv_sql_rule, sv_sql_secgroup, sv_sql_slb,
+    sv_sql_slb_node, sv_sql_router, sv_sql_nat, sv_sql_fsck, sv_sql_engine;
+
+/* Whether a row of `secret` belongs to somebody; for its store and for fsck. */
+#define SV_SQL_OWNED                                                                                                   \
+    "owner_id IN (SELECT id FROM vm) OR owner_id IN (SELECT id FROM storage) OR owner_id IN (SELECT id FROM slb)"      \
+    " OR owner_id IN (SELECT id FROM job WHERE result IN (2, 3)) OR owner_id IN (SELECT job_id FROM pending_undo)"
 extern struct sv_sql_table *const sv_sql_tables[];
 void sv_stmt_tables_init(void); /* once */
 
@@ -33,10 +40,13 @@ struct sv_conn {
     sqlite3 *db;
     sqlite3_stmt **stmt; /* one slot a statement of all tables */
     bool read_only;
-    int last;      /* extended result code of the last step */
-    int wal_pages; /* length of the write-ahead log after the last commit here */
+    int last;            /* extended result code of the last step */
+    int copy_rc;         /* of the last checkpoint by this connection: each change is told once */
+    enum sv_err trouble; /* an outage's error that the closure saw, whatever became of it */
+    int wal_pages;       /* length of the write-ahead log after the last commit here */
 };
 enum sv_err sv_conn_open(const char *path, bool read_only, struct sv_conn *ret, struct sv_error *err);
+void sv_conn_moved(struct sv_conn *conn); /* after the struct was copied to its place */
 void sv_conn_close(struct sv_conn *conn);
 
 /* --- a transaction, as stores see it ------------------------------------------------------------------ */
@@ -48,6 +58,7 @@ struct sv_tx {
     struct sv_db *db;
     struct sv_arena *arena;
     int64_t now;                /* [ms UTC] */
+    uint64_t number;            /* of this run of a write closure; 0 when reading */
     bool writable;              /* stores assert it before changing anything */
     struct sv_effects *effects; /* of the batch; NULL when reading */
     uint64_t marks_version;     /* when reading: the marks that belong to the snapshot */
@@ -55,7 +66,8 @@ struct sv_tx {
 
 /* --- using a statement -------------------------------------------------------------------------------- */
 
-/* The cached statement, reset and unbound; aborts when it does not prepare (a unit test prepares all). */
+/* The cached statement, reset and unbound; NULL when the file cannot be read, which the next step of it tells. Aborts
+ * when it does not prepare otherwise (a unit test prepares all). */
 sqlite3_stmt *sv_stmt(struct sv_tx *tx, const struct sv_sql_table *table, unsigned index);
 /* For SV_CLEANUP: resets, so that no cursor stays open behind a return. */
 void sv_stmt_done(sqlite3_stmt **st);
@@ -71,6 +83,9 @@ enum sv_err sv_step(struct sv_tx *tx, sqlite3_stmt *st, bool *ret_row, struct sv
 /* A statement without result rows; *ret_changes (may be NULL) = rows changed. Leaves it ready to be bound again.
  * A UNIQUE or FK violation answers as SV_E_DB: the caller asks sv_is_conflict() and answers what it means. */
 enum sv_err sv_exec(struct sv_tx *tx, sqlite3_stmt *st, int *ret_changes, struct sv_error *err);
+/* The number in the first column of a statement about one id, which always has a row. */
+enum sv_err sv_number_of(struct sv_tx *tx, const struct sv_sql_table *table, unsigned index, const struct sv_id *id,
+                         int64_t *ret, struct sv_error *err);
 bool sv_is_conflict(struct sv_tx *tx); /* was the last error a constraint violation? */
 
 /* Columns. */
@@ -78,7 +93,7 @@ const char *sv_col_text(sqlite3_stmt *st, int col); /* never NULL; SQLite's memo
 int64_t sv_col_int(sqlite3_stmt *st, int col);
 struct sv_id sv_col_id(sqlite3_stmt *st, int col);
 
-/* SV_E_DB from the connection's last error. */
+/* SV_E_DB from the connection's last error, or an outage's error. */
 enum sv_err sv_db_failed(struct sv_tx *tx, struct sv_error *err);
 
 /* --- rank marks (db/marks.c): deep pages of the VM list cost the page --------------------------------- */
@@ -94,6 +109,21 @@ bool sv_marks_seek(struct sv_tx *tx, const struct sv_id *tenant, uint64_t offset
 /* --- changes (store_job.c and store_event.c tell, db/writer.c collects and calls sv_db_on_change) ------ */
 void sv_tx_job_changed(struct sv_tx *tx, const struct sv_id *job);
 void sv_tx_events_added(struct sv_tx *tx);
+/* ... and store_token.c, store_tenant.c for sv_db_on_tokens() */
+void sv_tx_tokens_gone(struct sv_tx *tx);
+
+/* --- pages ------------------------------------------------------------------------------------------------ */
+
+/* Is the row that `at` others go before? */
+static inline bool sv_on_page(const struct sv_page *p, uint64_t at)
+{
+    return at >= p->offset && (!p->limit || at - p->offset < p->limit);
+}
+/* As LIMIT takes it. */
+static inline int64_t sv_page_limit(const struct sv_page *p)
+{
+    return p->limit ? (int64_t)p->limit : -1;
+}
 
 /* --- substrings (db/match.c) ------------------------------------------------------------------------------ */
 
@@ -104,6 +134,14 @@ struct sv_match {
 struct sv_match sv_match_of(struct sv_tx *tx, const char *text /* NULL ok */);
 bool sv_match_col(const struct sv_match *m, sqlite3_stmt *st, int col);
 bool sv_match_text(const struct sv_match *m, const char *text);
+/* A search by name whose rows are stepped through: all that match are counted, those of the page are shown. */
+struct sv_found {
+    const struct sv_page *page;
+    struct sv_match name;
+    uint64_t total;
+};
+struct sv_found sv_found_of(struct sv_tx *tx, const struct sv_page *p, const char *name /* NULL ok */);
+bool sv_found_shows(struct sv_found *f, const char *name);
 
 /* --- free ranges (db/store_range.c): subnets of the address space, addresses of a VPC ------------------- */
 /* The lowest multiple of `size` with `size` free numbers from there on, all within [from, to]. */

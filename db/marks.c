@@ -59,10 +59,7 @@ static void mark_end(struct line *l)
 {
     if (l->count - upto_before(l, l->n) < GAP)
         return;
-    if (l->n == l->cap) {
-        l->cap = l->cap ? l->cap * 2 : 16;
-        l->marks = sv_realloc(l->marks, l->cap * sizeof(*l->marks));
-    }
+    l->marks = sv_grow(l->marks, l->n, &l->cap, sizeof(*l->marks));
     l->marks[l->n++] = (struct mark){.key = l->last, .upto = l->count};
 }
 
@@ -166,10 +163,7 @@ static void add_line(struct sv_marks *m, struct line *l)
         line_free(l);
         return;
     }
-    if (m->n == m->cap) {
-        m->cap = m->cap ? m->cap * 2 : 16;
-        m->lines = sv_realloc(m->lines, m->cap * sizeof(struct line *));
-    }
+    m->lines = sv_grow(m->lines, m->n, &m->cap, sizeof(struct line *));
     memmove(&m->lines[at + 1], &m->lines[at], (m->n - at) * sizeof(struct line *));
     m->lines[at] = l;
     m->n++;

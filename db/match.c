@@ -51,3 +51,13 @@ bool sv_match_col(const struct sv_match *m, sqlite3_stmt *st, int col)
     s = sqlite3_column_blob(st, col);
     return within(m, s, (size_t)sqlite3_column_bytes(st, col));
 }
+
+struct sv_found sv_found_of(struct sv_tx *tx, const struct sv_page *p, const char *name)
+{
+    return (struct sv_found){.page = p, .name = sv_match_of(tx, name)};
+}
+
+bool sv_found_shows(struct sv_found *f, const char *name)
+{
+    return sv_match_text(&f->name, name) && sv_on_page(f->page, f->total++);
+}

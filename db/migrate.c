@@ -1,10 +1,10 @@
 /* The schema's versions: one script each, applied in order, each in a transaction of its own. */
-#include "db/internal.h"
+#include "db/engine.h"
 #include "starvirt/log.h"
 
 static enum sv_err failed(struct sv_conn *conn, struct sv_error *err)
 {
-    enum sv_err code = sv_fail(err, SV_E_DB, SV_F_NONE, sqlite3_errmsg(conn->db));
+    enum sv_err code = sv_fail(err, sv_conn_error(conn), SV_F_NONE, sqlite3_errmsg(conn->db));
     if (!sqlite3_get_autocommit(conn->db))
         sqlite3_exec(conn->db, "ROLLBACK", NULL, NULL, NULL);
     return code;
@@ -58,7 +58,7 @@ static enum sv_err apply_from(struct sv_conn *conn, int64_t version, int64_t kno
         return failed(conn, err);
     for (; version < known; version++)
         if (apply(conn, version, err) != SV_OK)
-            return SV_E_DB;
+            return err->code;
     if (sqlite3_exec(conn->db, "PRAGMA foreign_keys = ON", NULL, NULL, NULL) != SQLITE_OK)
         return failed(conn, err);
     return SV_OK;

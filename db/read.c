@@ -115,6 +115,16 @@ static enum sv_err run_sql(struct sv_tx *tx, unsigned index, struct sv_error *er
     return sv_exec(tx, sv_stmt(tx, &sv_sql_engine, index), NULL, err);
 }
 
+/* After an I/O error the next reading begins with a new connection. */
+static void drop_if_troubled(struct sv_reader *r)
+{
+    if (!r->conn.trouble)
+        return;
+    pthread_mutex_lock(&readers_mutex);
+    reader_detach(r);
+    pthread_mutex_unlock(&readers_mutex);
+}
+
 enum sv_err sv_db_read(struct sv_db *db, sv_tx_fn fn, void *arg, struct sv_error *err)
 {
     struct sv_reader *r;
@@ -126,14 +136,17 @@ enum sv_err sv_db_read(struct sv_db *db, sv_tx_fn fn, void *arg, struct sv_error
     tx.marks_version = sv_marks_version(db->marks);
     code = run_sql(&tx, SQL_BEGIN_READ, err);
     if (code != SV_OK)
-        return code;
+        goto out;
     sv_tx_current = &tx;
     code = fn(&tx, arg, err);
     sv_tx_current = NULL;
+    if (r->conn.trouble && code != r->conn.trouble) /* whatever the closure made of it */
+        code = sv_fail(err, r->conn.trouble, SV_F_NONE);
     /* Nothing was changed: how the snapshot ends cannot fail the reading. */
     run_sql(&tx, SQL_COMMIT, NULL);
-    assert(sqlite3_get_autocommit(r->conn.db));
     sv_arena_reset(r->arena);
+out:
+    drop_if_troubled(r);
     return code;
 }
 
@@ -149,12 +162,18 @@ int64_t sv_tx_now(const struct sv_tx *tx)
     return tx->now;
 }
 
+uint64_t sv_tx_number(const struct sv_tx *tx)
+{
+    return tx->number;
+}
+
+/* Does not go back with what a clock is corrected by all the time; with more it does, for it was wrong. */
 int64_t sv_db_now(void)
 {
     static _Atomic int64_t last;
     int64_t now = sv_now_ms();
     int64_t seen = atomic_load_explicit(&last, memory_order_relaxed);
-    while (seen < now && !atomic_compare_exchange_weak(&last, &seen, now))
+    while ((seen < now || seen - now > SV_CLOCK_DRIFT_MS) && !atomic_compare_exchange_weak(&last, &seen, now))
         ;
-    return seen < now ? now : seen;
+    return seen < now || seen - now > SV_CLOCK_DRIFT_MS ? now : seen;
 }

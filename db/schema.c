@@ -177,4 +177,143 @@ static const char version_2[] =
     " NULL, boot INTEGER NOT NULL, size INTEGER NOT NULL, bytes INTEGER NOT NULL, sha256 TEXT NOT NULL,"
     " PRIMARY KEY(backup_id, target)) STRICT, WITHOUT ROWID;";
 
-const char *const sv_schema[] = {version_1, version_2, NULL};
+/* Requests that are answered by the end of a job; secrets beside the rows they belong to. */
+static const char version_3[] =
+    "ALTER TABLE idem ADD COLUMN job_id TEXT NOT NULL DEFAULT '';" /* the reply counts once it is done */
+    "CREATE INDEX idem_job ON idem(job_id) WHERE job_id <> '';"
+    /* sealed with the key in DIR/secrets; owner: a VM, a storage or a job */
+    "CREATE TABLE secret(owner_id TEXT NOT NULL, kind TEXT NOT NULL, sealed BLOB NOT NULL,"
+    " PRIMARY KEY(owner_id, kind)) STRICT, WITHOUT ROWID;";
+
+/* Networks on a physical interface of the machine. */
+static const char version_4[] =
+    "CREATE TABLE host_network(id TEXT PRIMARY KEY, device TEXT NOT NULL, netns TEXT NOT NULL, vlan INTEGER NOT NULL,"
+    " ready INTEGER NOT NULL, created INTEGER NOT NULL, UNIQUE(netns, device, vlan)) STRICT;"
+    "CREATE INDEX host_network_order ON host_network(ready, created, id);";
+
+/* Open jobs are bounded for each tenant but the administrators' own; 20000 is what a new tenant gets, too. */
+static const char version_5[] =
+    "ALTER TABLE tenant ADD COLUMN quota_jobs INTEGER NOT NULL DEFAULT -1;"
+    "UPDATE tenant SET quota_jobs = 20000 WHERE NOT is_admin;"
+    "ALTER TABLE job_count ADD COLUMN open INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE job_count SET open = (SELECT count(*) FROM job WHERE tenant_id = job_count.tenant_id AND result IN (2, "
+    "3));";
+
+/* Undos that failed and are finished later. */
+static const char version_6[] =
+    /* guest: it has to take part; finisher: the open job that is at it, '' none */
+    "CREATE TABLE pending_undo(job_id TEXT PRIMARY KEY, object_id TEXT NOT NULL, subject_id TEXT NOT NULL, host_id TEXT"
+    " NOT NULL, finisher TEXT NOT NULL, step INTEGER NOT NULL, guest INTEGER NOT NULL, tries INTEGER NOT NULL,"
+    " due INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX pending_undo_object ON pending_undo(object_id);"
+    "CREATE INDEX pending_undo_subject ON pending_undo(subject_id);"
+    "CREATE INDEX pending_undo_host ON pending_undo(host_id);"
+    "CREATE INDEX pending_undo_due ON pending_undo(due);"
+    "ALTER TABLE job ADD COLUMN finishes TEXT NOT NULL DEFAULT '';"; /* the job whose undo it finishes */
+
+/* The files of templates and backups count in a quota of their own, as large as the quota of storage where nobody says
+ * otherwise (-2); who has much already gets twice that. */
+static const char version_7[] =
+    "ALTER TABLE tenant ADD COLUMN quota_images INTEGER NOT NULL DEFAULT -2;"
+    "ALTER TABLE tenant ADD COLUMN used_images INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE template ADD COLUMN held INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE template SET held = size WHERE tenant_id IS NOT NULL;"
+    "UPDATE tenant SET used_images = (SELECT coalesce(sum(held), 0) FROM template WHERE tenant_id = tenant.id)"
+    " + (SELECT coalesce(sum(d.bytes), 0) FROM backup b JOIN backup_disk d ON d.backup_id = b.id WHERE b.tenant_id ="
+    " tenant.id);"
+    "UPDATE tenant SET quota_images = 2 * used_images WHERE quota_storage BETWEEN 0 AND 2 * used_images;";
+
+/* Which life of which database this is (db/life.c). */
+static const char version_8[] =
+    "CREATE TABLE life(one INTEGER PRIMARY KEY CHECK(one = 1), id TEXT NOT NULL, commits INTEGER NOT NULL) STRICT;"
+    "INSERT INTO life VALUES(1, lower(hex(randomblob(16))), 0);";
+
+/* Why a template failed: symbol and arguments, as of a job. */
+static const char version_9[] = "ALTER TABLE template ADD COLUMN error TEXT NOT NULL DEFAULT '';"
+                                "ALTER TABLE template ADD COLUMN error_args TEXT NOT NULL DEFAULT '';";
+
+/* Networks past a VPC: outer addresses, routers, rules, groups, balancers, and what of it an engine has yet to be told.
+ */
+static const char version_10[] =
+    /* an address of the outside; free ones are in free_range (space: the pool). router_id: it is that router's own */
+    "CREATE TABLE pool(id TEXT PRIMARY KEY, type INTEGER NOT NULL, name TEXT NOT NULL, descr TEXT NOT NULL, first"
+    " INTEGER NOT NULL UNIQUE, last INTEGER NOT NULL, gateway INTEGER NOT NULL, prefix INTEGER NOT NULL, used INTEGER"
+    " NOT NULL DEFAULT 0, created INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE outer_ip(ip INTEGER PRIMARY KEY, pool_id TEXT NOT NULL REFERENCES pool(id), tenant_id TEXT NOT NULL"
+    " REFERENCES tenant(id), router_id TEXT NOT NULL DEFAULT '', created INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX outer_ip_pool ON outer_ip(pool_id, ip);"
+    "CREATE INDEX outer_ip_tenant ON outer_ip(tenant_id, ip);"
+    "CREATE UNIQUE INDEX outer_ip_router ON outer_ip(router_id) WHERE router_id <> '';"
+
+    "CREATE TABLE router(id TEXT PRIMARY KEY, tenant_id TEXT NOT NULL UNIQUE REFERENCES tenant(id), name TEXT NOT NULL,"
+    " descr TEXT NOT NULL, ha INTEGER NOT NULL, state INTEGER NOT NULL, created INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX router_order ON router(created, id);"
+    /* its instances, one or with HA two: the ids that the document calls vm.id; the first is the router's own */
+    "CREATE TABLE router_node(id TEXT PRIMARY KEY, router_id TEXT NOT NULL REFERENCES router(id), slot INTEGER NOT"
+    " NULL, UNIQUE(router_id, slot)) STRICT;"
+    "CREATE TABLE router_leg(vpc_id TEXT PRIMARY KEY REFERENCES vpc(id), router_id TEXT NOT NULL REFERENCES router(id),"
+    " slot INTEGER NOT NULL, created INTEGER NOT NULL, UNIQUE(router_id, slot)) STRICT;"
+    "ALTER TABLE vpc ADD COLUMN gate INTEGER NOT NULL DEFAULT 0;" /* its boundary lets pass what rules allow only */
+
+    /* proto 0: one to one, ports 0; 1: TCP, 2: UDP, 3: both. srcs, dsts, ports here and below: the lists as they were
+       given, '' any */
+    "CREATE TABLE nat(id TEXT PRIMARY KEY, tenant_id TEXT NOT NULL REFERENCES tenant(id), nic_id TEXT NOT NULL"
+    " REFERENCES nic(id), outer_ip INTEGER NOT NULL REFERENCES outer_ip(ip), proto INTEGER NOT NULL, outer_port INTEGER"
+    " NOT NULL, inner_port INTEGER NOT NULL, srcs TEXT NOT NULL, descr TEXT NOT NULL, created INTEGER NOT NULL,"
+    " UNIQUE(outer_ip, proto, outer_port)) STRICT;"
+    "CREATE INDEX nat_tenant ON nat(tenant_id, created, id);"
+    "CREATE INDEX nat_order ON nat(created, id);"
+    "CREATE INDEX nat_nic ON nat(nic_id);"
+    "CREATE UNIQUE INDEX nat_whole ON nat(nic_id) WHERE proto = 0;"
+
+    /* kind: of the boundary of a NIC's VPC, of the NIC, of a group; nic_id of the first two, group_id of the third */
+    "CREATE TABLE secgroup(id TEXT PRIMARY KEY, tenant_id TEXT NOT NULL REFERENCES tenant(id), name TEXT NOT NULL,"
+    " descr TEXT NOT NULL, created INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX secgroup_tenant ON secgroup(tenant_id, created, id);"
+    "CREATE TABLE secgroup_nic(nic_id TEXT NOT NULL REFERENCES nic(id), group_id TEXT NOT NULL REFERENCES secgroup(id),"
+    " PRIMARY KEY(nic_id, group_id)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX secgroup_nic_group ON secgroup_nic(group_id, nic_id);"
+    "CREATE TABLE rule(id TEXT PRIMARY KEY, tenant_id TEXT NOT NULL REFERENCES tenant(id), kind INTEGER NOT NULL,"
+    " nic_id TEXT REFERENCES nic(id), group_id TEXT REFERENCES secgroup(id), direction INTEGER NOT NULL, proto INTEGER"
+    " NOT NULL, srcs TEXT NOT NULL, dsts TEXT NOT NULL, ports TEXT NOT NULL, descr TEXT NOT NULL, created INTEGER NOT"
+    " NULL) STRICT;"
+    "CREATE INDEX rule_tenant ON rule(tenant_id, created, id);"
+    "CREATE INDEX rule_order ON rule(created, id) WHERE nic_id IS NOT NULL;"
+    "CREATE INDEX secgroup_order ON secgroup(created, id);"
+    "CREATE INDEX nic_ip ON nic(ip, id);"
+    "CREATE INDEX rule_nic ON rule(nic_id, kind, id) WHERE nic_id IS NOT NULL;"
+    "CREATE INDEX rule_group ON rule(group_id, id) WHERE group_id IS NOT NULL;"
+
+    /* the key and the certificate are secrets of the balancer. vpc_id: of an address inside, which is taken from the
+     * VPC's free ones; own: nobody else may use the outer address. TCP and UDP (proto 1) have ports of their own */
+    "CREATE TABLE slb(id TEXT PRIMARY KEY, tenant_id TEXT NOT NULL REFERENCES tenant(id), router_id TEXT NOT NULL"
+    " REFERENCES router(id), vpc_id TEXT REFERENCES vpc(id), outside INTEGER AS (vpc_id IS NULL), name TEXT NOT NULL,"
+    " descr TEXT NOT NULL, enabled INTEGER NOT NULL, proto INTEGER NOT NULL, ip INTEGER NOT NULL, own INTEGER NOT "
+    "NULL, port INTEGER NOT NULL, real_port"
+    " INTEGER NOT NULL, policy INTEGER NOT NULL, url_path TEXT NOT NULL, check_path TEXT NOT NULL, retries INTEGER NOT"
+    " NULL, check_every INTEGER NOT NULL, check_timeout INTEGER NOT NULL, idle_timeout INTEGER NOT NULL,"
+    " max_connections INTEGER NOT NULL, cert_ends INTEGER NOT NULL, cert_warned INTEGER NOT NULL DEFAULT 0, created"
+    " INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX slb_order ON slb(created, id);"
+    "CREATE INDEX slb_tenant ON slb(tenant_id, created, id);"
+    "CREATE INDEX slb_router ON slb(router_id, id);"
+    "CREATE UNIQUE INDEX slb_outer ON slb(ip, port, proto = 1) WHERE outside;"
+    "CREATE UNIQUE INDEX slb_inner ON slb(vpc_id, ip, port, proto = 1);"
+    "CREATE INDEX slb_cert ON slb(cert_ends) WHERE cert_ends <> 0;"
+    "CREATE TABLE slb_node(id TEXT PRIMARY KEY, tenant_id TEXT NOT NULL REFERENCES tenant(id), slb_id TEXT NOT NULL"
+    " REFERENCES slb(id), nic_id TEXT NOT NULL REFERENCES nic(id), name TEXT NOT NULL, descr TEXT NOT NULL, enabled"
+    " INTEGER NOT NULL, port INTEGER NOT NULL, weight INTEGER NOT NULL, created INTEGER NOT NULL,"
+    " UNIQUE(slb_id, nic_id, port)) STRICT;"
+    "CREATE INDEX slb_node_order ON slb_node(created, id);"
+    "CREATE INDEX slb_node_tenant ON slb_node(tenant_id, created, id);"
+    "CREATE INDEX slb_node_nic ON slb_node(nic_id);"
+
+    /* a unit that the engine has yet to be told of, or told in vain: failures > 0, with the last error. tenant_id:
+     * whose it is, or was: its row may be gone, and the tenant's too */
+    "CREATE TABLE net_unit(kind INTEGER NOT NULL, id TEXT NOT NULL, tenant_id TEXT NOT NULL, wish INTEGER NOT NULL,"
+    " failures INTEGER NOT NULL, due INTEGER NOT NULL, error TEXT NOT NULL, error_args TEXT NOT NULL, since INTEGER NOT"
+    " NULL, PRIMARY KEY(kind, id)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX net_unit_tenant ON net_unit(tenant_id);";
+
+const char *const sv_schema[] = {version_1, version_2, version_3, version_4,  version_5, version_6,
+                                 version_7, version_8, version_9, version_10, NULL};

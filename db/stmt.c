@@ -6,7 +6,6 @@
 #include "db/engine.h"
 #include "starvirt/log.h"
 
-#define BUSY_MS         10000
 #define WRITER_CACHE_KB 4096
 /* One a thread: the kernel's page cache holds the file anyway. */
 #define READER_CACHE_KB 512
@@ -19,6 +18,8 @@ static const char *const engine_sql[SQL_ENGINE_COUNT] = {
     [SQL_SAVEPOINT] = "SAVEPOINT closure",
     [SQL_ROLLBACK_TO] = "ROLLBACK TO closure",
     [SQL_RELEASE] = "RELEASE closure",
+    [SQL_COUNT_COMMIT] = "UPDATE life SET commits = ?1 WHERE one = 1",
+    [SQL_PROBE] = "UPDATE life SET commits = commits WHERE one = 1",
     [SQL_OPEN_SNAPSHOT] = "SELECT 1 FROM sqlite_schema LIMIT 1",
     [SQL_MARKS_ALL] = "SELECT created, id FROM vm ORDER BY created, id",
     [SQL_MARKS_TENANT] = "SELECT created, id FROM vm WHERE tenant_id = ?1 ORDER BY created, id",
@@ -26,10 +27,13 @@ static const char *const engine_sql[SQL_ENGINE_COUNT] = {
 SV_SQL_TABLE(sv_sql_engine, "engine", engine_sql);
 
 struct sv_sql_table *const sv_sql_tables[] = {
-    &sv_sql_engine, &sv_sql_tenant, &sv_sql_token,    &sv_sql_idem,  &sv_sql_vm,       &sv_sql_disk,   &sv_sql_nic,
-    &sv_sql_vpc,    &sv_sql_model,  &sv_sql_template, &sv_sql_host,  &sv_sql_storage,  &sv_sql_job,    &sv_sql_joblog,
-    &sv_sql_lock,   &sv_sql_event,  &sv_sql_leftover, &sv_sql_range, &sv_sql_snapshot, &sv_sql_backup, &sv_sql_fsck,
-    NULL,
+    &sv_sql_engine,   &sv_sql_tenant,       &sv_sql_token,    &sv_sql_idem,  &sv_sql_vm,
+    &sv_sql_disk,     &sv_sql_nic,          &sv_sql_vpc,      &sv_sql_model, &sv_sql_template,
+    &sv_sql_host,     &sv_sql_host_network, &sv_sql_storage,  &sv_sql_job,   &sv_sql_joblog,
+    &sv_sql_lock,     &sv_sql_event,        &sv_sql_leftover, &sv_sql_range, &sv_sql_snapshot,
+    &sv_sql_backup,   &sv_sql_secret,       &sv_sql_pending,  &sv_sql_unit,  &sv_sql_pool,
+    &sv_sql_outer_ip, &sv_sql_rule,         &sv_sql_secgroup, &sv_sql_slb,   &sv_sql_slb_node,
+    &sv_sql_router,   &sv_sql_nat,          &sv_sql_fsck,     NULL,
 };
 
 static unsigned statement_count;
@@ -63,7 +67,8 @@ static int note_wal_pages(void *arg, sqlite3 *db, const char *schema, int pages)
 
 static enum sv_err open_failed(struct sv_conn *conn, struct sv_error *err)
 {
-    enum sv_err code = sv_fail(err, SV_E_DB, SV_F_NONE, conn->db ? sqlite3_errmsg(conn->db) : "out of memory");
+    enum sv_err code = conn->db ? sv_conn_error(conn) : SV_E_DB;
+    sv_fail(err, code, SV_F_NONE, conn->db ? sqlite3_errmsg(conn->db) : "out of memory");
     sv_conn_close(conn);
     return code;
 }
@@ -72,7 +77,7 @@ static bool configure(struct sv_conn *conn)
 {
     char sql[512];
     sqlite3_extended_result_codes(conn->db, 1);
-    sqlite3_busy_timeout(conn->db, BUSY_MS);
+    sqlite3_busy_timeout(conn->db, SV_BUSY_MS);
     sqlite3_db_config(conn->db, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
     sqlite3_db_config(conn->db, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
     sqlite3_db_config(conn->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
@@ -83,9 +88,18 @@ static bool configure(struct sv_conn *conn)
                      conn->read_only ? READER_CACHE_KB : WRITER_CACHE_KB, conn->read_only ? "ON" : "OFF");
     if (sqlite3_exec(conn->db, sql, NULL, NULL, NULL) != SQLITE_OK)
         return false;
-    if (!conn->read_only)
-        sqlite3_wal_hook(conn->db, note_wal_pages, conn); /* also ends automatic checkpoints */
+    sv_conn_moved(conn);
     return true;
+}
+
+void sv_conn_moved(struct sv_conn *conn)
+{
+    int yes = 1;
+    if (conn->read_only)
+        return;
+    /* The log and its index stay when the last connection goes: to make them takes room. */
+    sqlite3_file_control(conn->db, "main", SQLITE_FCNTL_PERSIST_WAL, &yes);
+    sqlite3_wal_hook(conn->db, note_wal_pages, conn); /* also ends automatic checkpoints */
 }
 
 enum sv_err sv_conn_open(const char *path, bool read_only, struct sv_conn *ret, struct sv_error *err)
@@ -115,12 +129,16 @@ void sv_conn_close(struct sv_conn *conn)
 static sqlite3_stmt *prepare(struct sv_conn *conn, const struct sv_sql_table *table, unsigned index)
 {
     sqlite3_stmt *st = NULL;
-    if (sqlite3_prepare_v3(conn->db, table->sql[index], -1, SQLITE_PREPARE_PERSISTENT, &st, NULL) != SQLITE_OK || !st) {
-        sv_log(SV_LOG_ERROR, "db.prepare", "store", table->name, "index", sv_dec(index).s, "error",
-               sqlite3_errmsg(conn->db), NULL);
-        abort();
+    if (sqlite3_prepare_v3(conn->db, table->sql[index], -1, SQLITE_PREPARE_PERSISTENT, &st, NULL) == SQLITE_OK && st)
+        return st;
+    const enum sv_err code = sv_conn_error(conn);
+    if (sv_db_outage(code)) {
+        conn->trouble = code;
+        return NULL;
     }
-    return st;
+    sv_log(SV_LOG_ERROR, "db.prepare", "store", table->name, "index", sv_dec(index).s, "error",
+           sqlite3_errmsg(conn->db), NULL);
+    abort();
 }
 
 sqlite3_stmt *sv_stmt(struct sv_tx *tx, const struct sv_sql_table *table, unsigned index)
@@ -130,7 +148,7 @@ sqlite3_stmt *sv_stmt(struct sv_tx *tx, const struct sv_sql_table *table, unsign
     if (!*slot)
         *slot = prepare(tx->conn, table, index);
     /* Busy: this very statement's rows are being read further up the stack. */
-    assert(!sqlite3_stmt_busy(*slot));
+    assert(!*slot || !sqlite3_stmt_busy(*slot));
     return *slot;
 }
 
@@ -183,7 +201,7 @@ void sv_bind(sqlite3_stmt *st, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    for (int i = 0; fmt[i]; i++) {
+    for (int i = 0; st && fmt[i]; i++) {
         int rc = bind_one(st, i + 1, fmt[i], &ap);
         assert(rc == SQLITE_OK); /* more letters than parameters, or not reset */
         (void)rc;
@@ -191,8 +209,18 @@ void sv_bind(sqlite3_stmt *st, const char *fmt, ...)
     va_end(ap);
 }
 
+/* Of one that could not be prepared. */
+static enum sv_err unreadable(struct sv_tx *tx, struct sv_error *err)
+{
+    assert(tx->conn->trouble);
+    tx->conn->last = SQLITE_IOERR;
+    return sv_fail(err, tx->conn->trouble, SV_F_NONE, "a statement cannot be prepared");
+}
+
 enum sv_err sv_step(struct sv_tx *tx, sqlite3_stmt *st, bool *ret_row, struct sv_error *err)
 {
+    if (!st)
+        return unreadable(tx, err);
     int rc = sqlite3_step(st);
     tx->conn->last = rc;
     if (rc == SQLITE_ROW || rc == SQLITE_DONE) {
@@ -204,6 +232,8 @@ enum sv_err sv_step(struct sv_tx *tx, sqlite3_stmt *st, bool *ret_row, struct sv
 
 enum sv_err sv_exec(struct sv_tx *tx, sqlite3_stmt *st, int *ret_changes, struct sv_error *err)
 {
+    if (!st)
+        return unreadable(tx, err);
     int rc = sqlite3_step(st);
     tx->conn->last = rc;
     assert(rc != SQLITE_ROW);
@@ -216,6 +246,20 @@ enum sv_err sv_exec(struct sv_tx *tx, sqlite3_stmt *st, int *ret_changes, struct
         *ret_changes = sqlite3_changes(tx->conn->db);
     sqlite3_reset(st);
     return SV_OK;
+}
+
+enum sv_err sv_number_of(struct sv_tx *tx, const struct sv_sql_table *table, unsigned index, const struct sv_id *id,
+                         int64_t *ret, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, table, index);
+    bool row;
+    enum sv_err rc;
+
+    sv_bind(st, "d", id);
+    rc = sv_step(tx, st, &row, err);
+    if (!rc)
+        *ret = sv_col_int(st, 0);
+    return rc;
 }
 
 bool sv_is_conflict(struct sv_tx *tx)
@@ -245,7 +289,12 @@ struct sv_id sv_col_id(sqlite3_stmt *st, int col)
 
 enum sv_err sv_db_failed(struct sv_tx *tx, struct sv_error *err)
 {
-    return sv_fail(err, SV_E_DB, SV_F_NONE, sqlite3_errmsg(tx->conn->db));
+    const enum sv_err code = sv_conn_error(tx->conn);
+    if (sv_db_outage(code))
+        tx->conn->trouble = code;
+    if (code == SV_E_DB_DAMAGED)
+        sv_db_damaged(tx->db, sqlite3_errmsg(tx->conn->db));
+    return sv_fail(err, code, SV_F_NONE, sqlite3_errmsg(tx->conn->db));
 }
 
 /* --- the unit test of all statements ---------------------------------------------------------------------- */

@@ -5,7 +5,9 @@
 #include "starvirt/store_vm.h"
 
 #define COLS "id, tenant_id, vm_id, storage_id, template_id, name, descr, target, size, boot, ready, created, use"
-#define READ COLS ", (SELECT own = 0 FROM storage WHERE storage.id = storage_id)"
+#define READ                                                                                                           \
+    COLS ", (SELECT own = 0 FROM storage WHERE storage.id = storage_id),"                                              \
+         " (SELECT min(job_id) FROM pending_undo WHERE subject_id = disk.id)"
 
 enum {
     INSERT,
@@ -68,7 +70,8 @@ static void read_row(sqlite3_stmt *st, struct sv_disk *d)
                           .ready = sv_col_int(st, 10) != 0,
                           .created = sv_col_int(st, 11),
                           .use = sv_col_text(st, 12),
-                          .elsewhere = sv_col_int(st, 13) != 0};
+                          .elsewhere = sv_col_int(st, 13) != 0,
+                          .undo = sv_col_id(st, 14)};
 }
 
 enum sv_err sv_disk_insert(struct sv_tx *tx, const struct sv_disk *d, struct sv_error *err)

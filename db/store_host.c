@@ -10,14 +10,14 @@
     "id, name, descr, uri, driver, idx, connected, maintenance, vcpus, memory, used_vcpus, used_memory, cpu_vendor,"   \
     " os_version, virt_version, created"
 
-enum { INSERT, FIND, GET, LIST, SET_CONNECTED, SET_CAPACITY, PLACE, RESERVE, TOTALS };
+enum { INSERT, FIND, GET, LIST, SET_CONNECTED, SET_CAPACITY, PLACE, RESERVE, BEST, TOTALS };
 
 static const char *const sql[] = {
     [INSERT] = "INSERT INTO host(id, name, descr, uri, driver, idx, created) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     [FIND] = "SELECT id FROM host WHERE uri = ?1 AND idx = ?2",
     [GET] = "SELECT " COLS " FROM host WHERE id = ?1",
     [LIST] = "SELECT " COLS " FROM host ORDER BY created, id",
-    [SET_CONNECTED] = "UPDATE host SET connected = ?2 WHERE id = ?1",
+    [SET_CONNECTED] = "UPDATE host SET connected = ?2 WHERE id = ?1 AND connected <> ?2",
     [SET_CAPACITY] =
         "UPDATE host SET vcpus = ?2, memory = ?3, cpu_vendor = ?4, os_version = ?5, virt_version = ?6 WHERE id = ?1",
     [PLACE] = "UPDATE host SET used_vcpus = used_vcpus + ?1, used_memory = used_memory + ?2 WHERE id ="
@@ -26,8 +26,13 @@ static const char *const sql[] = {
               " ORDER BY memory - used_memory DESC, id LIMIT 1) RETURNING id",
     [RESERVE] = "UPDATE host SET used_vcpus = used_vcpus + ?2, used_memory = used_memory + ?3 WHERE id = ?1"
                 " AND (?2 <= 0 OR used_vcpus + ?2 <= vcpus) AND (?3 <= 0 OR used_memory + ?3 <= memory)",
-    [TOTALS] = "SELECT coalesce(sum(vcpus), 0), coalesce(sum(memory), 0), (SELECT coalesce(sum(size), 0) FROM storage) "
-               "FROM host",
+    /* the host that comes closest, or this one */
+    [BEST] =
+        "SELECT vcpus - used_vcpus, memory - used_memory FROM host WHERE CASE ?3 WHEN '' THEN connected = 1 AND"
+        " maintenance = 0 ELSE id = ?3 END ORDER BY (used_vcpus + ?1 <= vcpus) + (used_memory + ?2 <= memory) DESC,"
+        " memory - used_memory DESC, id LIMIT 1",
+    [TOTALS] = "SELECT coalesce(sum(vcpus), 0), coalesce(sum(memory), 0), (SELECT coalesce(sum(size), 0) FROM storage),"
+               " (SELECT coalesce(sum(last - first + 1), 0) FROM pool) FROM host",
 };
 SV_SQL_TABLE(sv_sql_host, "host", sql);
 
@@ -134,11 +139,27 @@ enum sv_err sv_host_set_capacity(struct sv_tx *tx, const struct sv_id *id, int64
     return sv_exec(tx, st, NULL, err);
 }
 
-static enum sv_err no_capacity(int64_t vcpus, int64_t memory, struct sv_error *err)
+/* What is short on the host, or on the one that comes closest; `host` empty: of all. */
+static enum sv_err no_capacity(struct sv_tx *tx, const struct sv_id *host, int64_t vcpus, int64_t memory,
+                               struct sv_error *err)
 {
-    char text[64];
+    SV_STMT st = sv_stmt(tx, &sv_sql_host, BEST);
+    char text[SV_ERR_ARG_MAX] = "";
+    size_t n = 0;
+    bool row;
+    enum sv_err rc;
 
-    snprintf(text, sizeof(text), "%lld vCPU, %lld MB", (long long)vcpus, (long long)((memory + SV_MIB - 1) / SV_MIB));
+    sv_bind(st, "iid", vcpus, memory, host);
+    rc = sv_step(tx, st, &row, err);
+    if (rc)
+        return rc;
+    const int64_t free_vcpus = row ? sv_col_int(st, 0) : 0, free_memory = row ? sv_col_int(st, 1) : 0;
+    if (vcpus > 0 && vcpus > free_vcpus)
+        n = (size_t)snprintf(text, sizeof(text), "vCPU %lld > %lld", (long long)vcpus,
+                             (long long)(free_vcpus > 0 ? free_vcpus : 0));
+    if (memory > 0 && memory > free_memory)
+        snprintf(text + n, sizeof(text) - n, "%sRAM %s > %s", n ? ", " : "", sv_bytes(memory, 0).s,
+                 sv_bytes(free_memory > 0 ? free_memory : 0, 0).s);
     return sv_fail(err, SV_E_NO_CAPACITY, SV_F_NONE, text);
 }
 
@@ -153,7 +174,7 @@ enum sv_err sv_host_place(struct sv_tx *tx, int64_t vcpus, int64_t memory, struc
     sv_bind(st, "ii", vcpus, memory);
     rc = sv_step(tx, st, &row, err);
     if (rc || !row)
-        return rc ? rc : no_capacity(vcpus, memory, err);
+        return rc ? rc : no_capacity(tx, &(struct sv_id){.s = ""}, vcpus, memory, err);
     id = sv_col_id(st, 0);
     rc = sv_step(tx, st, &row, err);
     if (!rc)
@@ -171,7 +192,7 @@ enum sv_err sv_host_reserve(struct sv_tx *tx, const struct sv_id *id, int64_t vc
     assert(tx->writable);
     sv_bind(st, "dii", id, vcpus, memory);
     rc = sv_exec(tx, st, &n, err);
-    return rc ? rc : n ? SV_OK : no_capacity(vcpus, memory, err);
+    return rc ? rc : n ? SV_OK : no_capacity(tx, id, vcpus, memory, err);
 }
 
 enum sv_err sv_host_totals(struct sv_tx *tx, int64_t *ret_vcpus, int64_t *ret_memory, int64_t *ret_storage,
@@ -186,6 +207,6 @@ enum sv_err sv_host_totals(struct sv_tx *tx, int64_t *ret_vcpus, int64_t *ret_me
     *ret_vcpus = sv_col_int(st, 0);
     *ret_memory = sv_col_int(st, 1);
     *ret_storage = sv_col_int(st, 2);
-    *ret_ips = 0; /* address pools come with the routers */
+    *ret_ips = sv_col_int(st, 3);
     return SV_OK;
 }

@@ -3,11 +3,12 @@
 
 #include "db/internal.h"
 #include "starvirt/store_job.h"
+#include "starvirt/store_tenant.h"
 
 #define COLS                                                                                                           \
     "id, tenant_id, object_id, host_id, kind, object_type, object_name, iarg0, iarg1, sarg, result, percent, step, "   \
     "undoing,"                                                                                                         \
-    " undo_result, cancel, created, started, ended, deadline, error, error_args"
+    " undo_result, cancel, created, started, ended, deadline, error, error_args, finishes"
 #define PAGE  " LIMIT ?4 OFFSET ?5"
 #define OPEN  "result IN (2, 3)"
 #define ENDED "result NOT IN (2, 3)"
@@ -21,7 +22,10 @@ _Static_assert(SV_JOB_RUNNING == 2 && SV_JOB_QUEUED == 3, "OPEN and ENDED name t
 #define ENDED_ALL    " FROM job INDEXED BY job_result WHERE ?1 = '' AND result = ?2 AND " ENDED
 #define ENDED_TENANT " FROM job INDEXED BY job_tenant_result WHERE tenant_id = ?1 AND result = ?2 AND " ENDED
 #define OF_OBJECT    " FROM job WHERE object_id = ?3 AND (?1 = '' OR tenant_id = ?1) AND (?2 < 0 OR result = ?2)"
-#define OLD          "(SELECT seq FROM job WHERE ended > 0 AND ended < ?1 ORDER BY ended, seq LIMIT ?2)"
+/* A job whose undo is still to be finished is needed for that. */
+#define NEEDED "(SELECT j.seq FROM pending_undo p JOIN job j ON j.id = p.job_id WHERE p.due >= 0)"
+#define OLD                                                                                                            \
+    "(SELECT seq FROM job WHERE ended > 0 AND ended < ?1 AND seq NOT IN " NEEDED " ORDER BY ended, seq LIMIT ?2)"
 
 /* Which jobs a list is about; each has a page forwards, a page backwards, and a count. */
 enum set { SET_ALL, SET_TENANT, SET_OPEN, SET_OPEN_TENANT, SET_ENDED, SET_ENDED_TENANT, SET_OBJECT, SET_COUNT };
@@ -29,6 +33,7 @@ enum set { SET_ALL, SET_TENANT, SET_OPEN, SET_OPEN_TENANT, SET_ENDED, SET_ENDED_
 enum {
     INSERT,
     COUNT_ONE,
+    COUNT_END,
     GET,
     FORWARDS,
     BACKWARDS = FORWARDS + SET_COUNT,
@@ -55,9 +60,16 @@ enum {
 
 static const char *const sql[] = {
     [INSERT] = "INSERT INTO job(id, tenant_id, object_id, host_id, kind, object_type, object_name, iarg0, iarg1, sarg, "
-               "result, created)"
-               " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-    [COUNT_ONE] = "INSERT INTO job_count(tenant_id, jobs) VALUES(?1, 1) ON CONFLICT DO UPDATE SET jobs = jobs + 1",
+               "result, created, finishes)"
+               " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+    /* one statement decides and takes; of a tenant without a row (it may be gone) any is taken. ?2: how many more than
+     * its quota it may have, -1 any number */
+    [COUNT_ONE] = "INSERT INTO job_count(tenant_id, jobs, open) SELECT ?1, 1, 1"
+                  " WHERE ?2 < 0 OR coalesce((SELECT quota_jobs <> 0 FROM tenant WHERE id = ?1), 1)"
+                  " ON CONFLICT DO UPDATE SET jobs = jobs + 1, open = open + 1 WHERE ?2 < 0 OR coalesce((SELECT"
+                  " quota_jobs < 0 OR (quota_jobs > 0 AND job_count.open < quota_jobs + ?2) FROM tenant WHERE id = ?1),"
+                  " 1)",
+    [COUNT_END] = "UPDATE job_count SET open = open - 1 WHERE tenant_id = (SELECT tenant_id FROM job WHERE id = ?1)",
     [GET] = "SELECT " COLS " FROM job WHERE id = ?1 AND (?2 = '' OR tenant_id = ?2)",
     SET(SET_ALL, OF_ALL),
     SET(SET_TENANT, OF_TENANT),
@@ -127,7 +139,8 @@ static void read_row(struct sv_tx *tx, sqlite3_stmt *st, struct sv_job *j)
                          .started = sv_col_int(st, 17),
                          .ended = sv_col_int(st, 18),
                          .deadline = sv_col_int(st, 19),
-                         .error_symbol = sv_col_text(st, 20)};
+                         .error_symbol = sv_col_text(st, 20),
+                         .finishes = sv_col_id(st, 22)};
     sv_args_split(tx, sv_col_text(st, 21), j->error_args);
 }
 
@@ -142,21 +155,50 @@ static void keep_texts(struct sv_arena *a, struct sv_job *j)
         j->error_args[i] = sv_arena_strdup(a, j->error_args[i]);
 }
 
-enum sv_err sv_job_insert(struct sv_tx *tx, const struct sv_job *j, struct sv_error *err)
+static enum sv_err refuse_for_quota(struct sv_tx *tx, const struct sv_id *tenant, struct sv_error *err)
+{
+    struct sv_tenant t;
+    enum sv_err rc = sv_tenant_get(tx, sv_scope_system(), tenant, tx->arena, &t, err);
+
+    return rc ? rc : sv_fail(err, SV_E_QUOTA_JOBS, SV_F_NONE, sv_dec(t.used.jobs).s, sv_dec(t.quota.jobs).s);
+}
+
+static enum sv_err count_one(struct sv_tx *tx, const struct sv_id *tenant, int more, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_job, COUNT_ONE);
+    int n;
+    enum sv_err rc;
+
+    sv_bind(st, "dI", tenant, more);
+    rc = sv_exec(tx, st, &n, err);
+    return rc || n ? rc : refuse_for_quota(tx, tenant, err);
+}
+
+static enum sv_err insert(struct sv_tx *tx, const struct sv_job *j, int more, struct sv_error *err)
 {
     SV_STMT st = sv_stmt(tx, &sv_sql_job, INSERT);
-    SV_STMT count = sv_stmt(tx, &sv_sql_job, COUNT_ONE);
     enum sv_err rc;
 
     assert(tx->writable);
-    sv_bind(st, "ddddtttiitIi", &j->id, &j->tenant, &j->object, &j->host, j->kind, j->object_type, j->object_name,
-            j->iarg[0], j->iarg[1], j->sarg, (int)j->result, j->created);
-    rc = sv_exec(tx, st, NULL, err);
+    rc = count_one(tx, &j->tenant, more, err);
     if (rc)
         return rc;
-    sv_tx_job_changed(tx, &j->id);
-    sv_bind(count, "d", &j->tenant);
-    return sv_exec(tx, count, NULL, err);
+    sv_bind(st, "ddddtttiitIid", &j->id, &j->tenant, &j->object, &j->host, j->kind, j->object_type, j->object_name,
+            j->iarg[0], j->iarg[1], j->sarg, (int)j->result, j->created, &j->finishes);
+    rc = sv_exec(tx, st, NULL, err);
+    if (!rc)
+        sv_tx_job_changed(tx, &j->id);
+    return rc;
+}
+
+enum sv_err sv_job_insert(struct sv_tx *tx, const struct sv_job *j, struct sv_error *err)
+{
+    return insert(tx, j, -1, err);
+}
+
+enum sv_err sv_job_insert_bounded(struct sv_tx *tx, const struct sv_job *j, unsigned more, struct sv_error *err)
+{
+    return insert(tx, j, (int)more, err);
 }
 
 enum sv_err sv_job_get(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *id, struct sv_arena *a,
@@ -420,8 +462,13 @@ enum sv_err sv_job_end(struct sv_tx *tx, const struct sv_id *id, enum sv_job_res
 {
     SV_STMT st = sv_stmt(tx, &sv_sql_job, END);
 
+    SV_STMT count = sv_stmt(tx, &sv_sql_job, COUNT_END);
+    enum sv_err rc;
+
     sv_bind(st, "dIitt", id, (int)result, tx->now, why ? sv_err_symbol(why->code) : "", why ? join(tx, why) : "");
-    return change(tx, id, st, err);
+    sv_bind(count, "d", id);
+    rc = change(tx, id, st, err);
+    return rc ? rc : sv_exec(tx, count, NULL, err);
 }
 
 /* Some at a time: a million at once would hold up every writer for seconds. */

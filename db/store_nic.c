@@ -6,10 +6,11 @@
 #include "starvirt/text.h"
 
 #define SELECT                                                                                                         \
-    "SELECT n.id, n.tenant_id, n.vm_id, n.vpc_id, n.name, v.name, p.name, n.mac, n.ip, n.created FROM nic n"           \
+    "SELECT n.id, n.tenant_id, n.vm_id, n.vpc_id, n.name, v.name, p.name, n.mac, n.ip, n.created,"                     \
+    " (SELECT min(job_id) FROM pending_undo WHERE subject_id = n.id) FROM nic n"                                       \
     " JOIN vm v ON v.id = n.vm_id JOIN vpc p ON p.id = n.vpc_id "
 
-enum { INSERT, TAKE, GIVE_BACK, HELD, NO_IP, LIST_VM, LIST_VPC, GET, GIVE_ONE, DELETE, REFRESH_IP, DELETE_VM };
+enum { INSERT, TAKE, GIVE_BACK, HELD, NO_IP, LIST_VM, LIST_VPC, GET, GET_IP, GIVE_ONE, DELETE, REFRESH_IP, DELETE_VM };
 
 static const char *const sql[] = {
     [INSERT] =
@@ -23,6 +24,7 @@ static const char *const sql[] = {
     [LIST_VM] = SELECT "WHERE n.vm_id = ?1 AND (?2 = '' OR n.tenant_id = ?2) ORDER BY n.created, n.id",
     [LIST_VPC] = SELECT "WHERE n.vpc_id = ?1 AND (?2 = '' OR n.tenant_id = ?2) ORDER BY n.ip",
     [GET] = SELECT "WHERE n.id = ?1 AND (?2 = '' OR n.tenant_id = ?2)",
+    [GET_IP] = SELECT "WHERE n.ip = ?1 AND (?2 = '' OR n.tenant_id = ?2) ORDER BY n.id LIMIT 1",
     [GIVE_ONE] = "UPDATE vpc SET free_count = free_count + 1 WHERE id = (SELECT vpc_id FROM nic WHERE id = ?1)",
     [DELETE] = "DELETE FROM nic WHERE id = ?1 RETURNING vm_id, vpc_id, ip",
     [REFRESH_IP] = "UPDATE vm SET ip = coalesce((SELECT ip FROM nic WHERE vm_id = ?1 ORDER BY created, id LIMIT 1), 0) "
@@ -41,7 +43,8 @@ static void read_row(sqlite3_stmt *st, struct sv_nic *n)
                          .vm_name = sv_col_text(st, 5),
                          .vpc_name = sv_col_text(st, 6),
                          .ip = (uint32_t)sv_col_int(st, 8),
-                         .created = sv_col_int(st, 9)};
+                         .created = sv_col_int(st, 9),
+                         .undo = sv_col_id(st, 10)};
     sv_mac_parse(sv_col_text(st, 7), n->mac);
 }
 
@@ -96,15 +99,11 @@ enum sv_err sv_nic_list_vpc(struct sv_tx *tx, struct sv_scope scope, const struc
     return list(tx, LIST_VPC, scope, vpc, row, arg, err);
 }
 
-enum sv_err sv_nic_get(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *id, struct sv_arena *a,
-                       struct sv_nic *ret, struct sv_error *err)
+static enum sv_err get(struct sv_tx *tx, sqlite3_stmt *st, struct sv_arena *a, struct sv_nic *ret, struct sv_error *err)
 {
-    SV_STMT st = sv_stmt(tx, &sv_sql_nic, GET);
     bool row;
-    enum sv_err rc;
+    enum sv_err rc = sv_step(tx, st, &row, err);
 
-    sv_bind(st, "dd", id, &scope.tenant);
-    rc = sv_step(tx, st, &row, err);
     if (rc || !row)
         return rc ? rc : sv_fail(err, SV_E_NIC_NOT_FOUND, SV_F_NIC);
     read_row(st, ret);
@@ -112,6 +111,24 @@ enum sv_err sv_nic_get(struct sv_tx *tx, struct sv_scope scope, const struct sv_
     ret->vm_name = sv_arena_strdup(a, ret->vm_name);
     ret->vpc_name = sv_arena_strdup(a, ret->vpc_name);
     return SV_OK;
+}
+
+enum sv_err sv_nic_get(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *id, struct sv_arena *a,
+                       struct sv_nic *ret, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_nic, GET);
+
+    sv_bind(st, "dd", id, &scope.tenant);
+    return get(tx, st, a, ret, err);
+}
+
+enum sv_err sv_nic_get_ip(struct sv_tx *tx, struct sv_scope scope, uint32_t ip, struct sv_arena *a, struct sv_nic *ret,
+                          struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_nic, GET_IP);
+
+    sv_bind(st, "id", (int64_t)ip, &scope.tenant);
+    return get(tx, st, a, ret, err);
 }
 
 enum sv_err sv_nic_refresh_ip(struct sv_tx *tx, const struct sv_id *vm, struct sv_error *err)

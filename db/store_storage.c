@@ -166,7 +166,7 @@ enum sv_err sv_storage_list(struct sv_tx *tx, const struct sv_page *p, row_fn ro
     if (rc)
         return rc;
     *ret_total = (uint64_t)sv_col_int(count, 0);
-    sv_bind(st, "ii", p->limit ? (int64_t)p->limit : (int64_t)-1, (int64_t)p->offset);
+    sv_bind(st, "ii", sv_page_limit(p), (int64_t)p->offset);
     return each(tx, st, row, arg, err);
 }
 

@@ -6,28 +6,33 @@
 
 #define COLS                                                                                                           \
     "t.id, t.tenant_id, t.name, t.descr, t.os, t.format, t.source, t.md5, t.sha256, t.size, t.virtual_size, t.state, " \
-    "t.created, t.disks + (SELECT count(*) FROM model m WHERE m.template_id = t.id)"
+    "t.created, t.disks + (SELECT count(*) FROM model m WHERE m.template_id = t.id), t.held, t.error, t.error_args"
 
-enum { INSERT, GET, SCAN_ALL, SCAN_TENANT, SET_STATE, READY, DELETE };
+enum { INSERT, GET, SCAN_ALL, SCAN_TENANT, HOLD, SET_STATE, SET_SOURCE, SET_FORMAT, SET_FAILED, READY, DELETE };
 
 static const char *const sql[] = {
-    [INSERT] = "INSERT INTO template(id, tenant_id, name, descr, os, format, source, md5, sha256, size, virtual_size, "
-               "state, created)"
-               " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+    [INSERT] = ("INSERT INTO template(id, tenant_id, name, descr, os, format, source, md5, sha256, size, virtual_size, "
+                "state, created, held)"
+                " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"),
     /* a tenant sees its own and those offered to all */
-    [GET] = "SELECT " COLS " FROM template t WHERE t.id = ?1 AND (?2 = '' OR t.tenant_id = ?2 OR t.tenant_id IS NULL)",
+    [GET] =
+        ("SELECT " COLS " FROM template t WHERE t.id = ?1 AND (?2 = '' OR t.tenant_id = ?2 OR t.tenant_id IS NULL)"),
     [SCAN_ALL] = "SELECT id, name FROM template WHERE ?1 = '' ORDER BY created, id",
     [SCAN_TENANT] = ("SELECT id, name, created FROM template WHERE tenant_id = ?1"
                      " UNION ALL SELECT id, name, created FROM template WHERE tenant_id IS NULL ORDER BY created, id"),
+    [HOLD] = "UPDATE template SET held = ?2 WHERE id = ?1",
     [SET_STATE] = "UPDATE template SET state = ?2 WHERE id = ?1",
+    [SET_SOURCE] = "UPDATE template SET source = ?2 WHERE id = ?1",
+    [SET_FORMAT] = "UPDATE template SET format = ?2 WHERE id = ?1",
+    [SET_FAILED] = "UPDATE template SET state = 2, error = ?2, error_args = ?3 WHERE id = ?1",
     [READY] =
         "UPDATE template SET state = 1, source = '', size = ?2, virtual_size = ?3, md5 = ?4, sha256 = ?5 WHERE id = ?1",
     [DELETE] = "DELETE FROM template WHERE id = ?1",
 };
 SV_SQL_TABLE(sv_sql_template, "template", sql);
-_Static_assert(SV_TEMPLATE_READY == 1, "READY names the state by number");
+_Static_assert(SV_TEMPLATE_READY == 1 && SV_TEMPLATE_FAILED == 2, "READY and SET_FAILED name states by number");
 
-static void read_row(sqlite3_stmt *st, struct sv_template *t)
+static void read_row(struct sv_tx *tx, sqlite3_stmt *st, struct sv_template *t)
 {
     *t = (struct sv_template){.id = sv_col_id(st, 0),
                               .tenant = sv_col_id(st, 1),
@@ -42,7 +47,10 @@ static void read_row(sqlite3_stmt *st, struct sv_template *t)
                               .virtual_size = sv_col_int(st, 10),
                               .state = (enum sv_template_state)sv_col_int(st, 11),
                               .created = sv_col_int(st, 12),
-                              .uses = sv_col_int(st, 13)};
+                              .uses = sv_col_int(st, 13),
+                              .held = sv_col_int(st, 14),
+                              .error_symbol = sv_col_text(st, 15)};
+    sv_args_split(tx, sv_col_text(st, 16), t->error_args);
 }
 
 enum sv_err sv_template_insert(struct sv_tx *tx, const struct sv_template *t, struct sv_error *err)
@@ -50,8 +58,8 @@ enum sv_err sv_template_insert(struct sv_tx *tx, const struct sv_template *t, st
     SV_STMT st = sv_stmt(tx, &sv_sql_template, INSERT);
 
     assert(tx->writable);
-    sv_bind(st, "dDtttttttiiIi", &t->id, &t->tenant, t->name, t->descr, t->os, t->format, t->source, t->md5, t->sha256,
-            t->size, t->virtual_size, (int)t->state, t->created);
+    sv_bind(st, "dDtttttttiiIii", &t->id, &t->tenant, t->name, t->descr, t->os, t->format, t->source, t->md5, t->sha256,
+            t->size, t->virtual_size, (int)t->state, t->created, t->held);
     return sv_exec(tx, st, NULL, err);
 }
 
@@ -67,7 +75,7 @@ enum sv_err sv_template_get(struct sv_tx *tx, struct sv_scope scope, const struc
     rc = sv_step(tx, st, &row, err);
     if (rc || !row)
         return rc ? rc : sv_fail(err, SV_E_TEMPLATE_NOT_FOUND, SV_F_TEMPLATE);
-    read_row(st, &t);
+    read_row(tx, st, &t);
     t.name = sv_arena_strdup(a, t.name);
     t.descr = sv_arena_strdup(a, t.descr);
     t.os = sv_arena_strdup(a, t.os);
@@ -75,6 +83,9 @@ enum sv_err sv_template_get(struct sv_tx *tx, struct sv_scope scope, const struc
     t.source = sv_arena_strdup(a, t.source);
     t.md5 = sv_arena_strdup(a, t.md5);
     t.sha256 = sv_arena_strdup(a, t.sha256);
+    t.error_symbol = sv_arena_strdup(a, t.error_symbol);
+    for (unsigned i = 0; i < SV_ERR_ARGS; i++)
+        t.error_args[i] = sv_arena_strdup(a, t.error_args[i]);
     *ret = t;
     return SV_OK;
 }
@@ -89,7 +100,7 @@ static enum sv_err hand_on(struct sv_tx *tx, struct sv_scope scope, const struct
     const uint64_t at = (*total)++;
     enum sv_err rc;
 
-    if (at < p->offset || (p->limit && at >= p->offset + p->limit))
+    if (!sv_on_page(p, at))
         return SV_OK;
     rc = sv_template_get(tx, scope, id, tx->arena, &t, err);
     if (!rc)
@@ -155,12 +166,46 @@ static enum sv_err change(struct sv_tx *tx, sqlite3_stmt *st, struct sv_error *e
     return rc ? rc : n ? SV_OK : sv_fail(err, SV_E_TEMPLATE_NOT_FOUND, SV_F_TEMPLATE);
 }
 
+enum sv_err sv_template_hold(struct sv_tx *tx, const struct sv_id *id, int64_t bytes, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_template, HOLD);
+
+    sv_bind(st, "di", id, bytes);
+    return change(tx, st, err);
+}
+
 enum sv_err sv_template_set_state(struct sv_tx *tx, const struct sv_id *id, enum sv_template_state to,
                                   struct sv_error *err)
 {
     SV_STMT st = sv_stmt(tx, &sv_sql_template, SET_STATE);
 
     sv_bind(st, "dI", id, (int)to);
+    return change(tx, st, err);
+}
+
+enum sv_err sv_template_set_source(struct sv_tx *tx, const struct sv_id *id, const char *source, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_template, SET_SOURCE);
+
+    assert(tx->writable);
+    sv_bind(st, "dt", id, source);
+    return sv_exec(tx, st, NULL, err);
+}
+
+enum sv_err sv_template_set_format(struct sv_tx *tx, const struct sv_id *id, const char *format, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_template, SET_FORMAT);
+
+    sv_bind(st, "dt", id, format);
+    return change(tx, st, err);
+}
+
+enum sv_err sv_template_set_failed(struct sv_tx *tx, const struct sv_id *id, const char *symbol,
+                                   const char *const args[SV_ERR_ARGS], struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_template, SET_FAILED);
+
+    sv_bind(st, "dtt", id, symbol, sv_args_join(tx, args));
     return change(tx, st, err);
 }
 

@@ -8,7 +8,9 @@
 
 #define COLS                                                                                                           \
     "id, name, descr, is_admin, created, quota_vcpus, quota_memory, quota_storage, quota_subnets, quota_ips,"          \
-    " used_vcpus, used_memory, used_storage, used_subnets, used_ips, vm_count"
+    " used_vcpus, used_memory, used_storage, used_subnets, used_ips, vm_count, quota_jobs,"                            \
+    " coalesce((SELECT open FROM job_count WHERE tenant_id = tenant.id), 0), quota_images, used_images"
+#define QUOTA_IMAGES "(CASE quota_images WHEN -2 THEN quota_storage ELSE quota_images END)" /* SV_QUOTA_AS_STORAGE */
 
 enum {
     INSERT,
@@ -20,6 +22,7 @@ enum {
     UPDATE,
     SET_QUOTA,
     RESERVE,
+    BOOK_IMAGES,
     OWNS,
     DELETE_TOKENS,
     DELETE_IDEM,
@@ -29,7 +32,7 @@ enum {
 static const char *const sql[] = {
     [INSERT] = "INSERT INTO tenant(id, name, descr, is_admin, created, quota_vcpus, quota_memory, quota_storage, "
                "quota_subnets,"
-               " quota_ips) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+               " quota_ips, quota_jobs, quota_images) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     [GET] = "SELECT " COLS " FROM tenant WHERE id = ?1",
     [GET_SCOPED] = "SELECT " COLS " FROM tenant WHERE id = ?1 AND id = ?2",
     [PAGE] = "SELECT " COLS " FROM tenant ORDER BY created, id LIMIT ?1 OFFSET ?2",
@@ -37,20 +40,23 @@ static const char *const sql[] = {
     [SCAN] = "SELECT id, name FROM tenant ORDER BY created, id",
     [UPDATE] = "UPDATE tenant SET name = coalesce(?2, name), descr = coalesce(?3, descr) WHERE id = ?1",
     [SET_QUOTA] =
-        "UPDATE tenant SET quota_vcpus = ?2, quota_memory = ?3, quota_storage = ?4, quota_subnets = ?5, quota_ips = ?6"
-        " WHERE id = ?1",
+        "UPDATE tenant SET quota_vcpus = ?2, quota_memory = ?3, quota_storage = ?4, quota_subnets = ?5, quota_ips = ?6,"
+        " quota_jobs = ?7, quota_images = ?8 WHERE id = ?1",
     /* one statement decides and takes: what only gives back is never refused */
     [RESERVE] = "UPDATE tenant SET used_vcpus = used_vcpus + ?2, used_memory = used_memory + ?3, used_storage = "
                 "used_storage + ?4,"
-                " used_subnets = used_subnets + ?5, used_ips = used_ips + ?6 WHERE id = ?1"
+                " used_subnets = used_subnets + ?5, used_ips = used_ips + ?6, used_images = used_images + ?7"
+                " WHERE id = ?1"
                 " AND (?2 <= 0 OR quota_vcpus < 0 OR used_vcpus + ?2 <= quota_vcpus)"
                 " AND (?3 <= 0 OR quota_memory < 0 OR used_memory + ?3 <= quota_memory)"
                 " AND (?4 <= 0 OR quota_storage < 0 OR used_storage + ?4 <= quota_storage)"
                 " AND (?5 <= 0 OR quota_subnets < 0 OR used_subnets + ?5 <= quota_subnets)"
-                " AND (?6 <= 0 OR quota_ips < 0 OR used_ips + ?6 <= quota_ips)",
+                " AND (?6 <= 0 OR quota_ips < 0 OR used_ips + ?6 <= quota_ips)"
+                " AND (?7 <= 0 OR " QUOTA_IMAGES " < 0 OR used_images + ?7 <= " QUOTA_IMAGES ")",
+    [BOOK_IMAGES] = "UPDATE tenant SET used_images = used_images + ?2 WHERE id = ?1",
     [OWNS] = "SELECT (SELECT count(*) FROM vm WHERE tenant_id = ?1), (SELECT count(*) FROM vpc WHERE tenant_id = ?1),"
              " (SELECT count(*) FROM template WHERE tenant_id = ?1), (SELECT count(*) FROM disk WHERE tenant_id = ?1),"
-             " (SELECT count(*) FROM backup WHERE tenant_id = ?1)",
+             " (SELECT count(*) FROM backup WHERE tenant_id = ?1), (SELECT count(*) FROM router WHERE tenant_id = ?1)",
     [DELETE_TOKENS] = "DELETE FROM token WHERE tenant_id = ?1",
     [DELETE_IDEM] = "DELETE FROM idem WHERE tenant_id = ?1",
     [DELETE] = "DELETE FROM tenant WHERE id = ?1",
@@ -59,15 +65,16 @@ SV_SQL_TABLE(sv_sql_tenant, "tenant", sql);
 
 static void read_row(sqlite3_stmt *st, struct sv_tenant *t)
 {
-    *t = (struct sv_tenant){
-        .id = sv_col_id(st, 0),
-        .name = sv_col_text(st, 1),
-        .descr = sv_col_text(st, 2),
-        .is_admin = sv_col_int(st, 3) != 0,
-        .created = sv_col_int(st, 4),
-        .quota = {sv_col_int(st, 5), sv_col_int(st, 6), sv_col_int(st, 7), sv_col_int(st, 8), sv_col_int(st, 9)},
-        .used = {sv_col_int(st, 10), sv_col_int(st, 11), sv_col_int(st, 12), sv_col_int(st, 13), sv_col_int(st, 14)},
-        .vm_count = sv_col_int(st, 15)};
+    *t = (struct sv_tenant){.id = sv_col_id(st, 0),
+                            .name = sv_col_text(st, 1),
+                            .descr = sv_col_text(st, 2),
+                            .is_admin = sv_col_int(st, 3) != 0,
+                            .created = sv_col_int(st, 4),
+                            .quota = {sv_col_int(st, 5), sv_col_int(st, 6), sv_col_int(st, 7), sv_col_int(st, 8),
+                                      sv_col_int(st, 9), sv_col_int(st, 16), sv_col_int(st, 18)},
+                            .used = {sv_col_int(st, 10), sv_col_int(st, 11), sv_col_int(st, 12), sv_col_int(st, 13),
+                                     sv_col_int(st, 14), sv_col_int(st, 17), sv_col_int(st, 19)},
+                            .vm_count = sv_col_int(st, 15)};
 }
 
 enum sv_err sv_tenant_insert(struct sv_tx *tx, const struct sv_tenant *t, struct sv_error *err)
@@ -76,8 +83,8 @@ enum sv_err sv_tenant_insert(struct sv_tx *tx, const struct sv_tenant *t, struct
     enum sv_err rc;
 
     assert(tx->writable);
-    sv_bind(st, "dttIiiiiii", &t->id, t->name, t->descr, (int)t->is_admin, t->created, t->quota.vcpus, t->quota.memory,
-            t->quota.storage, t->quota.subnets, t->quota.ips);
+    sv_bind(st, "dttIiiiiiiii", &t->id, t->name, t->descr, (int)t->is_admin, t->created, t->quota.vcpus,
+            t->quota.memory, t->quota.storage, t->quota.subnets, t->quota.ips, t->quota.jobs, t->quota.images);
     rc = sv_exec(tx, st, NULL, err);
     return rc && sv_is_conflict(tx) ? sv_fail(err, SV_E_TENANT_NAME_TAKEN, SV_F_TENANT_NAME, t->name) : rc;
 }
@@ -135,7 +142,7 @@ static enum sv_err list_page(struct sv_tx *tx, const struct sv_page *p, row_fn r
     if (rc)
         return rc;
     *ret_total = (uint64_t)sv_col_int(count, 0);
-    sv_bind(st, "ii", p->limit ? (int64_t)p->limit : -1, (int64_t)p->offset);
+    sv_bind(st, "ii", sv_page_limit(p), (int64_t)p->offset);
     while (!(rc = sv_step(tx, st, &more, err)) && more) {
         struct sv_tenant t;
 
@@ -157,7 +164,7 @@ static enum sv_err search(struct sv_tx *tx, const struct sv_match *name, const s
         struct sv_id id;
         struct sv_tenant t;
 
-        if (!sv_match_col(name, st, 1) || n++ < p->offset || (p->limit && n > p->offset + p->limit))
+        if (!sv_match_col(name, st, 1) || !sv_on_page(p, n++))
             continue;
         id = sv_col_id(st, 0);
         rc = sv_tenant_get(tx, sv_scope_system(), &id, tx->arena, &t, err);
@@ -222,22 +229,25 @@ enum sv_err sv_tenant_set_quota(struct sv_tx *tx, struct sv_scope scope, const s
     assert(tx->writable);
     if (outside(scope, id))
         return sv_fail(err, SV_E_TENANT_NOT_FOUND, SV_F_TENANT);
-    sv_bind(st, "diiiii", id, quota->vcpus, quota->memory, quota->storage, quota->subnets, quota->ips);
+    sv_bind(st, "diiiiiii", id, quota->vcpus, quota->memory, quota->storage, quota->subnets, quota->ips, quota->jobs,
+            quota->images);
     return changed_one(tx, st, err);
 }
 
 struct quota_rule {
     size_t offset;
-    int64_t unit; /* wire unit in core units */
+    bool bytes; /* else counted */
+    unsigned how;
     enum sv_err code;
     enum sv_field field;
 };
 static const struct quota_rule rules[] = {
-    {offsetof(struct sv_amounts, vcpus), 1, SV_E_QUOTA_VCPUS, SV_F_VCPUS},
-    {offsetof(struct sv_amounts, memory), SV_MIB, SV_E_QUOTA_MEMORY, SV_F_MEMORY},
-    {offsetof(struct sv_amounts, storage), SV_GIB, SV_E_QUOTA_STORAGE, SV_F_DISK_SIZE},
-    {offsetof(struct sv_amounts, subnets), 1, SV_E_QUOTA_SUBNETS, SV_F_NONE},
-    {offsetof(struct sv_amounts, ips), 1, SV_E_QUOTA_IPS, SV_F_NONE},
+    {offsetof(struct sv_amounts, vcpus), false, 0, SV_E_QUOTA_VCPUS, SV_F_VCPUS},
+    {offsetof(struct sv_amounts, memory), true, 0, SV_E_QUOTA_MEMORY, SV_F_MEMORY},
+    {offsetof(struct sv_amounts, storage), true, SV_OF_DISK, SV_E_QUOTA_STORAGE, SV_F_DISK_SIZE},
+    {offsetof(struct sv_amounts, images), true, 0, SV_E_QUOTA_IMAGES, SV_F_NONE},
+    {offsetof(struct sv_amounts, subnets), false, 0, SV_E_QUOTA_SUBNETS, SV_F_NONE},
+    {offsetof(struct sv_amounts, ips), false, 0, SV_E_QUOTA_IPS, SV_F_NONE},
 };
 
 static int64_t amount(const struct sv_amounts *a, const struct quota_rule *r)
@@ -245,15 +255,22 @@ static int64_t amount(const struct sv_amounts *a, const struct quota_rule *r)
     return *(const int64_t *)((const char *)a + r->offset);
 }
 
+static struct sv_dec shown(const struct quota_rule *r, int64_t v, unsigned round)
+{
+    return r->bytes ? sv_bytes(v, r->how | round) : sv_dec(v);
+}
+
 static enum sv_err refuse(const struct sv_tenant *t, const struct sv_amounts *delta, struct sv_error *err)
 {
+    struct sv_amounts all = t->quota;
+
+    all.images = sv_quota_images(&all);
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
         const struct quota_rule *r = &rules[i];
-        const int64_t want = amount(delta, r), quota = amount(&t->quota, r), left = quota - amount(&t->used, r);
+        const int64_t want = amount(delta, r), quota = amount(&all, r), left = quota - amount(&t->used, r);
 
         if (want > 0 && quota >= 0 && want > left)
-            return sv_fail(err, r->code, r->field, sv_dec((want + r->unit - 1) / r->unit).s,
-                           sv_dec(left > 0 ? left / r->unit : 0).s);
+            return sv_fail(err, r->code, r->field, shown(r, want, 0).s, shown(r, left > 0 ? left : 0, SV_ROUND_DOWN).s);
     }
     return sv_fail(err, SV_E_INTERNAL, SV_F_NONE, "quota refused without a reason");
 }
@@ -266,8 +283,9 @@ enum sv_err sv_tenant_reserve(struct sv_tx *tx, const struct sv_id *tenant, cons
     int n;
     enum sv_err rc;
 
-    assert(tx->writable);
-    sv_bind(st, "diiiii", tenant, delta->vcpus, delta->memory, delta->storage, delta->subnets, delta->ips);
+    assert(tx->writable && delta->jobs == 0);
+    sv_bind(st, "diiiiii", tenant, delta->vcpus, delta->memory, delta->storage, delta->subnets, delta->ips,
+            delta->images);
     rc = sv_exec(tx, st, &n, err);
     if (rc || n)
         return rc;
@@ -275,9 +293,18 @@ enum sv_err sv_tenant_reserve(struct sv_tx *tx, const struct sv_id *tenant, cons
     return rc ? rc : refuse(&t, delta, err);
 }
 
+enum sv_err sv_tenant_book_images(struct sv_tx *tx, const struct sv_id *tenant, int64_t bytes, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_tenant, BOOK_IMAGES);
+
+    assert(tx->writable);
+    sv_bind(st, "di", tenant, bytes);
+    return changed_one(tx, st, err);
+}
+
 static enum sv_err check_owns_nothing(struct sv_tx *tx, const struct sv_id *id, struct sv_error *err)
 {
-    static const char *const what[] = {"VM", "VPC", "template", "disk", "backup"};
+    static const char *const what[] = {"VM", "VPC", "template", "disk", "backup", "router"};
     SV_STMT st = sv_stmt(tx, &sv_sql_tenant, OWNS);
     char text[SV_ERR_ARG_MAX] = "";
     size_t n = 0;
@@ -318,6 +345,7 @@ enum sv_err sv_tenant_delete(struct sv_tx *tx, struct sv_scope scope, const stru
         rc = check_owns_nothing(tx, id, err);
     if (!rc)
         rc = delete_from(tx, DELETE_TOKENS, id, err);
+    sv_tx_tokens_gone(tx);
     if (!rc)
         rc = delete_from(tx, DELETE_IDEM, id, err);
     return rc ? rc : delete_from(tx, DELETE, id, err);

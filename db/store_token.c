@@ -8,18 +8,21 @@
 enum { HASH_LEN = 32 };
 #define COLS "id, tenant_id, role, descr, created, expires, last_used"
 
-enum { INSERT, FIND, LIST, LIST_TENANT, COUNT, COUNT_TENANT, DELETE, TOUCH };
+enum { INSERT, FIND, GET, LIST, LIST_TENANT, COUNT, COUNT_TENANT, DELETE, TOUCH };
 
 static const char *const sql[] = {
     [INSERT] =
         "INSERT INTO token(id, tenant_id, role, hash, descr, created, expires) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     [FIND] = "SELECT " COLS " FROM token WHERE hash = ?1",
+    [GET] = "SELECT " COLS " FROM token WHERE id = ?1",
     [LIST] = "SELECT " COLS " FROM token WHERE ?1 = '' ORDER BY created, id LIMIT ?2 OFFSET ?3",
     [LIST_TENANT] = "SELECT " COLS " FROM token WHERE tenant_id = ?1 ORDER BY created, id LIMIT ?2 OFFSET ?3",
     [COUNT] = "SELECT count(*) FROM token WHERE ?1 = ''",
     [COUNT_TENANT] = "SELECT count(*) FROM token WHERE tenant_id = ?1",
     [DELETE] = "DELETE FROM token WHERE id = ?1 AND (?2 = '' OR tenant_id = ?2)",
-    [TOUCH] = "UPDATE token SET last_used = max(last_used, ?2) WHERE id = ?1",
+    [TOUCH] =
+        ("UPDATE token SET last_used = CASE WHEN last_used > ?2 + 60000 THEN ?2 ELSE max(last_used, ?2) END WHERE "
+         "id = ?1"),
 };
 SV_SQL_TABLE(sv_sql_token, "token", sql);
 
@@ -44,15 +47,13 @@ enum sv_err sv_token_insert(struct sv_tx *tx, const struct sv_token *t, const un
     return sv_exec(tx, st, NULL, err);
 }
 
-enum sv_err sv_token_find(struct sv_tx *tx, const unsigned char hash[32], struct sv_token *ret, struct sv_error *err)
+/* The one that the bound statement finds. */
+static enum sv_err get_one(struct sv_tx *tx, sqlite3_stmt *st, struct sv_token *ret, struct sv_error *err)
 {
-    SV_STMT st = sv_stmt(tx, &sv_sql_token, FIND);
     struct sv_token t;
     bool row;
-    enum sv_err rc;
+    enum sv_err rc = sv_step(tx, st, &row, err);
 
-    sv_bind(st, "b", hash, (int)HASH_LEN);
-    rc = sv_step(tx, st, &row, err);
     if (rc || !row)
         return rc ? rc : sv_fail(err, SV_E_TOKEN_INVALID, SV_F_NONE);
     read_row(st, &t);
@@ -61,6 +62,22 @@ enum sv_err sv_token_find(struct sv_tx *tx, const unsigned char hash[32], struct
     t.descr = ""; /* who asks, not what it was made for */
     *ret = t;
     return SV_OK;
+}
+
+enum sv_err sv_token_find(struct sv_tx *tx, const unsigned char hash[32], struct sv_token *ret, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_token, FIND);
+
+    sv_bind(st, "b", hash, (int)HASH_LEN);
+    return get_one(tx, st, ret, err);
+}
+
+enum sv_err sv_token_get(struct sv_tx *tx, const struct sv_id *id, struct sv_token *ret, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_token, GET);
+
+    sv_bind(st, "d", id);
+    return get_one(tx, st, ret, err);
 }
 
 enum sv_err sv_token_list(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *tenant, const struct sv_page *p,
@@ -83,7 +100,7 @@ enum sv_err sv_token_list(struct sv_tx *tx, struct sv_scope scope, const struct 
     if (rc)
         return rc;
     *ret_total = (uint64_t)sv_col_int(count, 0);
-    sv_bind(st, "dii", one, p->limit ? (int64_t)p->limit : -1, (int64_t)p->offset);
+    sv_bind(st, "dii", one, sv_page_limit(p), (int64_t)p->offset);
     while (!(rc = sv_step(tx, st, &more, err)) && more) {
         struct sv_token t;
 
@@ -101,6 +118,7 @@ enum sv_err sv_token_delete(struct sv_tx *tx, struct sv_scope scope, const struc
 
     assert(tx->writable);
     sv_bind(st, "dd", id, &scope.tenant);
+    sv_tx_tokens_gone(tx);
     rc = sv_exec(tx, st, &n, err);
     return rc ? rc : n ? SV_OK : sv_fail(err, SV_E_TOKEN_NOT_FOUND, SV_F_TOKEN);
 }

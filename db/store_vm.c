@@ -9,7 +9,8 @@
 #define COLS                                                                                                           \
     "v.id, v.tenant_id, v.host_id, v.template_id, v.name, v.descr, v.model, v.model_type, v.state, v.vcpus, v.memory," \
     " v.live_vcpus, v.live_memory, v.ip, v.nested, v.agent, v.created,"                                                \
-    " v.firewalled, v.guest_ips, EXISTS (SELECT 1 FROM lock l WHERE l.object_id = v.id)"
+    " v.firewalled, v.guest_ips, EXISTS (SELECT 1 FROM lock l WHERE l.object_id = v.id),"                              \
+    " (SELECT min(job_id) FROM pending_undo p WHERE p.object_id = v.id)"
 /* What a search looks at: the first two are all in the index that gives the order. */
 #define NAMES "v.id, v.name"
 #define WHOLE NAMES ", v.state, v.host_id"
@@ -157,7 +158,8 @@ static void read_row(sqlite3_stmt *st, const struct down *down, struct sv_vm *v)
                         .created = sv_col_int(st, 16),
                         .firewalled = sv_col_int(st, 17) != 0,
                         .guest_ips = sv_col_text(st, 18),
-                        .locked = sv_col_int(st, 19) != 0};
+                        .locked = sv_col_int(st, 19) != 0,
+                        .undo = sv_col_id(st, 20)};
     v->state = seen(down, v->state, &v->host);
 }
 
@@ -264,7 +266,7 @@ static enum sv_err list_plain(struct sv_tx *tx, const struct sv_id *tenant, cons
                               void *arg, uint64_t *ret_total, struct sv_error *err)
 {
     static const unsigned pages[2][2] = {{PAGE_TENANT, PAGE_TENANT_AFTER}, {PAGE_ALL, PAGE_ALL_AFTER}};
-    const int64_t limit = p->limit ? (int64_t)p->limit : -1;
+    const int64_t limit = sv_page_limit(p);
     int64_t created = 0;
     uint64_t skip = p->offset;
     struct sv_id after;
@@ -319,7 +321,7 @@ static enum sv_err run_search(struct sv_tx *tx, sqlite3_stmt *st, const struct s
         struct sv_id id;
         struct sv_vm v;
 
-        if (!matches(s, st) || n++ < p->offset || (p->limit && n > p->offset + p->limit))
+        if (!matches(s, st) || !sv_on_page(p, n++))
             continue;
         id = sv_col_id(st, 0);
         rc = read_one(tx, one, &id, &s->down, &v, err);

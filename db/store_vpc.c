@@ -22,6 +22,7 @@ enum {
     BEGIN_DELETE,
     DELETE,
     RETURN_QUOTA,
+    COUNT_FREE,
 };
 
 static const char *const sql[] = {
@@ -40,6 +41,7 @@ static const char *const sql[] = {
     [BEGIN_DELETE] = "UPDATE vpc SET deleting = 1 WHERE id = ?1",
     [DELETE] = "DELETE FROM vpc WHERE id = ?1 RETURNING tenant_id, base, prefix",
     [RETURN_QUOTA] = "UPDATE tenant SET used_subnets = used_subnets - 1 WHERE id = ?1",
+    [COUNT_FREE] = "UPDATE vpc SET free_count = free_count + ?2 WHERE id = ?1",
 };
 SV_SQL_TABLE(sv_sql_vpc, "vpc", sql);
 
@@ -174,7 +176,7 @@ enum sv_err sv_vpc_list(struct sv_tx *tx, struct sv_scope scope, const struct sv
     if (rc)
         return rc;
     *ret_total = (uint64_t)sv_col_int(count, 0);
-    sv_bind(st, "dii", &scope.tenant, p->limit ? (int64_t)p->limit : -1, (int64_t)p->offset);
+    sv_bind(st, "dii", &scope.tenant, sv_page_limit(p), (int64_t)p->offset);
     return each(tx, st, row, arg, err);
 }
 
@@ -265,4 +267,31 @@ enum sv_err sv_vpc_delete(struct sv_tx *tx, const struct sv_id *id, struct sv_er
     prefix = (unsigned)sv_col_int(st, 2);
     rc = sv_step(tx, st, &row, err); /* RETURNING: the statement ends with the next step */
     return rc ? rc : give_back(tx, id, &tenant, base, prefix, err);
+}
+
+/* --- addresses that are no NIC's ----------------------------------------------------------------------- */
+
+static enum sv_err count_free(struct sv_tx *tx, const struct sv_id *vpc, int more, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_vpc, COUNT_FREE);
+
+    sv_bind(st, "dI", vpc, more);
+    return sv_exec(tx, st, NULL, err);
+}
+
+enum sv_err sv_vpc_take_ip(struct sv_tx *tx, const struct sv_id *vpc, uint32_t ip, bool *ret_taken,
+                           struct sv_error *err)
+{
+    enum sv_err rc = sv_range_take(tx, vpc, ip, ip, ret_taken, err);
+
+    assert(tx->writable);
+    return rc || !*ret_taken ? rc : count_free(tx, vpc, -1, err);
+}
+
+enum sv_err sv_vpc_give_ip(struct sv_tx *tx, const struct sv_id *vpc, uint32_t ip, struct sv_error *err)
+{
+    enum sv_err rc = sv_range_give(tx, vpc, ip, ip, err);
+
+    assert(tx->writable);
+    return rc ? rc : count_free(tx, vpc, 1, err);
 }

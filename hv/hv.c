@@ -1,6 +1,7 @@
 #include "starvirt/hv.h"
 
 #include "starvirt/mem.h"
+#include "starvirt/path.h"
 
 #include <string.h>
 
@@ -17,10 +18,20 @@ static bool takes(const struct sv_hv_ops *ops, const char *uri)
 enum sv_err sv_hv_open(const char *uri, const struct sv_hv_options *opt, const struct sv_hv_events *ev,
                        struct sv_hv **ret, struct sv_error *err)
 {
-    for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++)
+    struct sv_error why = {0};
+    const struct sv_hv_ops *driver = NULL;
+    for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]) && !driver; i++)
         if (takes(drivers[i], uri))
-            return drivers[i]->open(uri, opt, ev, ret, err);
-    return sv_fail(err, SV_E_CONFIG, SV_F_NONE, "no driver for this hypervisor URI (sim://, qemu://, test://)");
+            driver = drivers[i];
+    if (!driver)
+        return sv_fail_path(err, SV_E_CONFIG, "connect", uri,
+                            "no driver for this hypervisor URI, expected qemu:///system, sim:// or test:///default");
+    const enum sv_err rc = driver->open(uri, opt, ev, ret, &why);
+    if (rc == SV_E_CONFIG)
+        return sv_fail_path(err, rc, "connect", uri, why.arg[0]);
+    if (rc && err)
+        *err = why;
+    return rc;
 }
 
 void sv_hv_close(struct sv_hv *hv)
@@ -47,6 +58,11 @@ const char *sv_hv_host_name(const struct sv_hv_host *h)
 const char *sv_hv_driver_name(const struct sv_hv_host *h)
 {
     return h->ops->name;
+}
+
+int64_t sv_hv_least_memory(const struct sv_hv_host *h)
+{
+    return h->ops->least_memory;
 }
 
 unsigned sv_hv_host_index(const struct sv_hv_host *h)

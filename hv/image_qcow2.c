@@ -1,23 +1,4 @@
-#include "hv/image.h"
-
-#include <endian.h>
-
-/* The header as the format's specification has it, big-endian on disk. */
-struct qcow2_header {
-    uint32_t magic, version;
-    uint64_t backing_offset;
-    uint32_t backing_size, cluster_bits;
-    uint64_t size;
-    uint32_t crypt_method, l1_entries;
-    uint64_t l1_offset, refcount_offset;
-    uint32_t refcount_clusters, snapshots;
-    uint64_t snapshots_offset;
-    /* version 3 */
-    uint64_t incompatible, compatible, autoclear;
-    uint32_t refcount_order, header_length;
-    uint8_t compression, pad[7];
-};
-_Static_assert(sizeof(struct qcow2_header) == 112, "the header has no holes");
+#include "hv/image_qcow2.h"
 
 enum {
     V2_LENGTH = 72,
@@ -34,8 +15,7 @@ enum {
 #define INCOMPAT_CORRUPT     (1ULL << 1)
 #define INCOMPAT_DATA_FILE   (1ULL << 2)
 #define INCOMPAT_COMPRESSION (1ULL << 3)
-#define INCOMPAT_EXTENDED_L2 (1ULL << 4)
-#define INCOMPAT_TAKEN       (INCOMPAT_DIRTY | INCOMPAT_COMPRESSION | INCOMPAT_EXTENDED_L2)
+#define INCOMPAT_TAKEN       (INCOMPAT_DIRTY | INCOMPAT_COMPRESSION | QCOW2_EXTENDED_L2)
 
 enum {
     EXT_END = 0,
@@ -82,9 +62,9 @@ static enum sv_err check_incompatible(uint64_t bits, struct sv_error *err)
 
 static enum sv_err check_v3(const struct qcow2_header *h, uint32_t length, struct sv_error *err)
 {
-    enum sv_err e = check_incompatible(be64toh(h->incompatible), err);
-    if (e)
-        return e;
+    enum sv_err rc = check_incompatible(be64toh(h->incompatible), err);
+    if (rc)
+        return rc;
     if (length < V3_LENGTH || length % 8 != 0 || length > (1U << be32toh(h->cluster_bits)))
         return image_refuse(err, "the qcow2 header length is absurd");
     if (be32toh(h->refcount_order) > 6)
@@ -110,24 +90,30 @@ static enum sv_err check_fields(const struct qcow2_header *h, struct sv_error *e
     return SV_OK;
 }
 
+void image_qcow2_header(const struct image_file *f, struct qcow2_header *ret)
+{
+    *ret = (struct qcow2_header){0};
+    memcpy(ret, f->head, f->head_len < sizeof(*ret) ? f->head_len : sizeof(*ret));
+}
+
 enum sv_err image_check_qcow2(const struct image_file *f, int64_t *ret_virtual, struct sv_error *err)
 {
-    struct qcow2_header h = {0};
+    struct qcow2_header h;
     if (f->head_len < V2_LENGTH)
         return image_refuse(err, "the qcow2 header is cut off");
-    memcpy(&h, f->head, f->head_len < sizeof(h) ? f->head_len : sizeof(h));
+    image_qcow2_header(f, &h);
     uint32_t version = be32toh(h.version);
     uint32_t length = version == 2 ? V2_LENGTH : be32toh(h.header_length);
     if (version != 2 && version != 3)
         return image_refuse(err, "qcow2 versions 2 and 3 are taken, no other");
     if (version == 3 && f->head_len < sizeof(h))
         return image_refuse(err, "the qcow2 header is cut off");
-    enum sv_err e = check_fields(&h, err);
-    if (!e && version == 3)
-        e = check_v3(&h, length, err);
-    if (!e)
-        e = check_extensions(f, length, 1LL << be32toh(h.cluster_bits), err);
-    if (!e)
+    enum sv_err rc = check_fields(&h, err);
+    if (!rc && version == 3)
+        rc = check_v3(&h, length, err);
+    if (!rc)
+        rc = check_extensions(f, length, 1LL << be32toh(h.cluster_bits), err);
+    if (!rc)
         *ret_virtual = (int64_t)be64toh(h.size);
-    return e;
+    return rc;
 }

@@ -1,28 +1,14 @@
-#include "hv/image.h"
+#include "hv/image_vmdk.h"
 
 #include <ctype.h>
-#include <endian.h>
-
-/* Sparse extent header, little-endian on disk; the fields are not aligned. */
-struct vmdk_header {
-    uint32_t magic, version, flags;
-    uint64_t capacity, grain;        /* [sectors] */
-    uint64_t desc_offset, desc_size; /* [sectors] */
-    uint32_t gtes_per_gt;
-    uint64_t rgd_offset, gd_offset, overhead;
-    uint8_t unclean, eol[4];
-    uint16_t compression;
-} __attribute__((packed));
 
 enum {
-    SECTOR = 512,
     DESC_AT = 1,    /* [sectors] where readers look for the descriptor whatever the header says */
     DESC_READ = 20, /* [sectors] how much of it they read */
     DESC_MAX = 128, /* [sectors] */
     MAX_GTES = 512,
-    FOOTER_BACK = 1024, /* [bytes] from the end to the copy of the header in a footer */
+    MAX_GD_BYTES = 32 << 20,
 };
-#define GD_AT_END UINT64_MAX
 
 static enum sv_err check_header(const struct vmdk_header *h, struct sv_error *err)
 {
@@ -32,11 +18,13 @@ static enum sv_err check_header(const struct vmdk_header *h, struct sv_error *er
     /* A reader takes capacity 0 to mean: follow the extents that the descriptor names. */
     if (capacity == 0)
         return image_refuse(err, "the VMDK has no capacity of its own");
-    if (capacity > SV_MAX_IMAGE_VIRTUAL / SECTOR)
+    if (capacity > SV_MAX_IMAGE_VIRTUAL / IMAGE_SECTOR)
         return image_refuse(err, "the virtual size is over the limit of 4 TiB");
     if (grain < 8 || grain > 128 * 1024 || (grain & (grain - 1)) || le32toh(h->gtes_per_gt) == 0 ||
         le32toh(h->gtes_per_gt) > MAX_GTES)
         return image_refuse(err, "the VMDK tables are absurd");
+    if (capacity / grain / le32toh(h->gtes_per_gt) > MAX_GD_BYTES / sizeof(uint32_t))
+        return image_refuse(err, "the VMDK tables are too large");
     if (le16toh(h->compression) > 1)
         return image_refuse(err, "the VMDK has an unknown compression");
     return SV_OK;
@@ -127,42 +115,72 @@ static enum sv_err check_embedded(const struct image_file *f, const struct vmdk_
     if (at != DESC_AT || n == 0 || n > DESC_MAX)
         return image_refuse(err, "the VMDK has no embedded descriptor where it belongs");
     /* Readers look at a fixed stretch: what they would see is searched too, past any NUL. */
-    size_t want = (size_t)(n > DESC_READ ? n : DESC_READ) * SECTOR;
-    size_t have = (uint64_t)(f->size - SECTOR) < want ? (size_t)(f->size - SECTOR) : want;
+    size_t want = (size_t)(n > DESC_READ ? n : DESC_READ) * IMAGE_SECTOR;
+    size_t have = (uint64_t)(f->size - IMAGE_SECTOR) < want ? (size_t)(f->size - IMAGE_SECTOR) : want;
     SV_AUTOFREE char *text = sv_alloc(want + 1);
-    if (have < n * SECTOR || !image_read(f, SECTOR, text, have))
+    if (have < n * IMAGE_SECTOR || !image_read(f, IMAGE_SECTOR, text, have))
         return image_refuse(err, "the VMDK descriptor is cut off");
     for (size_t i = 0; i < have; i++)
         if (strncasecmp(text + i, "parentFileNameHint", 18) == 0)
             return image_refuse(err, "the VMDK names a parent file");
-    text[n * SECTOR] = '\0';
+    text[n * IMAGE_SECTOR] = '\0';
     return check_descriptor(text, err);
+}
+
+/* The last three sectors of a stream: a marker, a copy of the header, a marker. */
+enum { FOOTER = 3 * IMAGE_SECTOR, MARK_TYPE = 12, MARK_END = 0, MARK_FOOTER = 3 };
+
+static bool is_marker(const unsigned char *sector, uint32_t type)
+{
+    uint32_t size, is;
+    memcpy(&size, sector + 8, sizeof(size));
+    memcpy(&is, sector + MARK_TYPE, sizeof(is));
+    return size == 0 && le32toh(is) == type;
 }
 
 /* With the directory at the end, a copy of the header there counts instead of the first. */
 static enum sv_err check_footer(const struct image_file *f, struct vmdk_header *h, struct sv_error *err)
 {
+    unsigned char end[FOOTER];
     struct vmdk_header last;
-    if (f->size % SECTOR != 0 || !image_read(f, f->size - FOOTER_BACK, &last, sizeof(last)))
+    if (f->size % IMAGE_SECTOR != 0 || !image_read(f, f->size - FOOTER, end, sizeof(end)))
         return image_refuse(err, "the VMDK footer is cut off");
+    memcpy(&last, end + IMAGE_SECTOR, sizeof(last));
     if (memcmp(&last.magic, "KDMV", 4) != 0 || last.desc_offset != h->desc_offset)
-        return image_refuse(err, "the VMDK footer does not fit its header");
+        return image_refuse(err, "the VMDK footer is cut off or does not fit its header");
     *h = last;
-    return check_header(h, err);
+    enum sv_err rc = check_header(h, err);
+    if (!rc && (!is_marker(end, MARK_FOOTER) || !is_marker(end + FOOTER - IMAGE_SECTOR, MARK_END)))
+        rc = image_refuse(err, "the VMDK has no mark of its end");
+    return rc;
+}
+
+enum sv_err image_vmdk_header(const struct image_file *f, struct vmdk_header *ret, struct sv_error *err)
+{
+    struct vmdk_header h;
+    if (f->size < 2 * IMAGE_SECTOR)
+        return image_refuse(err, "the VMDK header is cut off");
+    memcpy(&h, f->head, sizeof(h));
+    enum sv_err rc = check_header(&h, err);
+    if (!rc && le64toh(h.gd_offset) == VMDK_GD_AT_END)
+        rc = check_footer(f, &h, err);
+    if (!rc)
+        *ret = h;
+    return rc;
 }
 
 enum sv_err image_check_vmdk(const struct image_file *f, int64_t *ret_virtual, struct sv_error *err)
 {
-    struct vmdk_header h;
-    if (f->size < 2 * SECTOR)
+    struct vmdk_header h = {0}, first;
+    if (f->size < 2 * IMAGE_SECTOR)
         return image_refuse(err, "the VMDK header is cut off");
-    memcpy(&h, f->head, sizeof(h));
-    enum sv_err e = check_header(&h, err);
-    if (!e)
-        e = check_embedded(f, &h, err);
-    if (!e && le64toh(h.gd_offset) == GD_AT_END)
-        e = check_footer(f, &h, err);
-    if (!e)
-        *ret_virtual = (int64_t)le64toh(h.capacity) * SECTOR;
-    return e;
+    memcpy(&first, f->head, sizeof(first));
+    enum sv_err rc = check_header(&first, err);
+    if (!rc)
+        rc = check_embedded(f, &first, err);
+    if (!rc)
+        rc = image_vmdk_header(f, &h, err);
+    if (!rc)
+        *ret_virtual = (int64_t)le64toh(h.capacity) * IMAGE_SECTOR;
+    return rc;
 }

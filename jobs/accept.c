@@ -7,14 +7,13 @@
 struct hook {
     struct sv_jobs *jobs;
     const struct sv_job_kind *kind;
-    struct sv_id id, host;
+    struct sv_id id, tenant, host;
 };
 
-static void *hook_new(struct sv_tx *tx, struct sv_jobs *jobs, const struct sv_job_kind *kind, const struct sv_id *id,
-                      const struct sv_id *host)
+static void *hook_new(struct sv_tx *tx, struct sv_jobs *jobs, const struct sv_job_kind *kind, const struct sv_job *job)
 {
     struct hook *h = sv_arena_alloc(sv_tx_arena(tx), sizeof(*h));
-    *h = (struct hook){.jobs = jobs, .kind = kind, .id = *id, .host = *host};
+    *h = (struct hook){.jobs = jobs, .kind = kind, .id = job->id, .tenant = job->tenant, .host = job->host};
     return h;
 }
 
@@ -26,7 +25,7 @@ static void enqueue(void *arg)
     struct sv_jobs *jobs = h->jobs;
     pthread_mutex_lock(&jobs->mutex);
     if (!jobs->stopping && !jobs_item_find(jobs, &h->id)) {
-        jobs_item_add(jobs, &h->id, &h->host, h->kind);
+        jobs_item_add(jobs, &h->id, &h->tenant, &h->host, h->kind);
         jobs_wake(jobs);
     }
     pthread_mutex_unlock(&jobs->mutex);
@@ -55,7 +54,10 @@ static enum sv_err take_lock(struct sv_tx *tx, const struct sv_job *job, int cod
 
 static enum sv_err announce(struct sv_tx *tx, const struct sv_job *job, struct sv_error *err)
 {
-    struct jobs_line line = {.level = SV_LOG_INFO, .note = SV_N_ACCEPTED, .args = {job->kind}};
+    const bool finishes = !sv_id_empty(&job->finishes);
+    struct jobs_line line = {.level = SV_LOG_INFO,
+                             .note = finishes ? SV_N_FINISHES : SV_N_ACCEPTED,
+                             .args = {finishes ? job->finishes.s : job->kind}};
     enum sv_err rc = jobs_line_add(tx, &job->id, &line, err);
     if (rc)
         return rc;
@@ -86,6 +88,7 @@ enum sv_err sv_jobs_accept(struct sv_jobs *jobs, struct sv_tx *tx, const struct 
                          .sarg = text(spec->sarg),
                          .result = SV_JOB_QUEUED,
                          .created = sv_tx_now(tx),
+                         .finishes = spec->finishes,
                          .error_symbol = "",
                          .error_args = {"", "", ""}};
     int code = spec->kind->lock_code;
@@ -94,14 +97,15 @@ enum sv_err sv_jobs_accept(struct sv_jobs *jobs, struct sv_tx *tx, const struct 
         return sv_fail(err, SV_E_SHUTTING_DOWN, SV_F_NONE);
     enum sv_err rc = code ? refuse_locked(tx, &spec->object, err) : SV_OK;
     if (!rc)
-        rc = sv_job_insert(tx, &job, err);
+        rc = spec->own ? sv_job_insert(tx, &job, err)
+                       : sv_job_insert_bounded(tx, &job, spec->kind->frees ? JOBS_TO_FREE : 0, err);
     if (!rc && code)
         rc = take_lock(tx, &job, code, err);
     if (!rc)
         rc = announce(tx, &job, err);
     if (rc)
         return rc;
-    sv_tx_on_commit(tx, enqueue, hook_new(tx, jobs, spec->kind, &job.id, &job.host));
+    sv_tx_on_commit(tx, enqueue, hook_new(tx, jobs, spec->kind, &job));
     *ret_startid = job.id;
     return SV_OK;
 }
@@ -144,7 +148,7 @@ static enum sv_err cancel_queued(struct sv_jobs *jobs, struct sv_tx *tx, const s
     enum sv_err rc = jobs_end_tx(tx, &e, err);
     if (rc)
         return rc;
-    sv_tx_on_commit(tx, forget_queued, hook_new(tx, jobs, sv_jobs_kind(jobs, job->kind), &job->id, &job->host));
+    sv_tx_on_commit(tx, forget_queued, hook_new(tx, jobs, sv_jobs_kind(jobs, job->kind), job));
     *ret = SV_JOB_CANCELLED;
     return SV_OK;
 }
@@ -171,6 +175,8 @@ enum sv_err sv_jobs_cancel(struct sv_jobs *jobs, struct sv_tx *tx, struct sv_sco
     enum sv_err rc = sv_job_get(tx, scope, startid, sv_tx_arena(tx), &job, err);
     if (rc)
         return rc;
+    if (!sv_id_empty(&job.finishes))
+        return sv_fail(err, SV_E_JOB_TOO_LATE, SV_F_JOB);
     if (job.result == SV_JOB_QUEUED)
         return cancel_queued(jobs, tx, &job, ret, err);
     if (too_late(jobs, &job))
@@ -182,7 +188,7 @@ enum sv_err sv_jobs_cancel(struct sv_jobs *jobs, struct sv_tx *tx, struct sv_sco
             rc = jobs_line_add(tx, &job.id, &asked, err);
         if (rc)
             return rc;
-        sv_tx_on_commit(tx, raise_flag, hook_new(tx, jobs, NULL, &job.id, &job.host));
+        sv_tx_on_commit(tx, raise_flag, hook_new(tx, jobs, NULL, &job));
     }
     *ret = SV_JOB_RUNNING;
     return SV_OK;

@@ -1,12 +1,12 @@
 /* The engine's life: made, started, kept, stopped. */
 #include <assert.h>
-#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "jobs/internal.h"
+#include "starvirt/path.h"
+#include "starvirt/thread.h"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
@@ -26,13 +26,7 @@
 
 void jobs_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t until_mono_ms, bool *ret_over)
 {
-    if (until_mono_ms == INT64_MAX) {
-        pthread_cond_wait(cond, mutex);
-        *ret_over = false;
-        return;
-    }
-    struct timespec ts = {.tv_sec = until_mono_ms / 1000, .tv_nsec = (until_mono_ms % 1000) * 1000000};
-    *ret_over = pthread_cond_timedwait(cond, mutex, &ts) == ETIMEDOUT;
+    *ret_over = !sv_cond_wait(cond, mutex, until_mono_ms);
 }
 
 bool jobs_pause(struct sv_jobs *jobs, int64_t ms)
@@ -98,21 +92,13 @@ void jobs_crash_at(const struct sv_jobs *jobs, const struct sv_job_kind *kind, c
 
 /* --- made and freed --- */
 
-static void cond_init(pthread_cond_t *cond)
-{
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(cond, &attr);
-    pthread_condattr_destroy(&attr);
-}
-
 enum sv_err sv_jobs_new(struct sv_db *db, const struct sv_job_kind *const *kinds, void *app,
                         const struct sv_jobs_options *opt, struct sv_jobs **ret, struct sv_error *err)
 {
     struct jobs_crash crash = {.kind = ""};
     if (opt->crash_point && !crash_parse(opt->crash_point, &crash))
-        return sv_fail(err, SV_E_CONFIG, SV_F_NONE, opt->crash_point);
+        return sv_fail_path(err, SV_E_CONFIG, "crash-point", opt->crash_point,
+                            "expected KIND:STEP:before|after|recorded");
     struct sv_jobs *jobs = sv_alloc(sizeof(*jobs));
     jobs->db = db;
     jobs->kinds = kinds;
@@ -120,19 +106,22 @@ enum sv_err sv_jobs_new(struct sv_db *db, const struct sv_job_kind *const *kinds
         jobs->kind_count++;
     jobs->ended_by_kind = sv_alloc(sizeof(*jobs->ended_by_kind) * (jobs->kind_count + 1));
     jobs->app = app;
+    jobs->released = opt->released;
+    jobs->tell_ended = opt->ended;
+    jobs->tell_arg = opt->ended_arg;
     jobs->slots = opt->slots_per_host ? opt->slots_per_host : 1;
+    /* A quarter, at least one. A host that takes one job at a time takes one. */
+    jobs->spare = jobs->slots > 1 ? (jobs->slots + 3) / 4 : 0;
     jobs->requeue = opt->requeue;
     jobs->keep_ms = opt->keep_ms;
     jobs->crash = crash;
-    jobs->undo_wait_ms = 1000;
-    jobs->write_wait_ms = 1000;
+    jobs->undo_wait_ms = 500;
     jobs->idle_ms = JOBS_IDLE_MS;
     jobs->expire_first_ms = JOBS_EXPIRE_FIRST_MS;
     pthread_mutex_init(&jobs->mutex, NULL);
-    cond_init(&jobs->work);
-    cond_init(&jobs->keeper);
-    cond_init(&jobs->quiet);
-    cond_init(&jobs->ended_one);
+    sv_cond_init(&jobs->work);
+    sv_cond_init(&jobs->keeper);
+    sv_cond_init(&jobs->quiet);
     TAILQ_INIT(&jobs->ready);
     TAILQ_INIT(&jobs->workers);
     TAILQ_INIT(&jobs->gone);
@@ -152,7 +141,6 @@ void sv_jobs_free(struct sv_jobs *jobs)
     pthread_cond_destroy(&jobs->work);
     pthread_cond_destroy(&jobs->keeper);
     pthread_cond_destroy(&jobs->quiet);
-    pthread_cond_destroy(&jobs->ended_one);
     pthread_mutex_destroy(&jobs->mutex);
     free(jobs->ended_by_kind);
     free(jobs);
@@ -186,7 +174,7 @@ static int thread_create(pthread_t *thread, void *(*fn)(void *), void *arg)
 /* One at a time: a new worker that leaves something ready asks for the next. */
 static bool worker_wanted(const struct sv_jobs *jobs)
 {
-    uint64_t most = (uint64_t)jobs->lane_count * jobs->slots;
+    uint64_t most = (uint64_t)jobs->lane_count * (jobs->slots + jobs->spare);
     return jobs->open && !TAILQ_EMPTY(&jobs->ready) && !jobs->idle && !jobs->starting &&
            jobs->worker_count < JOBS_WORKERS_MAX && jobs->worker_count < most;
 }
@@ -225,13 +213,14 @@ static void bury(struct sv_jobs *jobs)
 static enum sv_err expire_tx(struct sv_tx *tx, void *arg, struct sv_error *err)
 {
     const struct sv_jobs *jobs = arg;
-    return sv_job_expire(tx, sv_tx_now(tx) - jobs->keep_ms, err);
+    return sv_job_expire(tx, sv_sure_ms() - jobs->keep_ms, err);
 }
 
 static void expire(struct sv_jobs *jobs)
 {
     struct sv_error err;
-    if (sv_db_write(jobs->db, expire_tx, jobs, &err) == SV_OK)
+    enum sv_err rc = sv_db_try(jobs->db, expire_tx, jobs, &err);
+    if (!rc || sv_db_outage(rc)) /* the next time, then */
         return;
     char text[256];
     sv_err_text(&err, SV_LANG_EN, text, sizeof(text));
@@ -300,7 +289,6 @@ void sv_jobs_stop(struct sv_jobs *jobs, int64_t limit_ms)
     pthread_cond_broadcast(&jobs->work);
     pthread_cond_broadcast(&jobs->keeper);
     pthread_cond_broadcast(&jobs->quiet);
-    pthread_cond_broadcast(&jobs->ended_one);
     bool join = jobs->keeper_up;
     jobs->keeper_up = false;
     pthread_mutex_unlock(&jobs->mutex);

@@ -8,25 +8,20 @@ static void log_failed(const struct sv_run *r, const char *what, const struct sv
 {
     char text[512];
     sv_err_text(err, SV_LANG_EN, text, sizeof(text));
-    sv_log(SV_LOG_ERROR, "job.write", "startid", r->item->id.s, "kind", r->kind->name, "what", what, "error", text,
-           NULL);
+    sv_log(sv_db_outage(err->code) ? SV_LOG_WARN : SV_LOG_ERROR, "job.write", "startid", r->item->id.s, "kind",
+           r->kind->name, "what", what, "error", text, NULL);
 }
 
-/* A closure the job cannot go on without. A full disk passes; what fails otherwise, or for long, is left
- * for the next start. */
-static bool write_or_leave(struct sv_run *r, sv_tx_fn fn, void *arg, const char *what)
+/* A closure the job cannot go on without: the database waits until it can be written, for as long as it takes. What
+ * fails otherwise, or because the server stops, is left for the next start. */
+static bool write_or_leave(const struct sv_run *r, sv_tx_fn fn, void *arg, const char *what)
 {
     struct sv_error err = {.code = SV_OK};
-    int64_t wait = r->jobs->write_wait_ms;
-    for (unsigned try = 0; try < JOBS_WRITE_TRIES && !jobs_abandoned(r->jobs); try++) {
-        enum sv_err rc = sv_db_write(r->jobs->db, fn, arg, &err);
-        if (rc == SV_OK)
-            return true;
-        log_failed(r, what, &err);
-        if (rc != SV_E_DB || !jobs_pause(r->jobs, wait))
-            return false;
-        wait = wait < 16 * r->jobs->write_wait_ms ? wait * 2 : wait;
-    }
+    if (jobs_abandoned(r->jobs))
+        return false;
+    if (!sv_db_write(r->jobs->db, fn, arg, &err))
+        return true;
+    log_failed(r, what, &err);
     return false;
 }
 
@@ -94,6 +89,7 @@ static enum sv_err begin_tx(struct sv_tx *tx, void *arg, struct sv_error *err)
 {
     struct begin *b = arg;
     struct sv_run *r = b->r;
+    sv_arena_reset(r->job_arena); /* of a run before this one, which was taken back */
     enum sv_err rc = sv_job_get(tx, sv_scope_system(), &r->item->id, r->job_arena, &r->job, err);
     if (rc)
         return rc;
@@ -102,6 +98,10 @@ static enum sv_err begin_tx(struct sv_tx *tx, void *arg, struct sv_error *err)
     if (sv_job_ended(r->job.result)) {
         b->way = JOBS_WAY_LEAVE; /* cancelled between the queue and here */
         return SV_OK;
+    }
+    if (!sv_id_empty(&r->job.finishes)) {
+        b->way = JOBS_WAY_UNDO;
+        return jobs_begin_finisher(tx, r, err);
     }
     if (r->job.result == SV_JOB_QUEUED) {
         b->way = JOBS_WAY_STEPS;
@@ -124,7 +124,10 @@ static void set_deadline(struct sv_run *r)
     r->deadline = (struct sv_deadline){.cancel = &r->item->cancel};
     if (!r->job.deadline)
         return;
-    int64_t left = r->job.deadline - sv_now_ms();
+    /* Of one that goes on after a restart: what is left by the wall clock, which may have been set. */
+    int64_t left = r->again ? r->job.deadline - sv_now_ms() : r->kind->deadline_ms;
+    if (left > r->kind->deadline_ms)
+        left = r->kind->deadline_ms;
     r->deadline.mono_ms = sv_mono_ms() + (left > 0 ? left : 0);
 }
 
@@ -134,6 +137,7 @@ enum jobs_way jobs_begin(struct sv_run *r)
     if (!write_or_leave(r, begin_tx, &b, "begin"))
         return JOBS_WAY_LEAVE;
     set_deadline(r);
+    r->outage_seen = sv_db_outage_ms(r->jobs->db);
     return b.way;
 }
 
@@ -184,7 +188,8 @@ static void post_done(struct sv_db_work *w, enum sv_err result)
 {
     struct post *p = (struct post *)w;
     if (result)
-        sv_log(SV_LOG_ERROR, "job.record", "startid", p->id.s, "error", sv_err_symbol(result), NULL);
+        sv_log(sv_db_outage(result) ? SV_LOG_WARN : SV_LOG_ERROR, "job.record", "startid", p->id.s, "error",
+               sv_err_symbol(result), NULL);
     post_free(p);
 }
 
@@ -205,8 +210,16 @@ static struct post *post_new(const struct sv_run *r, const struct jobs_record *r
     return p;
 }
 
+/* Percent alone is made again by the next step done: in an outage it need not wait with the rest. */
+static bool can_be_missed(const struct jobs_record *rec)
+{
+    return !rec->set_step && !rec->line && !rec->step_done && !rec->step_begin;
+}
+
 void jobs_post(struct sv_run *r, const struct jobs_record *rec)
 {
+    if (can_be_missed(rec) && !sv_db_writable(r->jobs->db))
+        return;
     if (!jobs_abandoned(r->jobs))
         sv_db_post(r->jobs->db, &post_new(r, rec)->work);
 }
@@ -239,8 +252,12 @@ bool jobs_write_undo(struct sv_run *r)
 
 enum jobs_way jobs_end(struct sv_run *r)
 {
+    if (!sv_id_empty(&r->first.id)) { /* its own result: whether the undo is finished */
+        r->result = r->left ? SV_JOB_FAILED : SV_JOB_DONE;
+        r->why = r->undo_why;
+    }
     struct jobs_ending e = {.jobs = r->jobs,
-                            .undo_failed = r->job.undo_failed,
+                            .left = r->left,
                             .id = r->job.id,
                             .result = r->result,
                             .why = r->result == SV_JOB_DONE ? NULL : &r->why,

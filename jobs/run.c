@@ -5,7 +5,7 @@
 
 const struct sv_job *sv_run_job(const struct sv_run *r)
 {
-    return &r->job;
+    return sv_id_empty(&r->first.id) ? &r->job : &r->first;
 }
 
 void *sv_run_app(const struct sv_run *r)

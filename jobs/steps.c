@@ -39,6 +39,15 @@ static enum jobs_way turn_back(struct sv_run *r, enum sv_job_result result, unsi
     return JOBS_WAY_UNDO;
 }
 
+/* While nothing can be written a job stands still: that is no time of its own. */
+static void grant_outage(struct sv_run *r)
+{
+    const int64_t ms = sv_db_outage_ms(r->jobs->db);
+    if (r->deadline.mono_ms)
+        r->deadline.mono_ms += ms - r->outage_seen;
+    r->outage_seen = ms;
+}
+
 /* May step `k` begin? */
 static enum jobs_way at_boundary(struct sv_run *r, unsigned k)
 {
@@ -46,6 +55,7 @@ static enum jobs_way at_boundary(struct sv_run *r, unsigned k)
         (void)sv_fail(&r->why, SV_E_JOB_CANCELLED, SV_F_NONE);
         return turn_back(r, SV_JOB_CANCELLED, k);
     }
+    grant_outage(r);
     if (sv_deadline_over(&r->deadline)) {
         (void)sv_fail(&r->why, SV_E_JOB_DEADLINE, SV_F_NONE, r->kind->steps[k].name);
         return turn_back(r, SV_JOB_TIMEOUT, k);
@@ -116,7 +126,7 @@ static enum sv_err run_step(struct sv_run *r, unsigned k, struct sv_error *err)
     jobs_crash_at(r->jobs, r->kind, step->name, "before");
     enum sv_err rc = step->run(r, err);
     sv_arena_reset(r->step_arena);
-    if (rc == SV_OK)
+    if (!rc)
         jobs_crash_at(r->jobs, r->kind, step->name, "after");
     return rc;
 }

@@ -6,8 +6,10 @@
 
 void jobs_clean(char *s)
 {
+    if (sv_field_of_arg(s))
+        return;
     for (; *s; s++)
-        if ((unsigned char)*s < 0x20)
+        if ((unsigned char)*s < 0x20 && !sv_is_amount(s))
             *s = ' ';
 }
 
@@ -60,6 +62,7 @@ static const struct note_row note_rows[SV_NOTE_COUNT] = {
     [SV_N_UNDO_FAILED] = {.step0 = true, .error = {false, true}},
     [SV_N_FAILED] = {.error = {true}},
     [SV_N_PASSWORD_LEFT] = {.error = {true}},
+    [SV_N_CLOCK_LEFT] = {.error = {true}},
 };
 
 static const char *step_title(const struct sv_job_kind *kind, const char *name, enum sv_lang lang)

@@ -9,30 +9,45 @@ static void line(struct sv_run *r, enum sv_level level, enum sv_note note, const
     jobs_post(r, &(struct jobs_record){.line = &l});
 }
 
-/* False when stopping: the next start goes on here. */
-static bool undo_step(struct sv_run *r, const struct sv_step *step)
+enum outcome {
+    UNDONE,
+    NOT_UNDONE,
+    STOPPING, /* the next start goes on here */
+};
+
+/* Of an error of ours the operator hears once; of a guest that is paused it is none. */
+static enum outcome gave_up(struct sv_run *r, const struct sv_step *step, enum sv_err rc, struct sv_error *err)
 {
+    const bool known = rc == SV_E_VM_STATE || !sv_id_empty(&r->first.id);
+    char packed[640];
+    err->code = rc;
+    jobs_error_pack(err, packed, sizeof(packed));
+    line(r, SV_LOG_ERROR, SV_N_UNDO_FAILED, step->name, packed);
+    sv_log(known ? SV_LOG_WARN : SV_LOG_ERROR, "job.undo", "startid", r->job.id.s, "kind", r->kind->name, "step",
+           step->name, "error", sv_err_symbol(rc), NULL);
+    r->undo_why = *err;
+    return NOT_UNDONE;
+}
+
+/* A state of the guest that does not allow it is not waited out: its VM is locked, and the owner is who ends it. */
+static enum outcome undo_step(struct sv_run *r, const struct sv_step *step)
+{
+    const bool later = !sv_id_empty(&r->first.id);
+    const int64_t until = sv_mono_ms() + (later && step->undo_guest ? JOBS_UNDO_GUEST_MS : JOBS_UNDO_MS);
     struct sv_error err = {.code = SV_OK};
     enum sv_err rc = SV_OK;
     int64_t wait = r->jobs->undo_wait_ms;
     line(r, SV_LOG_INFO, SV_N_UNDO_BEGIN, step->name, NULL);
-    for (unsigned try = 0; try < JOBS_UNDO_TRIES; try++, wait *= 4) {
+    for (unsigned try = 0; try < JOBS_UNDO_TRIES && sv_mono_ms() < until && rc != SV_E_VM_STATE; try++, wait *= 4) {
         if (try && !jobs_pause(r->jobs, wait))
-            return false;
-        r->deadline = (struct sv_deadline){.mono_ms = sv_mono_ms() + JOBS_UNDO_MS};
+            return STOPPING;
+        r->deadline = (struct sv_deadline){.mono_ms = until};
         rc = step->undo(r, &err);
         sv_arena_reset(r->step_arena);
-        if (rc == SV_OK)
-            return true;
+        if (!rc)
+            return UNDONE;
     }
-    char packed[640];
-    r->job.undo_failed = true;
-    err.code = rc;
-    jobs_error_pack(&err, packed, sizeof(packed));
-    line(r, SV_LOG_ERROR, SV_N_UNDO_FAILED, step->name, packed);
-    sv_log(SV_LOG_ERROR, "job.undo", "startid", r->job.id.s, "kind", r->kind->name, "step", step->name, "error",
-           sv_err_symbol(rc), NULL);
-    return true;
+    return gave_up(r, step, rc, &err);
 }
 
 static bool has_undo(const struct sv_run *r)
@@ -52,25 +67,34 @@ static void mark(struct sv_run *r)
     r->undoing = true;
 }
 
+/* One step back. What is left stays left: the record stands still there, so that a restart begins with it. */
+static enum outcome step_back(struct sv_run *r, unsigned k)
+{
+    const struct sv_step *step = &r->kind->steps[k];
+    enum outcome out = UNDONE;
+    r->step = k;
+    if (step->undo && (!r->left || step->undo_alone)) {
+        jobs_crash_at(r->jobs, r->kind, step->name, "undo-before");
+        out = undo_step(r, step);
+        if (out == UNDONE)
+            jobs_crash_at(r->jobs, r->kind, step->name, "undo-after");
+    }
+    if (out == NOT_UNDONE && !r->left)
+        r->left = k + 1;
+    if (out != STOPPING && !r->left)
+        jobs_post(r, &(struct jobs_record){.set_step = true, .step = k, .percent = r->percent});
+    return out;
+}
+
 enum jobs_way jobs_undo(struct sv_run *r)
 {
-    const struct sv_step *steps = r->kind->steps;
     mark(r);
     if (!has_undo(r))
         return JOBS_WAY_END;
     if (!r->job.undoing && !jobs_write_undo(r))
         return JOBS_WAY_LEAVE;
-    for (unsigned k = r->undo_from; k-- > 0;) {
-        if (jobs_stopping(r->jobs))
+    for (unsigned k = r->undo_from; k-- > 0;)
+        if (jobs_stopping(r->jobs) || step_back(r, k) == STOPPING)
             return JOBS_WAY_LEAVE;
-        r->step = k;
-        if (steps[k].undo) {
-            jobs_crash_at(r->jobs, r->kind, steps[k].name, "undo-before");
-            if (!undo_step(r, &steps[k]))
-                return JOBS_WAY_LEAVE;
-            jobs_crash_at(r->jobs, r->kind, steps[k].name, "undo-after");
-        }
-        jobs_post(r, &(struct jobs_record){.set_step = true, .step = k, .percent = r->percent});
-    }
     return JOBS_WAY_END;
 }

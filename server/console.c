@@ -1,8 +1,8 @@
 #include "server/console.h"
+#include "server/answer.h"
 #include "server/console_files.h"
 #include "server/console_relay.h"
 #include "server/console_token.h"
-#include "server/dispatch.h"
 #include "server/http.h"
 #include "server/websocket.h"
 #include "starvirt/limits.h"
@@ -28,9 +28,9 @@ enum sv_err sv_consoles_new(struct sv_server *s, const struct sv_console_options
                             struct sv_error *err)
 {
     struct sv_relay *relay = NULL;
-    enum sv_err e = sv_relay_new(s, opt->silence_ms, &relay, err);
-    if (e != SV_OK)
-        return e;
+    enum sv_err rc = sv_relay_new(s, opt->silence_ms, &relay, err);
+    if (rc)
+        return rc;
     struct sv_consoles *c = sv_alloc(sizeof(*c));
     *c = (struct sv_consoles){.url = sv_strdup(opt->url), .tls = opt->tls, .relay = relay};
     c->tokens = sv_console_tokens_new(opt->token_ms);
@@ -139,7 +139,7 @@ const char *sv_console_url(const struct sv_call *call, const struct sv_id *tenan
     const char *base = base_of(r);
     if (!base)
         return NULL;
-    sv_console_token_issue(r->server->consoles->tokens, tenant, vm, token);
+    sv_console_token_issue(r->server->consoles->tokens, tenant, vm, &call->actor, token);
     const char *url =
         sv_arena_printf(r->arena, "%s/console/#vm=%s&token=%s&name=%s", base, vm->s, token, escaped(r->arena, name));
     explicit_bzero(token, sizeof(token));
@@ -179,15 +179,37 @@ static const char *fault_of(const struct sv_request *r, unsigned *ret_status)
 
 static void taken(struct sv_request *r, const struct sv_taken *t)
 {
-    struct sv_relay_client c = {.tenant = r->console_tenant, .vm = r->console_vm, .socket = *t};
+    struct sv_relay_client c = {
+        .tenant = r->console_tenant, .vm = r->console_vm, .actor = r->actor, .token_seen = r->token_seen, .socket = *t};
     SV_COPY(c.request, r->id);
     sv_relay_add(r->server->consoles->relay, &c);
+}
+
+static enum sv_err still_good(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    const struct sv_request *r = arg;
+    return sv_auth_again(tx, &r->actor, err);
+}
+
+/* The token in the address, and the token that it was asked with. */
+static enum sv_err check_tokens(struct sv_request *r, struct sv_error *err)
+{
+    char token[SV_CONSOLE_TOKEN_LEN + 1];
+    r->token_seen = sv_begun_seen(r->server->begun);
+    const char *vm = strrchr(r->path, '/') + 1;
+    if (!sv_id_read(vm, strlen(vm), &r->console_vm))
+        r->console_vm = (struct sv_id){""};
+    if (!sv_ws_protocol_value(r->ws_protocols, "token.", SV_CONSOLE_TOKEN_LEN, token) ||
+        !sv_console_token_redeem(r->server->consoles->tokens, token, &r->console_vm, &r->console_tenant, &r->actor))
+        return sv_fail(err, SV_E_CONSOLE_TOKEN, SV_F_NONE);
+    return sv_db_read(r->server->db, still_good, r, err);
 }
 
 void sv_console_connect(struct sv_request *r)
 {
     struct sv_consoles *c = r->server->consoles;
-    char token[SV_CONSOLE_TOKEN_LEN + 1], accept[SV_WS_ACCEPT_LEN + 1];
+    char accept[SV_WS_ACCEPT_LEN + 1];
+    struct sv_error err = {0};
     unsigned status;
     const char *fault = fault_of(r, &status);
     if (!fault && !sv_ws_accept(r->ws_key, accept))
@@ -200,10 +222,8 @@ void sv_console_connect(struct sv_request *r)
         sv_answer_error(r, SV_E_OVERLOADED, "consoles");
         return;
     }
-    r->console_vm = sv_id_from(strrchr(r->path, '/') + 1);
-    if (!sv_ws_protocol_value(r->ws_protocols, "token.", SV_CONSOLE_TOKEN_LEN, token) ||
-        !sv_console_token_redeem(c->tokens, token, &r->console_vm, &r->console_tenant)) {
-        sv_answer_error(r, SV_E_CONSOLE_TOKEN, NULL);
+    if (check_tokens(r, &err) != SV_OK) {
+        sv_answer_failure(r, &err);
         r->status = 403;
         return;
     }

@@ -15,17 +15,16 @@
 #include <unistd.h>
 
 enum {
-    KEYS_MAX = 64 * 1024,           /* [bytes] on their way to the screen */
-    KEYS_ROOM = 8 * 1024,           /* [bytes] the least room to read more for */
-    PICTURE_MAX = 256 * 1024,       /* [bytes] on their way to the client */
-    FRAMES_MAX = 64,                /* frames likewise: pongs are small */
-    PIECE = 32 * 1024,              /* [bytes] read from a screen at a time */
-    OPEN_LIMIT_MS = 15 * 1000,      /* for a screen */
-    CLOSE_LIMIT_MS = 3 * 1000,      /* for a client to take its close frame */
-    TICK_MS = 1000,                 /* how exact time limits are */
-    STOP_TICK_MS = 50,              /* the same once the server stops */
-    EVENTS = 64,                    /* of the kernel at a time */
-    EACH_MAX = SV_MAX_CONSOLES / 2, /* of one tenant */
+    KEYS_MAX = 64 * 1024,      /* [bytes] on their way to the screen */
+    KEYS_ROOM = 8 * 1024,      /* [bytes] the least room to read more for */
+    PICTURE_MAX = 256 * 1024,  /* [bytes] on their way to the client */
+    FRAMES_MAX = 64,           /* frames likewise: pongs are small */
+    PIECE = 32 * 1024,         /* [bytes] read from a screen at a time */
+    OPEN_LIMIT_MS = 15 * 1000, /* for a screen */
+    CLOSE_LIMIT_MS = 3 * 1000, /* for a client to take its close frame */
+    TICK_MS = 1000,            /* how exact time limits are */
+    STOP_TICK_MS = 50,         /* the same once the server stops */
+    EVENTS = 64,               /* of the kernel at a time */
 };
 
 struct console;
@@ -39,6 +38,9 @@ struct console {
     struct console *next, **link;
     uint64_t serial;
     struct sv_relay_client who;
+    struct sv_place place; /* from admission until it closes */
+    struct sv_relay *relay;
+    struct sv_begun begun; /* from admission on */
     struct sv_ws *ws;
     struct end client, screen;
     struct end wire;       /* HTTPS: where the client's end can be written to, and seen to hang up */
@@ -57,8 +59,9 @@ struct console {
 /* What other threads have for the relay's. */
 struct mail {
     struct mail *next;
-    struct console *add; /* or what became of a screen: */
+    struct console *add; /* or what became of a screen or, `over`, of a token: */
     uint64_t serial;
+    bool over;
     int fd;
     enum sv_err code;
 };
@@ -133,7 +136,7 @@ static void ask_for_screen(struct sv_relay *r, const struct console *c)
         .work.run = open_screen, .relay = r, .serial = c->serial, .tenant = c->who.tenant, .vm = c->who.vm};
     SV_COPY(o->request, c->who.request);
     atomic_fetch_add(&r->server->handed, 1);
-    if (sv_workers_post(r->server->workers, &o->work))
+    if (sv_workers_post(r->server->screens, &o->work))
         return;
     free(o);
     post(r, &(struct mail){.serial = c->serial, .fd = -1, .code = SV_E_OVERLOADED});
@@ -244,6 +247,7 @@ static void end(const struct sv_relay *r, struct console *c, unsigned code, cons
     if (c->close_by)
         return;
     c->close_by = sv_mono_ms() + CLOSE_LIMIT_MS;
+    sv_share_give(r->server->shares, &c->place);
     drop_screen(r, c);
     sv_ws_close(c->ws, code, why);
     sv_log(SV_LOG_INFO, "console.closed", "vm", c->who.vm.s, "tenant", c->who.tenant.s, "by", c->who.request, "why",
@@ -293,7 +297,7 @@ static void set_watches(const struct sv_relay *r, struct console *c)
 {
     const bool room = KEYS_MAX - c->n >= KEYS_ROOM && sv_ws_queued_frames(c->ws) <= FRAMES_MAX;
     const uint32_t in = room && sv_ws_wants_read(c->ws) ? EPOLLIN : 0U, out = sv_ws_wants_write(c->ws) ? EPOLLOUT : 0U;
-    watch(r, &c->client, c->wire.fd < 0 ? in | out : in);
+    watch(r, &c->client, c->wire.fd < 0 ? in | out | EPOLLRDHUP : in);
     watch(r, &c->wire, out | EPOLLRDHUP);
     watch(r, &c->screen, (sv_ws_queued(c->ws) < PICTURE_MAX ? EPOLLIN : 0U) | (c->n ? EPOLLOUT : 0U));
 }
@@ -325,6 +329,7 @@ static void discard(struct sv_relay *r, struct console *c)
 {
     if (!c->close_by)
         end(r, c, SV_CONSOLE_AWAY, "CLIENT");
+    sv_begun_forget(r->server->begun, &c->begun);
     drop_screen(r, c);
     watch(r, &c->client, 0);
     watch(r, &c->wire, 0);
@@ -341,21 +346,17 @@ static void discard(struct sv_relay *r, struct console *c)
 
 /* --- news from other threads --------------------------------------------------------------------------------- */
 
-static unsigned open_of(const struct sv_relay *r, const struct sv_id *tenant, unsigned *ret_all)
+static void token_gone(struct sv_begun *b, const struct sv_error *why)
 {
-    unsigned own = 0;
-    *ret_all = 0;
-    for (const struct console *c = r->first; c; c = c->next)
-        if (!c->close_by) {
-            ++*ret_all;
-            own += sv_id_eq(&c->who.tenant, tenant);
-        }
-    return own;
+    struct console *c = (struct console *)(void *)((char *)b - offsetof(struct console, begun));
+    post(c->relay, &(struct mail){.serial = c->serial, .over = true, .fd = -1, .code = why->code});
 }
 
 static void admit(struct sv_relay *r, struct console *c)
 {
-    unsigned all, own = open_of(r, &c->who.tenant, &all);
+    /* Whoever asked for the address: the console is the tenant's that owns the VM. */
+    const struct sv_actor owner = {.role = SV_ROLE_TENANT, .tenant = c->who.tenant};
+    struct sv_error err = {0};
     c->link = &r->first;
     c->next = r->first;
     if (c->next)
@@ -363,14 +364,15 @@ static void admit(struct sv_relay *r, struct console *c)
     r->first = c;
     c->began = c->heard = c->pinged = sv_mono_ms();
     sv_log(SV_LOG_INFO, "console.opened", "vm", c->who.vm.s, "tenant", c->who.tenant.s, "by", c->who.request, NULL);
-    if (all >= SV_MAX_CONSOLES || own >= EACH_MAX)
+    sv_begun_watch(r->server->begun, &c->begun, &c->who.actor, c->who.token_seen, token_gone);
+    if (sv_share_take(r->server->shares, SV_SUPPLY_CONSOLES, &owner, &c->place, &err) != SV_OK)
         end(r, c, SV_CONSOLE_FULL, "CONSOLES_FULL");
     else
         ask_for_screen(r, c);
     pump(r, c);
 }
 
-static void got_screen(struct sv_relay *r, const struct mail *m)
+static void got_news(struct sv_relay *r, const struct mail *m)
 {
     struct console *c = r->first;
     while (c && c->serial != m->serial)
@@ -378,6 +380,11 @@ static void got_screen(struct sv_relay *r, const struct mail *m)
     if (!c || c->close_by) {
         if (m->fd >= 0)
             close(m->fd);
+        return;
+    }
+    if (m->over) {
+        end(r, c, SV_CONSOLE_TOKEN_OVER, sv_err_symbol(m->code));
+        pump(r, c);
         return;
     }
     c->screen.fd = m->fd;
@@ -401,7 +408,7 @@ static void take_mail(struct sv_relay *r)
         if (m->add)
             admit(r, m->add);
         else
-            got_screen(r, m);
+            got_news(r, m);
         free(m);
         m = next;
     }
@@ -446,6 +453,14 @@ static bool is_stopping(struct sv_relay *r, bool *ret_late)
     return stopping;
 }
 
+/* Who hangs up while nothing is read from them would not be heard; else what they sent before is read first. */
+static bool is_gone(const struct end *e, uint32_t events)
+{
+    const struct console *c = e->console;
+    bool unread = e == &c->client && c->wire.fd < 0 && !(e->events & EPOLLIN);
+    return (e == &c->wire || unread) && events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+}
+
 static void serve(struct sv_relay *r, const struct epoll_event *ev, int n)
 {
     for (int i = 0; i < n; i++) {
@@ -454,7 +469,7 @@ static void serve(struct sv_relay *r, const struct epoll_event *ev, int n)
             take_mail(r);
             continue;
         }
-        if (e == &e->console->wire && ev[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        if (is_gone(e, ev[i].events))
             e->console->broken = true;
         pump(r, e->console); /* discarded only after all events were looked at */
     }
@@ -483,6 +498,7 @@ void sv_relay_add(struct sv_relay *r, const struct sv_relay_client *who)
 {
     struct console *c = sv_alloc(sizeof(*c));
     c->who = *who;
+    c->relay = r;
     c->client = (struct end){.console = c, .fd = who->socket.fd};
     c->wire = (struct end){.console = c, .fd = who->socket.tls ? who->socket.wire : -1};
     c->screen = (struct end){.console = c, .fd = -1};

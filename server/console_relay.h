@@ -12,6 +12,7 @@ enum {
     SV_CONSOLE_ENDED = 4001,     /* SCREEN_CLOSED: the VM stopped */
     SV_CONSOLE_NO_SCREEN = 4002, /* the symbol of an error */
     SV_CONSOLE_SILENT = 4003,    /* SILENT: the client is gone */
+    SV_CONSOLE_TOKEN_OVER = 4004 /* TOKEN_INVALID, TOKEN_EXPIRED: of the token that its address was asked with */
 };
 
 struct sv_relay;
@@ -23,8 +24,10 @@ void sv_relay_free(struct sv_relay *r); /* stopped; NULL ok */
 
 /* A web-socket past its handshake. */
 struct sv_relay_client {
-    struct sv_id tenant, vm;
-    char request[32]; /* id, for the log */
+    struct sv_id tenant, vm; /* the VM and its owner */
+    struct sv_actor actor;   /* asked for the address; the console ends with the token */
+    uint64_t token_seen;     /* as of sv_begun_watch() */
+    char request[32];        /* id, for the log */
     struct sv_taken socket;
 };
 void sv_relay_add(struct sv_relay *r, const struct sv_relay_client *c);

@@ -11,6 +11,7 @@ enum { RAW_LEN = SV_CONSOLE_TOKEN_LEN / 2 };
 struct slot {
     unsigned char hash[SV_SHA256_LEN];
     struct sv_id tenant, vm;
+    struct sv_actor who;
     int64_t expires; /* [ms] monotonic, 0 = free */
     uint64_t serial; /* which is older */
 };
@@ -70,7 +71,7 @@ static struct slot *slot_for(struct sv_console_tokens *t, const struct sv_id *te
 }
 
 void sv_console_token_issue(struct sv_console_tokens *t, const struct sv_id *tenant, const struct sv_id *vm,
-                            char ret[SV_CONSOLE_TOKEN_LEN + 1])
+                            const struct sv_actor *who, char ret[SV_CONSOLE_TOKEN_LEN + 1])
 {
     unsigned char raw[RAW_LEN];
     int64_t now = sv_mono_ms();
@@ -79,13 +80,13 @@ void sv_console_token_issue(struct sv_console_tokens *t, const struct sv_id *ten
     explicit_bzero(raw, sizeof(raw));
     pthread_mutex_lock(&t->lock);
     struct slot *s = slot_for(t, tenant, now);
-    *s = (struct slot){.tenant = *tenant, .vm = *vm, .expires = now + t->life_ms, .serial = t->issued++};
+    *s = (struct slot){.tenant = *tenant, .vm = *vm, .who = *who, .expires = now + t->life_ms, .serial = t->issued++};
     sv_sha256(ret, SV_CONSOLE_TOKEN_LEN, s->hash);
     pthread_mutex_unlock(&t->lock);
 }
 
 bool sv_console_token_redeem(struct sv_console_tokens *t, const char *token, const struct sv_id *vm,
-                             struct sv_id *ret_tenant)
+                             struct sv_id *ret_tenant, struct sv_actor *ret_who)
 {
     unsigned char hash[SV_SHA256_LEN];
     struct slot found = {.expires = 0};
@@ -102,6 +103,7 @@ bool sv_console_token_redeem(struct sv_console_tokens *t, const char *token, con
     if (found.expires <= sv_mono_ms() || !sv_id_eq(&found.vm, vm))
         return false;
     *ret_tenant = found.tenant;
+    *ret_who = found.who;
     return true;
 }
 

@@ -2,15 +2,19 @@
  *
  * READ routes run here and now, on the I/O thread: token and handler over one snapshot. WRITE routes are
  * checked here (token, role, parameters) and run as one transaction on the writer thread, which also
- * writes the reply; nothing else is on that path. BLOCK routes run on a worker.
+ * writes the reply; nothing else is on that path. WAIT routes do the same, but what their transaction does
+ * is to accept a job, and the job's end is the answer: the request is parked on it, no thread is held, and
+ * after SV_ANSWER_WAIT_S the client is told that it is STILL_RUNNING, and how to ask for it. No room to
+ * park: OVERLOADED, and nothing was accepted.
  *
  * Idempotency-Key (routes that change something, methods POST, PUT, DELETE): the reply of the first
- * success is kept for 24 h under tenant and key, with a hash of method, path, query and body. The same
- * key with the same hash gets that reply, with another hash IDEMPOTENCY_MISMATCH. Failures are not kept:
- * they changed nothing and may be tried again. For WRITE routes reply and change are one transaction.
- * For BLOCK routes the reply is stored after the handler: when the program dies in between, or two with
- * the same key run at once, the handler may run twice. Replies that carry a secret (a field named like a
- * token or password) are not kept on disk: a repeated key there is refused, naming Idempotency-Key. An
+ * success is kept for 24 h under tenant and key, with a hash of method, path, query and body, in the
+ * transaction that makes the change. The same key with the same hash gets that reply, with another hash
+ * IDEMPOTENCY_MISMATCH. Failures are not kept: they changed nothing and may be tried again. For WAIT
+ * routes the key is bound to the job: who repeats it while the job runs waits for the same job, however
+ * often the program died in between; when the job fails, all who wait are told, and the key is free again.
+ * Replies that carry a secret (a row with SV_O_SECRET) are not kept on disk: a repeated
+ * key there is refused, naming Idempotency-Key, unless the route can make the reply anew (`done`). An
  * uploaded file is not part of the hash. */
 #ifndef STARVIRT_SERVER_DISPATCH_H
 #define STARVIRT_SERVER_DISPATCH_H
@@ -28,16 +32,5 @@ void sv_dispatch_head(struct sv_request *r);
 /* The whole body is there, or r came back from another thread. */
 enum sv_verdict sv_dispatch_run(struct sv_request *r);
 void sv_dispatch_hand_over(struct sv_request *r);
-
-/* Makes the failure reply. */
-void sv_answer_failure(struct sv_request *r, const struct sv_error *e);
-/* The same for one symbol with one argument. */
-void sv_answer_error(struct sv_request *r, enum sv_err code, const char *arg);
-
-/* Token -> r->actor, within a snapshot; counts wrong tokens against the peer. */
-enum sv_err sv_dispatch_auth(struct sv_request *r, struct sv_tx *tx, struct sv_error *err);
-
-/* What a route is to Idempotency-Key: does its reply carry a secret? (unit test) */
-bool sv_route_secret(const struct sv_route *route);
 
 #endif

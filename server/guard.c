@@ -3,7 +3,6 @@
 #include "starvirt/mem.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
 enum { SETS = 256, WAYS = 4 };
@@ -16,7 +15,6 @@ struct entry {
 
 struct sv_guard {
     pthread_mutex_t lock;
-    atomic_uint used;
     uint64_t seed; /* which addresses share a set is not for them to choose */
     struct entry sets[SETS][WAYS];
 };
@@ -54,45 +52,21 @@ static struct entry *find(struct sv_guard *g, const struct sv_peer *p)
     return NULL;
 }
 
-static void drop(struct sv_guard *g, struct entry *e)
+/* Anew at `had`, or (NULL) at a free place of the set, else at the one whose last failure is longest ago. */
+static struct entry *claim(struct sv_guard *g, struct entry *had, const struct sv_peer *p)
 {
-    e->failures = 0;
-    atomic_fetch_sub(&g->used, 1);
-}
-
-/* A free place of the set, else the one whose last failure is longest ago. */
-static struct entry *claim(struct sv_guard *g, const struct sv_peer *p)
-{
-    struct entry *set = set_of(g, p), *best = &set[0];
-    for (unsigned i = 0; i < WAYS && best->failures > 0; i++)
+    struct entry *set = set_of(g, p), *best = had ? had : &set[0];
+    for (unsigned i = 0; !had && i < WAYS && best->failures > 0; i++)
         if (set[i].failures == 0 || set[i].last < best->last)
             best = &set[i];
-    if (best->failures == 0)
-        atomic_fetch_add(&g->used, 1);
     *best = (struct entry){0};
     memcpy(best->net, p->net, sizeof(best->net));
     return best;
 }
 
-unsigned sv_guard_wait(struct sv_guard *g, const struct sv_peer *p, int64_t now)
+/* Waits before the next, doubling. */
+static void count(struct entry *e, int64_t now)
 {
-    if (atomic_load_explicit(&g->used, memory_order_relaxed) == 0)
-        return 0;
-    pthread_mutex_lock(&g->lock);
-    struct entry *e = find(g, p);
-    int64_t left = e ? e->until - now : 0;
-    if (e && now - e->last > SV_GUARD_FORGET_S * 1000)
-        drop(g, e);
-    pthread_mutex_unlock(&g->lock);
-    return left > 0 ? (unsigned)((left + 999) / 1000) : 0;
-}
-
-void sv_guard_failed(struct sv_guard *g, const struct sv_peer *p, int64_t now)
-{
-    pthread_mutex_lock(&g->lock);
-    struct entry *e = find(g, p);
-    if (!e)
-        e = claim(g, p);
     e->failures++;
     e->last = now;
     if (e->failures >= SV_GUARD_FREE) {
@@ -100,16 +74,19 @@ void sv_guard_failed(struct sv_guard *g, const struct sv_peer *p, int64_t now)
         int64_t wait = over < 6 ? (int64_t)1 << over : SV_GUARD_MAX_WAIT_S;
         e->until = now + wait * 1000;
     }
-    pthread_mutex_unlock(&g->lock);
 }
 
-void sv_guard_cleared(struct sv_guard *g, const struct sv_peer *p)
+unsigned sv_guard_failed(struct sv_guard *g, const struct sv_peer *p, int64_t now, bool *ret_held)
 {
-    if (atomic_load_explicit(&g->used, memory_order_relaxed) == 0)
-        return;
     pthread_mutex_lock(&g->lock);
     struct entry *e = find(g, p);
-    if (e)
-        drop(g, e);
+    if (!e || now - e->last > SV_GUARD_FORGET_S * 1000)
+        e = claim(g, e, p);
+    int64_t left = e->until - now;
+    if (left <= 0)
+        count(e, now);
+    if (ret_held)
+        *ret_held = left <= 0 && e->until > now;
     pthread_mutex_unlock(&g->lock);
+    return left > 0 ? (unsigned)((left + 999) / 1000) : 0;
 }

@@ -1,7 +1,12 @@
 #include "server/http.h"
+#include "server/answer.h"
+#include "server/body.h"
+#include "server/cors.h"
 #include "server/dispatch.h"
+#include "server/framing.h"
 #include "server/head.h"
 #include "server/metrics.h"
+#include "server/proxies.h"
 #include "server/upload.h"
 #include "starvirt/clock.h"
 #include "starvirt/limits.h"
@@ -9,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <gnutls/gnutls.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -18,17 +24,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum {
-    DRAIN_MAX = 16 * SV_MAX_BODY, /* [bytes] of a refused body that are read */
-    PEM_FILE_MAX = 1024 * 1024,
-};
+enum { STREAM_BLOCK = 64 * 1024 /* [bytes] asked of a stream at a time */ };
 
 struct sv_http {
     struct MHD_Daemon *daemon;
     struct sv_server *server;
+    const struct sv_dialect *on;
+    bool metrics_only;
     bool quiesced;
     int listen_fd; /* the library's */
-    char *cert, *key;
 };
 
 /* --- connections ----------------------------------------------------------------------------------- */
@@ -40,16 +44,20 @@ static void on_connection(void *cls, struct MHD_Connection *c, void **context, e
     case MHD_CONNECTION_NOTIFY_STARTED: {
         const union MHD_ConnectionInfo *addr = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
         const union MHD_ConnectionInfo *fd = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
-        const struct sv_peer peer = sv_peer_of(addr ? addr->client_addr : NULL);
+        struct sv_peer peer = sv_peer_of(addr ? addr->client_addr : NULL);
+        peer.proxy = sv_proxies_trust(h->server->proxies, &peer);
         *context = sv_link_open(h->server->links, fd ? fd->connect_fd : -1, &peer);
         break;
     }
     case MHD_CONNECTION_NOTIFY_CLOSED:
+        sv_link_forget(*context, h->server->begun);
         sv_link_close(h->server->links, *context);
         *context = NULL;
         break;
     }
 }
+
+static void refuse(struct sv_request *r, const struct sv_error *why);
 
 static void resume(struct sv_request *r)
 {
@@ -64,13 +72,17 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *c)
     struct sv_link *conn = info->socket_context;
     if (!conn->arena)
         conn->arena = sv_arena_new();
-    sv_link_limit(conn, SV_REQUEST_TIMEOUT_S);
+    sv_link_stage(conn, SV_LINK_HEAD, SV_HEAD_TIMEOUT_S);
     struct sv_request *r = sv_arena_alloc(conn->arena, sizeof(*r));
     r->server = h->server;
     r->conn = conn;
+    conn->request = r;
+    r->on = h->on;
+    r->metrics_only = h->metrics_only;
     r->arena = conn->arena;
     r->connection = c;
     r->resume = resume;
+    r->refuse = refuse;
     r->started_us = sv_mono_us();
     uint64_t n = atomic_fetch_add_explicit(&h->server->next_id, 1, memory_order_relaxed);
     snprintf(r->id, sizeof(r->id), "%s-%llx", h->server->id_prefix, (unsigned long long)n);
@@ -88,13 +100,19 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **context, en
     if (!r)
         return;
     struct sv_link *conn = r->conn;
+    sv_request_waited(r);
     sv_upload_close(r->upload, r->upload_keep && r->code == SV_OK);
+    sv_incoming_end(r->claim);
+    sv_share_give(h->server->shares, &r->upload_place);
     sv_buf_free(&r->body);
     sv_buf_free(&r->reply);
+    if (r->streams)
+        sv_stream_close(&r->stream);
     *context = NULL;
+    conn->request = NULL;
     bool left = r->left;
     sv_arena_reset(conn->arena); /* r was in it */
-    sv_link_limit(conn, SV_IDLE_TIMEOUT_S);
+    sv_link_stage(conn, SV_LINK_IDLE, SV_IDLE_TIMEOUT_S);
     if (!left)
         sv_server_left(h->server, &h->server->active);
 }
@@ -107,20 +125,44 @@ static void log_request(struct sv_request *r, size_t bytes, int64_t us)
     if (!ours && !r->server->log_requests)
         return;
     const struct sv_route *route = r->match.route;
+    char client[SV_PEER_TEXT];
+    sv_peer_text(&r->client, client);
     sv_log_request(r->id);
     sv_log(ours ? SV_LOG_ERROR : SV_LOG_INFO, "request", "method", route ? route->method : r->method, "route",
            route     ? route->path
            : r->page ? r->page->path
                      : "-",
            "status", sv_dec(r->status).s, "result", r->code == SV_OK ? "OK" : sv_err_symbol(r->code), "us",
-           sv_dec(us).s, "bytes", sv_dec((int64_t)bytes).s, "tenant", r->known ? r->actor.tenant.s : "-", "token",
-           r->known ? r->actor.token.s : "-", r->unknown ? "unknown" : NULL, r->unknown, NULL);
+           sv_dec(us).s, "bytes", sv_dec((int64_t)bytes).s, "client", client, "tenant",
+           r->known ? r->actor.tenant.s : "-", "token", r->known ? r->actor.token.s : "-",
+           r->unknown ? "unknown" : NULL, r->unknown ? r->unknown->list : NULL, NULL);
     sv_log_request(NULL);
+}
+
+static void add_cors(struct sv_request *r, struct MHD_Response *m)
+{
+    const struct sv_cors *cors = r->server->cors;
+    const char *origin = sv_cors_origin(cors, r);
+    if (cors)
+        MHD_add_response_header(m, "Vary", "Origin");
+    if (!origin)
+        return;
+    MHD_add_response_header(m, "Access-Control-Allow-Origin", origin);
+    MHD_add_response_header(m, "Access-Control-Expose-Headers", "*");
+    if (!sv_cors_asks(cors, r))
+        return;
+    MHD_add_response_header(m, "Access-Control-Allow-Methods", r->match.allow);
+    MHD_add_response_header(m, "Access-Control-Allow-Headers", sv_cors_headers(r));
+    MHD_add_response_header(m, "Access-Control-Max-Age", sv_dec(SV_CORS_KEEP_S).s);
 }
 
 static void add_headers(struct sv_request *r, struct MHD_Response *m)
 {
-    MHD_add_response_header(m, "Content-Type", r->type ? r->type : "text/plain; charset=UTF-8");
+    const char *type = r->streams ? r->stream.type : r->type;
+    if (!type)
+        type = sv_api_wire(r->server->api, r->on, &r->match)->type;
+    if (r->status != 204)
+        MHD_add_response_header(m, "Content-Type", type);
     MHD_add_response_header(m, "X-Request-Id", r->id);
     MHD_add_response_header(m, "Cache-Control", r->cache ? r->cache : "no-store");
     MHD_add_response_header(m, "X-Content-Type-Options", "nosniff");
@@ -130,8 +172,13 @@ static void add_headers(struct sv_request *r, struct MHD_Response *m)
         MHD_add_response_header(m, "X-Frame-Options", "DENY");
         MHD_add_response_header(m, "Referrer-Policy", "no-referrer");
     }
-    if (r->status == 405 && r->match.allow[0])
+    add_cors(r, m);
+    if (r->match.allow[0])
         MHD_add_response_header(m, "Allow", r->match.allow);
+    if (r->challenge)
+        MHD_add_response_header(m, "WWW-Authenticate", r->challenge);
+    for (unsigned i = 0; i < r->headers; i++)
+        MHD_add_response_header(m, r->header[i].name, r->header[i].value);
     if (r->retry_after)
         MHD_add_response_header(m, "Retry-After", sv_dec(r->retry_after).s);
     if (r->close)
@@ -183,125 +230,188 @@ static enum MHD_Result send_upgrade(struct MHD_Connection *c, struct sv_request 
     return ok;
 }
 
+/* --- bodies made while they are sent --------------------------------------------------------------------- */
+
+static ssize_t read_stream(void *cls, uint64_t at, char *buf, size_t size)
+{
+    const struct sv_stream *s = cls;
+    ssize_t n = s->read(s->arg, at, buf, size);
+    return n > 0 ? n : n == 0 ? MHD_CONTENT_READER_END_OF_STREAM : MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+static void end_stream(void *cls)
+{
+    struct sv_stream *s = cls;
+    sv_stream_close(s);
+    free(s);
+}
+
+/* A file is the library's to send and to close. */
+static struct MHD_Response *stream_response(struct sv_request *r, size_t *ret_n)
+{
+    struct sv_stream *s = &r->stream;
+    struct MHD_Response *m;
+    *ret_n = s->size > 0 ? (size_t)s->size : 0;
+    if (!s->read) {
+        m = MHD_create_response_from_fd64((uint64_t)*ret_n, s->fd);
+        if (m)
+            s->fd = -1;
+        return m;
+    }
+    struct sv_stream *copy = sv_alloc(sizeof(*copy));
+    *copy = *s;
+    m = MHD_create_response_from_callback(s->size < 0 ? MHD_SIZE_UNKNOWN : (uint64_t)s->size, STREAM_BLOCK, read_stream,
+                                          copy, end_stream);
+    if (m)
+        *s = (struct sv_stream){.fd = -1, .type = s->type};
+    else
+        free(copy);
+    return m;
+}
+
+static void count_reply(struct sv_request *r, size_t n)
+{
+    int64_t us = sv_mono_us() - r->started_us;
+    sv_metrics_request(r->server->metrics, r->match.route, r->code, us);
+    sv_metrics_bytes(r->server->metrics, r->upload ? (uint64_t)sv_upload_size(r->upload) : r->body.n, n);
+    log_request(r, n, us);
+}
+
 static enum MHD_Result send_reply(struct MHD_Connection *c, struct sv_request *r)
 {
     if (r->take)
         return send_upgrade(c, r);
     size_t n = r->fixed ? r->fixed_len : r->reply.n;
     struct MHD_Response *m;
-    if (r->fixed)
+    if (r->streams)
+        m = stream_response(r, &n);
+    else if (r->fixed)
         m = MHD_create_response_from_buffer(n, (void *)(uintptr_t)r->fixed, MHD_RESPMEM_PERSISTENT);
     else
         m = MHD_create_response_from_buffer(n, sv_buf_steal(&r->reply), MHD_RESPMEM_MUST_FREE);
     if (!m)
         return MHD_NO;
     add_headers(r, m);
-    int64_t us = sv_mono_us() - r->started_us;
-    sv_metrics_request(r->server->metrics, r->match.route, r->code, us);
-    sv_metrics_bytes(r->server->metrics, r->upload ? (uint64_t)sv_upload_size(r->upload) : r->body.n, n);
-    log_request(r, n, us);
+    sv_link_stage(r->conn, SV_LINK_REPLY, atomic_load(&r->conn->good) ? 0 : SV_REPLY_TIMEOUT_S);
+    count_reply(r, n);
     enum MHD_Result ok = MHD_queue_response(c, r->status, m);
     MHD_destroy_response(m);
     return ok;
 }
 
-/* --- the way of a request ------------------------------------------------------------------------------ */
+/* --- an answer while the body still comes ------------------------------------------------------------------ */
 
-static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *key, size_t key_size,
-                                 const char *value, size_t value_size)
+static enum MHD_Result add_line(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
 {
     (void)kind;
-    sv_head_field(cls, key, key_size, value, value_size);
+    sv_buf_printf(cls, "%s: %s\r\n", name, value);
     return MHD_YES;
 }
 
-static void check_length(struct sv_request *r)
+/* As the library would send it, which takes no answer from now until the whole body is there. */
+static void write_answer(struct sv_request *r, struct sv_buf *out)
 {
-    int64_t limit = r->upload ? SV_MAX_UPLOAD : SV_MAX_BODY;
-    if (!r->answered && r->length > limit)
-        sv_answer_error(r, SV_E_BODY_TOO_LARGE, sv_dec(limit).s);
+    struct MHD_Response *m = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    if (!m)
+        return;
+    add_headers(r, m);
+    sv_buf_printf(out, "HTTP/1.1 %u %s\r\n", r->status, MHD_get_reason_phrase_for(r->status));
+    MHD_get_response_headers(m, add_line, out);
+    sv_buf_printf(out, "Content-Length: %zu\r\n\r\n", r->reply.n);
+    sv_buf_add(out, r->reply.p, r->reply.n);
+    MHD_destroy_response(m);
 }
 
-/* A refusal is best sent after the body: a client that is still sending would see a broken connection instead
- * of the answer. Not so when it asked first, or when the body is too large to be read for nothing. */
-static bool worth_draining(const struct sv_request *r)
+/* What is in r->reply, to a socket that nobody else writes to while a body comes; what does not fit at once is lost,
+ * as it would be on a connection that breaks. */
+static void say(struct sv_request *r)
 {
-    return !(r->expects && (r->chunked || r->length > 0)) && r->length <= DRAIN_MAX;
+    SV_CLEANUP(sv_buf_free) struct sv_buf out = {0};
+    const union MHD_ConnectionInfo *tls = MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    ssize_t sent;
+    r->close = true;
+    write_answer(r, &out);
+    do
+        sent = tls ? gnutls_record_send(tls->tls_session, out.p, out.n)
+                   : send(r->conn->fd, out.p, out.n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (tls ? sent == GNUTLS_E_INTERRUPTED : sent < 0 && errno == EINTR);
+    sv_link_stage(r->conn, SV_LINK_BODY, SV_REQUEST_TIMEOUT_S); /* so long it is read from */
+    count_reply(r, r->reply.n);
+    if (r->upload)
+        sv_upload_discard(r->upload, r->server->disk);
 }
 
-static enum MHD_Result take_head(struct MHD_Connection *c, struct sv_request *r, const char *method, const char *url,
+static void say_early(struct sv_request *r)
+{
+    if (sv_body_end(r, SV_BODY_REFUSED))
+        say(r);
+}
+
+static void refuse(struct sv_request *r, const struct sv_error *why)
+{
+    if (!sv_body_end(r, SV_BODY_REFUSED))
+        return;
+    sv_answer_failure(r, why);
+    say(r);
+}
+
+/* --- the way of a request ------------------------------------------------------------------------------ */
+
+/* A refusal is best sent after the body: a client that is still sending might see a broken connection instead of the
+ * answer. Not so when it asked first. */
+static bool asked_first(const struct sv_request *r)
+{
+    return r->expects && (r->chunked || r->length > 0);
+}
+
+/* Now, and the connection goes. */
+static enum MHD_Result answer_head(struct MHD_Connection *c, struct sv_request *r)
+{
+    r->close = true;
+    if (asked_first(r) || !(r->chunked || r->length > 0))
+        return send_reply(c, r);
+    say_early(r);
+    return MHD_YES;
+}
+
+static enum MHD_Result take_head(struct MHD_Connection *c, struct sv_request *r, const char *method,
                                  const char *version)
 {
     r->head_done = true;
-    r->method = method;
-    r->path = url;
-    MHD_get_connection_values_n(c, MHD_HEADER_KIND, on_header, r);
-    sv_head_end(r, version);
+    sv_framing_read(c, r);
+    sv_framing_check_end(c, r, method);
+    sv_head_end(r, method, version);
+    r->client = sv_proxies_client(r->server->proxies, &r->conn->peer, r->x_forwarded_for, r->forwarded);
     if (r->fault) {
         r->close = true;
         sv_answer_error(r, SV_E_BAD_REQUEST, r->fault);
-        return send_reply(c, r);
+        return r->unframed ? send_reply(c, r) : answer_head(c, r);
     }
     sv_dispatch_head(r);
-    check_length(r);
-    if (r->upload)
-        sv_link_limit(r->conn, 0); /* may take long; only silence ends it */
-    if (r->answered && !worth_draining(r)) {
-        r->close = true;
-        return send_reply(c, r);
-    }
-    if (!r->upload && r->length > 0 && !r->answered)
-        sv_buf_reserve(&r->body, (size_t)r->length);
+    sv_body_begin(r);
+    if (r->answered && (asked_first(r) || r->length > SV_MAX_BODY))
+        return answer_head(c, r);
     return MHD_YES;
-}
-
-static void flush_upload(struct sv_work *w)
-{
-    struct sv_request *r = (struct sv_request *)(void *)((char *)w - offsetof(struct sv_request, work));
-    struct sv_error err = {0};
-    if (sv_upload_flush(r->upload, &err) != SV_OK)
-        sv_answer_failure(r, &err);
-    sv_request_return(r);
-}
-
-/* True when the bytes were taken. They are left where they are while the buffer is written: the library goes
- * on calling within one chunked body, suspended or not, as long as all is taken. */
-static bool take_upload(struct MHD_Connection *c, struct sv_request *r, const char *data, size_t n)
-{
-    if (sv_upload_size(r->upload) + (int64_t)n > SV_MAX_UPLOAD) {
-        sv_answer_error(r, SV_E_BODY_TOO_LARGE, sv_dec(SV_MAX_UPLOAD).s);
-        return true;
-    }
-    if (sv_upload_add(r->upload, data, n))
-        return true;
-    MHD_suspend_connection(c);
-    atomic_fetch_add(&r->server->handed, 1);
-    r->work.run = flush_upload;
-    if (!sv_workers_post(r->server->workers, &r->work)) {
-        sv_answer_error(r, SV_E_OVERLOADED, "workers");
-        sv_request_return(r);
-    }
-    return false;
 }
 
 static enum MHD_Result take_body(struct MHD_Connection *c, struct sv_request *r, const char *data, size_t *size)
 {
-    size_t n = *size;
-    if (r->answered) {
-        *size = 0;
-        r->drained += (int64_t)n;
-        return r->drained > DRAIN_MAX ? MHD_NO : MHD_YES;
-    }
-    if (r->upload) {
-        if (take_upload(c, r, data, n))
-            *size = 0;
-        return MHD_YES; /* r may be another thread's by now */
-    }
+    const size_t n = *size;
     *size = 0;
-    if (r->body.n + n > SV_MAX_BODY)
-        sv_answer_error(r, SV_E_BODY_TOO_LARGE, sv_dec(SV_MAX_BODY).s);
-    else
-        sv_buf_add(&r->body, data, n);
+    switch (sv_body_take(r, data, n)) {
+    case SV_BODY_TAKEN:
+        break;
+    case SV_BODY_LATER: /* left where it is: the library goes on calling within one chunked body, suspended or not */
+        *size = n;
+        MHD_suspend_connection(c);
+        sv_body_hand_over(r); /* r is another thread's now */
+        break;
+    case SV_BODY_ANSWER:
+        say_early(r);
+        break;
+    case SV_BODY_ENOUGH:
+        return MHD_NO;
+    }
     return MHD_YES;
 }
 
@@ -310,11 +420,16 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
 {
     struct sv_request *r = *context;
     (void)cls;
+    (void)url; /* decoded by the library; ours is of head.c */
     if (!r->head_done)
-        return take_head(c, r, method, url, version);
+        return take_head(c, r, method, version);
     if (*size > 0)
         return take_body(c, r, data, size);
-    sv_link_limit(r->conn, 0);
+    if (!sv_body_end(r, SV_BODY_WHOLE))
+        return MHD_NO; /* it has its answer, or will have in a moment */
+    if (!sv_link_stage(r->conn, SV_LINK_SERVED, 0))
+        return MHD_NO; /* cut off to make room, and nothing was done yet */
+    r->close = r->close || (r->chunked && sv_framing_has_trailers(c));
     switch (sv_dispatch_run(r)) {
     case SV_HAND_OVER:
         MHD_suspend_connection(c);
@@ -337,41 +452,26 @@ __attribute__((format(printf, 2, 0))) static void on_log(void *cls, const char *
     sv_log(SV_LOG_DEBUG, "http", "text", text, NULL);
 }
 
-static enum sv_err read_pem(const char *path, char **ret, struct sv_error *err)
-{
-    char text[SV_ERR_ARG_MAX];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    SV_AUTOFREE char *pem = sv_alloc(PEM_FILE_MAX + 1);
-    ssize_t n = fd >= 0 ? read(fd, pem, PEM_FILE_MAX) : -1;
-    int e = errno;
-    if (fd >= 0)
-        close(fd);
-    if (n <= 0) {
-        snprintf(text, sizeof(text), "%s: %s", path, n < 0 ? strerror(e) : "empty");
-        return sv_fail(err, SV_E_CONFIG, SV_F_NONE, text);
-    }
-    *ret = sv_strdup(pem);
-    return SV_OK;
-}
-
 static struct MHD_Daemon *start(struct sv_http *h, const struct sv_http_options *opt)
 {
     struct MHD_OptionItem tls[] = {
-        {MHD_OPTION_HTTPS_MEM_CERT, 0, h->cert},
-        {MHD_OPTION_HTTPS_MEM_KEY, 0, h->key},
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, opt->tls ? opt->tls->cert : NULL},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, opt->tls ? opt->tls->key : NULL},
         {MHD_OPTION_END, 0, NULL},
     };
     struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE | MHD_USE_ERROR_LOG |
-                     (opt->tls_cert ? (unsigned)MHD_USE_TLS : 0u);
-    return MHD_start_daemon(
-        flags, 0, NULL, NULL, on_request, h, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET,
-        (MHD_socket)opt->fd, MHD_OPTION_THREAD_POOL_SIZE, opt->threads > 1 ? opt->threads : 0u,
-        MHD_OPTION_URI_LOG_CALLBACK, on_uri, h, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_CONNECTION_LIMIT, (unsigned)SV_MAX_CONNECTIONS,
-        MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)SV_MAX_CONNECTIONS_PER_IP, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)SV_IDLE_TIMEOUT_S, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
-        MHD_OPTION_ARRAY, opt->tls_cert ? tls : none, MHD_OPTION_END);
+                     (opt->tls ? (unsigned)MHD_USE_TLS : 0u);
+    /* Ours decide (links.c), and each thread has the same part of the library's; those cut off still count there until
+     * their thread has closed them. */
+    unsigned most = (opt->connections + opt->connections / 4) * (opt->threads > 1 ? opt->threads : 1);
+    return MHD_start_daemon(flags, 0, NULL, NULL, on_request, h, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+                            MHD_OPTION_LISTEN_SOCKET, (MHD_socket)opt->fd, MHD_OPTION_THREAD_POOL_SIZE,
+                            opt->threads > 1 ? opt->threads : 0u, MHD_OPTION_URI_LOG_CALLBACK, on_uri, h,
+                            MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
+                            h, MHD_OPTION_CONNECTION_LIMIT, most, MHD_OPTION_CONNECTION_TIMEOUT,
+                            (unsigned)SV_IDLE_TIMEOUT_S, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY,
+                            opt->tls ? tls : none, MHD_OPTION_END);
 }
 
 enum sv_err sv_http_start(struct sv_server *s, const struct sv_http_options *opt, struct sv_http **ret,
@@ -380,23 +480,16 @@ enum sv_err sv_http_start(struct sv_server *s, const struct sv_http_options *opt
     struct sv_http *h = sv_alloc(sizeof(*h));
     h->server = s;
     h->listen_fd = opt->fd;
-    enum sv_err e = SV_OK;
-    if (opt->tls_cert) {
-        e = read_pem(opt->tls_cert, &h->cert, err);
-        if (e == SV_OK)
-            e = read_pem(opt->tls_key, &h->key, err);
+    h->on = opt->on;
+    h->metrics_only = opt->metrics_only;
+    h->daemon = start(h, opt);
+    if (h->daemon) {
+        *ret = h;
+        return SV_OK;
     }
-    if (e == SV_OK && !(h->daemon = start(h, opt)))
-        e = sv_fail(err, SV_E_CONFIG, SV_F_NONE,
-                    opt->tls_cert ? "HTTPS does not start: certificate or key" : "HTTP does not start");
-    if (e != SV_OK) {
-        close(opt->fd);
-        h->quiesced = true;
-        sv_http_stop(h);
-        return e;
-    }
-    *ret = h;
-    return SV_OK;
+    close(opt->fd);
+    free(h);
+    return sv_fail(err, SV_E_SYSTEM, SV_F_NONE, "HTTP does not start; --log.level debug says why");
 }
 
 /* Not MHD_quiesce_daemon(): with epoll, it and its threads race for taking the socket out of the set, and who
@@ -420,9 +513,5 @@ void sv_http_stop(struct sv_http *h)
         return;
     if (h->daemon)
         MHD_stop_daemon(h->daemon);
-    if (h->key)
-        explicit_bzero(h->key, strlen(h->key));
-    free(h->cert);
-    free(h->key);
     free(h);
 }

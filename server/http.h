@@ -4,14 +4,18 @@
 #define STARVIRT_SERVER_HTTP_H
 
 #include "server/server.h"
+#include "server/tls.h"
 
 struct sv_http;
 struct sv_http_options {
-    int fd;                         /* listening; closed by sv_http_quiesce() */
-    unsigned threads;               /* I/O threads */
-    const char *tls_cert, *tls_key; /* files, NULL = plain */
+    int fd;                      /* listening; closed by sv_http_quiesce() */
+    const struct sv_dialect *on; /* served here alone; NULL = the main listener */
+    bool metrics_only;           /* /metrics and what tells health, without a token, and nothing else */
+    unsigned threads;            /* I/O threads */
+    unsigned connections;        /* at a time, as of the links */
+    const struct sv_tls *tls;    /* NULL = plain; stays the caller's, past sv_http_stop() */
 };
-/* Serves at once. CONFIG for certificates that do not work. */
+/* Serves at once. */
 enum sv_err sv_http_start(struct sv_server *s, const struct sv_http_options *opt, struct sv_http **ret,
                           struct sv_error *err);
 /* No new connections; those that are there go on. */

@@ -1,33 +1,12 @@
 #include "server/idem.h"
+#include "server/answer.h"
 #include "server/dispatch.h"
 #include "starvirt/limits.h"
 
 #include <string.h>
 
-/* Stands for a reply that carried a secret; no Base64 text looks like it. */
+/* Stands for a reply that carried a secret; no reply of any wire looks like it. */
 #define NOT_KEPT "-"
-
-/* Length of a field's name without the marks behind it ("name[]", "name#", "name+"). */
-static size_t bare_len(const char *field)
-{
-    return strcspn(field, "[#+");
-}
-
-static bool ends_with(const char *s, size_t n, const char *tail)
-{
-    size_t m = strlen(tail);
-    return n >= m && memcmp(s + n - m, tail, m) == 0;
-}
-
-bool sv_route_secret(const struct sv_route *route)
-{
-    static const char *const tails[] = {".token", "token.value", ".key", "passwd", "pwd"};
-    for (const char *const *f = route->fields; f && *f; f++)
-        for (size_t i = 0; i < sizeof(tails) / sizeof(tails[0]); i++)
-            if (ends_with(*f, bare_len(*f), tails[i]))
-                return true;
-    return false;
-}
 
 static enum sv_err check_key(const char *key, struct sv_error *err)
 {
@@ -61,7 +40,7 @@ enum sv_err sv_idem_prepare(struct sv_request *r, struct sv_error *err)
 {
     if (!r->idempotency_key)
         return SV_OK;
-    if (strcmp(r->method, "GET") == 0) {
+    if (strcmp(r->method, "GET") == 0 || strcmp(r->method, "HEAD") == 0) {
         r->idempotency_key = NULL;
         return SV_OK;
     }
@@ -71,24 +50,67 @@ enum sv_err sv_idem_prepare(struct sv_request *r, struct sv_error *err)
     return SV_OK;
 }
 
+/* What is kept: the body, and before it, where there is more than that, a line for the status and for each header,
+ * each begun by a byte that no body begins with. */
+#define MORE '\x01'
+
+static const char *kept_text(const struct sv_request *r, struct sv_buf *out)
+{
+    const char *body = r->reply.p ? r->reply.p : "";
+    if (r->status == 200 && r->headers == 0)
+        return body;
+    sv_buf_printf(out, "%c%u\n", MORE, r->status);
+    for (unsigned i = 0; i < r->headers; i++)
+        sv_buf_printf(out, "%c%s\n%s\n", MORE, r->header[i].name, r->header[i].value);
+    sv_buf_puts(out, body);
+    return out->p;
+}
+
+static const char *take_line(struct sv_arena *a, const char **text)
+{
+    size_t n = strcspn(*text, "\n");
+    const char *line = sv_arena_strndup(a, *text, n);
+    *text += n + ((*text)[n] == '\n');
+    return line;
+}
+
+static void give_again(struct sv_request *r, const char *text)
+{
+    struct sv_reply_header *h = sv_arena_alloc(r->arena, SV_MAX_REPLY_HEADERS * sizeof(*h));
+    int64_t status = 200;
+    if (*text == MORE) {
+        text++;
+        sv_parse_int(take_line(r->arena, &text), &status);
+    }
+    for (r->headers = 0; *text == MORE && r->headers < SV_MAX_REPLY_HEADERS; r->headers++) {
+        text++;
+        h[r->headers].name = take_line(r->arena, &text);
+        h[r->headers].value = take_line(r->arena, &text);
+    }
+    r->header = h;
+    r->status = (unsigned)status;
+    r->reply.n = 0;
+    sv_buf_puts(&r->reply, text);
+}
+
 enum sv_err sv_idem_replay(struct sv_request *r, struct sv_tx *tx, bool *ret_replayed, struct sv_error *err)
 {
     struct sv_idem found;
     bool any = false;
     if (!r->idempotency_key)
         return SV_OK;
-    enum sv_err e = sv_idem_find(tx, &r->actor.tenant, r->idempotency_key, r->arena, &found, &any, err);
-    if (e != SV_OK || !any)
-        return e;
+    enum sv_err rc = sv_idem_find(tx, &r->actor.tenant, r->idempotency_key, r->arena, &found, &any, err);
+    if (rc || !any)
+        return rc;
     if (memcmp(found.hash, r->idem_hash, sizeof(found.hash)) != 0)
         return sv_fail(err, SV_E_IDEMPOTENCY_MISMATCH, SV_F_NONE);
-    if (strcmp(found.reply, NOT_KEPT) == 0) {
+    r->job = found.job;
+    if (strcmp(found.reply, NOT_KEPT) == 0 && !r->match.route->done) {
         sv_fail(err, SV_E_PARAM_CONFLICT, SV_F_NONE, "the first reply carried a secret and was not kept");
         SV_COPY(err->wire, "Idempotency-Key");
         return err->code;
     }
-    r->reply.n = 0;
-    sv_buf_puts(&r->reply, found.reply);
+    give_again(r, found.reply);
     *ret_replayed = true;
     return SV_OK;
 }
@@ -97,7 +119,9 @@ enum sv_err sv_idem_keep(struct sv_request *r, struct sv_tx *tx, struct sv_error
 {
     if (!r->idempotency_key)
         return SV_OK;
-    struct sv_idem keep = {.reply = sv_route_secret(r->match.route) ? NOT_KEPT : r->reply.p};
+    SV_CLEANUP(sv_buf_free) struct sv_buf text = {0};
+    const bool not_kept = sv_route_secret(r->match.route) || r->streams;
+    struct sv_idem keep = {.job = r->job, .reply = not_kept ? NOT_KEPT : kept_text(r, &text)};
     memcpy(keep.hash, r->idem_hash, sizeof(keep.hash));
     return sv_idem_insert(tx, &r->actor.tenant, r->idempotency_key, &keep, err);
 }

@@ -1,5 +1,6 @@
 #include "server/listen.h"
 #include "starvirt/mem.h"
+#include "starvirt/path.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,14 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { FIRST_HANDED = 3, BACKLOG = 1024 };
-
-static enum sv_err fail(const char *spec, const char *why, struct sv_error *err)
-{
-    char text[SV_ERR_ARG_MAX];
-    snprintf(text, sizeof(text), "listen %s: %s", spec, why);
-    return sv_fail(err, SV_E_CONFIG, SV_F_NONE, text);
-}
+enum { FIRST_HANDED = 3, BACKLOG = 4096 };
 
 /* Is there a socket of the service manager? The variables are not for our children. */
 static bool is_handed_over(void)
@@ -38,30 +32,35 @@ static enum sv_err take_handed_over(int *ret_fd, struct sv_error *err)
     socklen_t size = sizeof(listens);
     if (flags < 0 || getsockopt(FIRST_HANDED, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0 || !listens ||
         fcntl(FIRST_HANDED, F_SETFD, FD_CLOEXEC) < 0 || fcntl(FIRST_HANDED, F_SETFL, flags | O_NONBLOCK) < 0)
-        return fail("LISTEN_FDS", "descriptor 3 is not a listening socket", err);
+        return sv_fail_path(err, SV_E_CONFIG, NULL, "LISTEN_FDS", "descriptor 3 is not a listening socket");
     *ret_fd = FIRST_HANDED;
     return SV_OK;
 }
 
-static bool split(const char *spec, char *host, size_t host_size, const char **ret_port)
+/* NULL, or what is wrong with it. */
+static const char *split(const char *spec, char *host, size_t host_size, const char **ret_port)
 {
     const char *colon = strrchr(spec, ':');
     int64_t port;
-    if (!colon || !sv_parse_int(colon + 1, &port) || port < 0 || port > 65535)
-        return false;
+    if (strstr(spec, "://"))
+        return "is a URL, expected ADDRESS:PORT";
+    if (!colon || strchr(colon, ']'))
+        return "has no port, expected ADDRESS:PORT such as 127.0.0.1:18081";
+    if (!sv_parse_int(colon + 1, &port) || port < 0 || port > 65535)
+        return "the port is a number from 0 to 65535";
     size_t n = (size_t)(colon - spec);
     if (n >= 2 && spec[0] == '[' && spec[n - 1] == ']') {
         spec++;
         n -= 2;
     } else if (memchr(spec, ':', n)) {
-        return false; /* an IPv6 address without brackets: where does the port begin? */
+        return "an IPv6 address stands in brackets: [::1]:18081";
     }
     if (n >= host_size)
-        return false;
+        return "the address is too long";
     memcpy(host, spec, n);
     host[n] = '\0';
     *ret_port = colon + 1;
-    return true;
+    return NULL;
 }
 
 static int bind_to(const struct addrinfo *ai)
@@ -79,14 +78,15 @@ static int bind_to(const struct addrinfo *ai)
     return -1;
 }
 
-enum sv_err sv_listen_open(const char *spec, int *ret_fd, struct sv_error *err)
+enum sv_err sv_listen_open(const char *option, const char *spec, int *ret_fd, struct sv_error *err)
 {
     char host[64];
     const char *port;
     if (is_handed_over())
         return take_handed_over(ret_fd, err);
-    if (!split(spec, host, sizeof(host), &port))
-        return fail(spec, "expected ADDRESS:PORT", err);
+    const char *wrong = split(spec, host, sizeof(host), &port);
+    if (wrong)
+        return sv_fail_path(err, SV_E_CONFIG, option, spec, wrong);
     const struct addrinfo hints = {
         .ai_family = AF_UNSPEC,
         .ai_socktype = SOCK_STREAM,
@@ -94,12 +94,13 @@ enum sv_err sv_listen_open(const char *spec, int *ret_fd, struct sv_error *err)
     };
     struct addrinfo *found;
     if (getaddrinfo(host[0] ? host : NULL, port, &hints, &found) != 0)
-        return fail(spec, "not a numeric address", err);
+        return sv_fail_path(err, SV_E_CONFIG, option, spec,
+                            "not a numeric address; 127.0.0.1 or [::1] is this machine, no address is all of them");
     int fd = bind_to(found);
     int e = errno;
     freeaddrinfo(found);
     if (fd < 0)
-        return fail(spec, strerror(e), err);
+        return sv_fail_path(err, SV_E_SYSTEM, option, spec, strerror(e)); /* of the machine, as it is just now */
     *ret_fd = fd;
     return SV_OK;
 }

@@ -1,22 +1,27 @@
 /* starvirtd: wires the rooms together, waits for a signal, takes them apart again. */
 #include "server/console.h"
+#include "server/control.h"
 #include "server/guard.h"
 #include "server/http.h"
 #include "server/listen.h"
 #include "server/metrics.h"
 #include "server/options.h"
 #include "server/pages.h"
+#include "server/process.h"
+#include "server/tls.h"
+#include "server/traces.h"
 #include "server/upload.h"
 #include "starvirt/dialects.h"
 #include "starvirt/hv.h"
+#include "starvirt/limits.h"
 #include "starvirt/log.h"
+#include "starvirt/room.h"
+#include "starvirt/std.h"
+#include "starvirt/thread.h"
 
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -25,8 +30,10 @@ enum {
     DRAIN_LIMIT_MS = 10 * 1000, /* requests under way */
     CONSOLE_LIMIT_MS = 1000,    /* for browsers to take the last word */
     SEND_LIMIT_S = 1,           /* of these, what clients have not sent yet: they could take any time */
-    MAX_PARKED = 2048,
     WORK_QUEUE = 256,
+    PATH_THREADS = 4,
+    PATH_QUEUE = 64,
+    WAIT_AGAIN_MS = 250, /* until the database is tried again */
 };
 
 /* Everything that is open, in the order of opening; NULL parts were not reached. */
@@ -37,40 +44,15 @@ struct program {
     struct sv_net *net;
     struct sv_cloud *cloud;
     struct sv_server server;
-    struct sv_http *http;
+    struct sv_http *http[1 + SV_MAX_OWN_LISTENERS]; /* the main listener's, then those of dialects */
+    int listen_fd[1 + SV_MAX_OWN_LISTENERS];        /* until http has them; -1 = none */
+    struct sv_control *control;
+    struct sv_tls tls;
     char *upload_dir;
-    int listen_fd;
+    unsigned connections;
 };
 
-/* --- the process -------------------------------------------------------------------------------------- */
-
-static void set_limits(void)
-{
-    struct rlimit files, core;
-#ifdef __GLIBC__
-    mallopt(M_ARENA_MAX, 3); /* one heap a thread would hold several times the memory, for nothing measurable */
-#endif
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max; /* one descriptor a connection */
-        setrlimit(RLIMIT_NOFILE, &files);
-    }
-    if (getrlimit(RLIMIT_CORE, &core) == 0) {
-        core.rlim_cur = 0; /* memory holds tokens and passwords (threat 23) */
-        setrlimit(RLIMIT_CORE, &core);
-    }
-    umask(077);
-}
-
-/* Before any thread is made: all inherit it, and only the main thread waits for these. */
-static void block_signals(sigset_t *ret)
-{
-    sigemptyset(ret);
-    sigaddset(ret, SIGTERM);
-    sigaddset(ret, SIGINT);
-    pthread_sigmask(SIG_BLOCK, ret, NULL);
-    const struct sigaction ignore = {.sa_handler = SIG_IGN};
-    sigaction(SIGPIPE, &ignore, NULL);
-}
+/* --- opening -------------------------------------------------------------------------------------------- */
 
 static void set_log_level(const char *name)
 {
@@ -87,8 +69,6 @@ static int complain(const struct sv_error *err)
     return err->code == SV_E_CONFIG ? EXIT_BAD_OPTION : EXIT_FAILURE;
 }
 
-/* --- opening -------------------------------------------------------------------------------------------- */
-
 static void on_change(void *arg, const struct sv_id *job)
 {
     struct sv_park *park = arg;
@@ -100,36 +80,61 @@ static void on_change(void *arg, const struct sv_id *job)
     sv_park_wake(park, "events");
 }
 
+static void on_tokens(void *arg)
+{
+    sv_begun_changed(arg);
+}
+
+static void on_news(void *arg, const char *key)
+{
+    sv_park_wake(arg, key);
+}
+
+static void on_ended(void *arg, const struct sv_id *startid)
+{
+    char key[64];
+    snprintf(key, sizeof(key), SV_PARK_END "%s", startid->s);
+    sv_park_wake(arg, key);
+}
+
 static void init_server(struct program *p)
 {
     struct sv_server *s = &p->server;
     unsigned char run[4];
-    pthread_condattr_t mono;
-    pthread_condattr_init(&mono);
-    pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->drained, &mono);
-    pthread_condattr_destroy(&mono);
+    sv_cond_init(&s->drained);
     pthread_mutex_init(&s->drain_lock, NULL);
     sv_random(run, sizeof(run));
     sv_hex(run, sizeof(run), s->id_prefix);
     s->api = p->api;
     s->guard = sv_guard_new();
-    s->workers = sv_workers_new((unsigned)p->opt.workers, WORK_QUEUE);
-    s->park = sv_park_new(MAX_PARKED);
+    s->disk = sv_workers_new((unsigned)p->opt.workers, WORK_QUEUE);
+    s->paths = sv_workers_new(PATH_THREADS, PATH_QUEUE);
+    s->screens = sv_workers_new((unsigned)p->opt.workers, WORK_QUEUE);
+    s->park = sv_park_new();
     s->metrics = sv_metrics_new(p->api);
-    s->pages = sv_page_cache_new();
-    s->links = sv_links_new();
+    s->pages = sv_page_cache_new(p->api);
+    p->connections = sv_process_connections(p->opt.connections);
+    s->links = sv_links_new(p->connections);
+    s->shares = sv_shares_new(p->connections);
+    s->hangups = sv_hangups_new();
     s->metrics_public = p->opt.metrics_public;
+    s->proxies = p->opt.proxies;
+    s->cors = p->opt.cors;
+    s->check_replies = p->opt.check_replies;
     s->log_requests = strcmp(p->opt.log_level, "debug") == 0 || strcmp(p->opt.log_level, "info") == 0;
 }
 
 static void free_server(struct sv_server *s)
 {
+    sv_hangups_free(s->hangups);
+    sv_shares_free(s->shares);
     sv_links_free(s->links);
     sv_page_cache_free(s->pages);
     sv_metrics_free(s->metrics);
     sv_park_free(s->park);
-    sv_workers_free(s->workers);
+    sv_workers_free(s->disk);
+    sv_workers_free(s->paths);
+    sv_workers_free(s->screens);
     sv_guard_free(s->guard);
     pthread_cond_destroy(&s->drained);
     pthread_mutex_destroy(&s->drain_lock);
@@ -137,10 +142,15 @@ static void free_server(struct sv_server *s)
 
 static enum sv_err open_data(struct program *p, struct sv_error *err)
 {
-    const struct sv_db_options how = {.create = true};
-    enum sv_err e = sv_db_open(p->opt.data, &how, &p->db, err);
-    if (e != SV_OK)
-        return e;
+    SV_AUTOFREE char *traces = sv_traces(p->opt.data);
+    const struct sv_db_options how = {.create = true,
+                                      .inspect = true,
+                                      .accept_old = p->opt.accept_old,
+                                      .new_cloud = p->opt.new_cloud,
+                                      .traces = traces};
+    enum sv_err rc = sv_db_open(p->opt.data, &how, &p->db, err);
+    if (rc)
+        return rc;
     p->upload_dir = sv_asprintf("%s/upload", p->opt.data);
     p->server.db = p->db;
     p->server.upload_dir = p->upload_dir;
@@ -150,7 +160,12 @@ static enum sv_err open_data(struct program *p, struct sv_error *err)
 
 static enum sv_err open_net(struct program *p, struct sv_error *err)
 {
-    const struct sv_net_options how = {.data_dir = p->opt.data};
+    const struct sv_net_options how = {.data_dir = p->opt.data,
+                                       .outer = p->opt.net_outer,
+                                       .ovn_nb = p->opt.ovn_nb,
+                                       .ovn_gateways = p->opt.ovn_gateways,
+                                       .ovn_mtu = p->opt.ovn_mtu,
+                                       .ovn_netdev = strcmp(p->opt.ovn_datapath, "netdev") == 0};
     return sv_net_open(p->opt.network, &how, &p->net, err);
 }
 
@@ -178,17 +193,21 @@ static enum sv_err open_cloud(struct program *p, struct sv_error *err)
         .backup_keep = o->backup_keep,
         .import_dirs = o->import_dirs,
         .vcpu_overcommit = (double)o->vcpu_overcommit,
+        .news = on_news,
+        .news_arg = p->server.park,
         .jobs =
             {
                 .slots_per_host = (unsigned)o->slots_per_host,
                 .requeue = o->requeue,
                 .crash_point = o->crash_point,
                 .keep_ms = o->keep_days * 24 * 3600 * 1000,
+                .ended = on_ended,
+                .ended_arg = p->server.park,
             },
     };
-    enum sv_err e = sv_cloud_new(&how, &p->cloud, err);
-    if (e != SV_OK)
-        return e;
+    enum sv_err rc = sv_cloud_new(&how, &p->cloud, err);
+    if (rc)
+        return rc;
     p->server.cloud = p->cloud;
     return sv_cloud_start(p->cloud, err);
 }
@@ -204,39 +223,141 @@ static enum sv_err open_consoles(struct program *p, struct sv_error *err)
     return sv_consoles_new(&p->server, &how, &p->server.consoles, err);
 }
 
-static enum sv_err open_http(struct program *p, struct sv_error *err)
+/* `i` 0: the main listener; else that of dialect own[i - 1]. */
+static enum sv_err open_http(struct program *p, unsigned i, struct sv_error *err)
 {
     const struct sv_http_options how = {
-        .fd = p->listen_fd,
-        .threads = (unsigned)p->opt.threads,
-        .tls_cert = p->opt.tls_cert,
-        .tls_key = p->opt.tls_key,
+        .fd = p->listen_fd[i],
+        .on = i ? p->opt.own[i - 1].dialect : NULL,
+        .metrics_only = i && !p->opt.own[i - 1].dialect,
+        .threads = i ? 1 : (unsigned)p->opt.threads,
+        .connections = p->connections,
+        .tls = p->tls.cert ? &p->tls : NULL,
     };
-    p->listen_fd = -1; /* theirs in any case */
-    return sv_http_start(&p->server, &how, &p->http, err);
+    if (how.fd < 0)
+        return SV_OK;
+    p->listen_fd[i] = -1; /* theirs in any case */
+    return sv_http_start(&p->server, &how, &p->http[i], err);
 }
 
-/* The socket comes first: an address in use is told before anything is touched. */
-static enum sv_err open_all(struct program *p, struct sv_error *err)
+static enum sv_err open_sockets(struct program *p, struct sv_error *err)
 {
-    enum sv_err e = sv_listen_open(p->opt.listen, &p->listen_fd, err);
-    char name[80];
-    if (e == SV_OK) {
-        sv_listen_name(p->listen_fd, name, sizeof(name));
-        e = open_data(p, err);
+    enum sv_err rc = sv_listen_open("listen", p->opt.listen, &p->listen_fd[0], err);
+    for (unsigned i = 0; i < p->opt.own_count && !rc; i++)
+        if (p->opt.own[i].listen)
+            rc = sv_listen_open(p->opt.own[i].option, p->opt.own[i].listen, &p->listen_fd[1 + i], err);
+    return rc;
+}
+
+static const char *listener_name(const struct program *p, unsigned i)
+{
+    if (i == 0)
+        return "listening";
+    return p->opt.own[i - 1].dialect ? p->opt.own[i - 1].dialect->name : "metrics";
+}
+
+static enum sv_err open_listeners(struct program *p, struct sv_error *err)
+{
+    char name[80] = "";
+    enum sv_err rc = SV_OK;
+    for (unsigned i = 0; i <= p->opt.own_count && !rc; i++) {
+        if (p->listen_fd[i] < 0)
+            continue;
+        sv_listen_name(p->listen_fd[i], name, sizeof(name));
+        rc = open_http(p, i, err);
+        if (!rc)
+            printf("starvirtd: %s on %s\n", listener_name(p, i), name);
     }
-    if (e == SV_OK)
-        e = open_net(p, err);
-    if (e == SV_OK)
-        e = open_cloud(p, err);
-    if (e == SV_OK)
-        e = open_consoles(p, err);
-    if (e == SV_OK)
-        e = open_http(p, err);
-    if (e != SV_OK)
-        return e;
-    printf("starvirtd: listening on %s\n", name);
     fflush(stdout);
+    return rc;
+}
+
+/* What needs the disk of the data directory. */
+static enum sv_err open_parts(struct program *p, struct sv_error *err)
+{
+    enum sv_err rc = open_data(p, err);
+    if (!rc)
+        rc = open_net(p, err);
+    return rc ? rc : open_cloud(p, err);
+}
+
+static void close_parts(struct program *p)
+{
+    sv_cloud_free(p->cloud);
+    sv_begun_room_stop(p->server.begun);
+    sv_db_close(p->db);
+    sv_net_close(p->net);
+    sv_begun_room_free(p->server.begun);
+    free(p->upload_dir);
+    p->cloud = p->server.cloud = NULL;
+    p->db = p->server.db = NULL;
+    p->net = NULL;
+    p->server.begun = NULL;
+    p->upload_dir = NULL;
+}
+
+static bool passes(enum sv_err rc)
+{
+    return rc == SV_E_DISK_FULL || rc == SV_E_STORAGE_FULL || rc == SV_E_DB_IO;
+}
+
+/* A full disk, or one that does not answer: no reason to end. Until it is over health tells, and everybody else gets
+ * the reason. SHUTTING_DOWN: told to end meanwhile. */
+static enum sv_err open_when_possible(struct program *p, const sigset_t *ends, struct sv_error *err)
+{
+    static const struct timespec pause = {.tv_nsec = WAIT_AGAIN_MS * 1000000L};
+    struct sv_error why = {0};
+    char text[512];
+    enum sv_err rc = open_parts(p, err);
+    if (!passes(rc))
+        return rc;
+    sv_err_text(err, SV_LANG_EN, text, sizeof(text));
+    sv_log(SV_LOG_WARN, "server.waits", "error", text, "detail", err->arg[0], NULL);
+    atomic_store(&p->server.closed, rc == SV_E_DB_IO ? SV_E_DB_IO : SV_E_DISK_FULL);
+    close_parts(p);
+    rc = open_listeners(p, err);
+    sv_notify("READY=1\nSTATUS=waiting for the disk");
+    while (!rc) {
+        if (sigtimedwait(ends, NULL, &pause) > 0)
+            return sv_fail(err, SV_E_SHUTTING_DOWN, SV_F_NONE);
+        rc = open_parts(p, &why);
+        if (!rc)
+            return SV_OK;
+        *err = why;
+        if (passes(rc)) {
+            close_parts(p);
+            rc = SV_OK;
+        }
+    }
+    return rc;
+}
+
+/* Whatever can be wrong with options comes first: it is told before anything is touched. */
+static enum sv_err open_all(struct program *p, const sigset_t *ends, struct sv_error *err)
+{
+    char name[80] = "";
+    enum sv_err rc = SV_OK;
+    if (p->opt.tls_cert)
+        rc = sv_tls_load(p->opt.tls_cert, p->opt.tls_key, &p->tls, err);
+    if (!rc)
+        rc = open_sockets(p, err);
+    if (!rc) {
+        sv_listen_name(p->listen_fd[0], name, sizeof(name));
+        rc = open_when_possible(p, ends, err);
+    }
+    if (!rc) {
+        /* Connections may be open by now: from here on it is there until they are gone. */
+        p->server.begun = sv_begun_room_new(p->db);
+        sv_db_on_tokens(p->db, on_tokens, p->server.begun);
+        rc = open_consoles(p, err);
+    }
+    if (!rc) {
+        atomic_store(&p->server.closed, SV_OK);
+        rc = open_listeners(p, err);
+    }
+    if (rc)
+        return rc;
+    p->control = sv_control_start(p->db, p->opt.data);
     sv_notify("READY=1");
     sv_log(SV_LOG_INFO, "server.ready", "version", STARVIRT_VERSION, "listen", name, "data", p->opt.data, NULL);
     return SV_OK;
@@ -246,11 +367,13 @@ static enum sv_err open_all(struct program *p, struct sv_error *err)
 
 static void stop_serving(struct program *p)
 {
-    if (!p->http)
+    if (!p->http[0])
         return;
     sv_notify("STOPPING=1");
     sv_log(SV_LOG_INFO, "server.stopping", NULL);
-    sv_http_quiesce(p->http);
+    for (unsigned i = 0; i <= p->opt.own_count; i++)
+        if (p->http[i])
+            sv_http_quiesce(p->http[i]);
     atomic_store(&p->server.stopping, true);
     sv_park_stop(p->server.park);
     sv_links_hurry(p->server.links, SEND_LIMIT_S);
@@ -260,24 +383,30 @@ static void stop_serving(struct program *p)
 static void close_all(struct program *p)
 {
     stop_serving(p);
+    if (p->db)
+        sv_db_hurry(p->db);
     if (p->cloud)
         sv_cloud_stop(p->cloud, STOP_LIMIT_MS);
-    if (p->http && !sv_server_drain(&p->server, DRAIN_LIMIT_MS) && atomic_load(&p->server.handed) > 0) {
+    if (p->http[0] && !sv_server_drain(&p->server, DRAIN_LIMIT_MS) && atomic_load(&p->server.handed) > 0) {
         /* Somebody still holds a request; what was accepted is on disk, so leaving is safe, waiting is not. */
         sv_log(SV_LOG_WARN, "server.left", "requests", sv_dec(atomic_load(&p->server.handed)).s, NULL);
         _exit(EXIT_SUCCESS);
     }
-    sv_http_stop(p->http);
-    if (p->listen_fd >= 0)
-        close(p->listen_fd);
-    sv_workers_free(p->server.workers);
-    p->server.workers = NULL;
+    for (unsigned i = 0; i <= p->opt.own_count; i++) {
+        sv_http_stop(p->http[i]);
+        if (p->listen_fd[i] >= 0)
+            close(p->listen_fd[i]);
+    }
+    sv_workers_free(p->server.disk);
+    sv_workers_free(p->server.paths);
+    sv_workers_free(p->server.screens);
+    p->server.disk = p->server.paths = p->server.screens = NULL;
+    sv_consoles_stop(p->server.consoles, 0); /* of a start that failed */
     sv_consoles_free(p->server.consoles);
-    sv_cloud_free(p->cloud);
-    sv_db_close(p->db);
-    sv_net_close(p->net);
+    sv_control_stop(p->control);
+    close_parts(p);
     free_server(&p->server);
-    free(p->upload_dir);
+    sv_tls_free(&p->tls);
 }
 
 /* --- modes ---------------------------------------------------------------------------------------------- */
@@ -288,11 +417,17 @@ static int serve(struct program *p)
     sigset_t ends;
     int signal_number, code = EXIT_SUCCESS;
     set_log_level(p->opt.log_level);
-    set_limits();
-    block_signals(&ends);
-    p->listen_fd = -1;
+    sv_room_keep(p->opt.reserve < 0 ? -1 : p->opt.reserve * SV_MIB);
+    sv_process_prepare(&ends);
+    if (sv_process_check(&err))
+        return complain(&err);
+    for (unsigned i = 0; i <= p->opt.own_count; i++)
+        p->listen_fd[i] = -1;
     init_server(p);
-    if (open_all(p, &err) != SV_OK)
+    const enum sv_err rc = open_all(p, &ends, &err);
+    if (rc == SV_E_SHUTTING_DOWN)
+        sv_log(SV_LOG_INFO, "server.stopping", NULL);
+    else if (rc)
         code = complain(&err);
     else
         sigwait(&ends, &signal_number);
@@ -302,16 +437,12 @@ static int serve(struct program *p)
     return code;
 }
 
-static int print(const struct sv_buf *out)
-{
-    return fwrite(out->p, 1, out->n, stdout) == out->n && fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
-
 static int dump_routes(const struct sv_api *api)
 {
     SV_CLEANUP(sv_buf_free) struct sv_buf out = {0};
     sv_describe_dump(api, &out);
-    return print(&out);
+    fwrite(out.p, 1, out.n, stdout);
+    return EXIT_SUCCESS;
 }
 
 static void dump_steps(struct sv_json *j, const char *key, const struct sv_job_kind *kind, bool undone)
@@ -337,7 +468,8 @@ static int dump_kinds(void)
         sv_json_end_obj(&j);
         sv_buf_add(&out, "\n", 1);
     }
-    return print(&out);
+    fwrite(out.p, 1, out.n, stdout);
+    return EXIT_SUCCESS;
 }
 
 static int run(struct program *p)
@@ -345,7 +477,7 @@ static int run(struct program *p)
     struct sv_error err = {0};
     switch (p->opt.mode) {
     case SV_MODE_HELP:
-        sv_options_help(stdout);
+        sv_options_help(stdout, sv_dialects);
         return EXIT_SUCCESS;
     case SV_MODE_VERSION:
         puts("starvirtd " STARVIRT_VERSION);
@@ -366,14 +498,17 @@ static int run(struct program *p)
 int main(int argc, char **argv)
 {
     static struct program p;
-    struct sv_error err = {0};
+    struct sv_buf why = {0};
     int code = EXIT_BAD_OPTION;
+    sv_std_open();
     if (argc == 4 && strcmp(argv[1], "--thaw") == 0) /* started by ourselves only, it has no options */
         return sv_hv_thaw(argv[2], argv[3]);
-    if (sv_options_parse(argc, argv, &p.opt, &err) == SV_OK)
+    if (!sv_options_parse(argc, argv, sv_dialects, &p.opt, &why))
         code = run(&p);
     else
-        fprintf(stderr, "starvirtd: %s\n", err.arg[0]);
+        fprintf(stderr, "starvirtd: %s\n", why.p);
+    sv_buf_free(&why);
+    const bool printed = p.opt.mode == SV_MODE_SERVE || sv_std_close("starvirtd"); /* a server is asked for more */
     sv_options_free(&p.opt);
-    return code;
+    return printed || code != EXIT_SUCCESS ? code : EXIT_FAILURE;
 }

@@ -1,6 +1,7 @@
 #include "server/park.h"
 #include "starvirt/clock.h"
 #include "starvirt/mem.h"
+#include "starvirt/thread.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -11,7 +12,7 @@ struct sv_park {
     pthread_mutex_t lock;
     pthread_cond_t sooner; /* the timer has to look again */
     pthread_t timer;
-    unsigned limit, count;
+    unsigned count;
     int64_t next;       /* the timer sleeps until then; INT64_MAX = for good */
     int64_t events_due; /* 0 = no "events" change is waiting to be told */
     int64_t events_last;
@@ -21,10 +22,7 @@ struct sv_park {
 
 static struct sv_waiter **bucket_of(struct sv_park *p, const char *key)
 {
-    uint32_t h = 2166136261u;
-    for (; *key; key++)
-        h = (h ^ (unsigned char)*key) * 16777619u;
-    return &p->buckets[h % BUCKETS];
+    return &p->buckets[sv_hash(key) % BUCKETS];
 }
 
 static void unlist(struct sv_park *p, struct sv_waiter *w)
@@ -93,16 +91,6 @@ static void ring_due(struct sv_park *p, int64_t now, struct sv_waiter **to_call)
         p->next = p->events_due;
 }
 
-static void wait_until(struct sv_park *p)
-{
-    if (p->next == INT64_MAX) {
-        pthread_cond_wait(&p->sooner, &p->lock);
-        return;
-    }
-    struct timespec at = {.tv_sec = p->next / 1000, .tv_nsec = p->next % 1000 * 1000000};
-    pthread_cond_timedwait(&p->sooner, &p->lock, &at);
-}
-
 static void *run_timer(void *arg)
 {
     struct sv_park *p = arg;
@@ -115,23 +103,18 @@ static void *run_timer(void *arg)
             call(to_call);
             pthread_mutex_lock(&p->lock);
         } else {
-            wait_until(p);
+            sv_cond_wait(&p->sooner, &p->lock, p->next);
         }
     }
     pthread_mutex_unlock(&p->lock);
     return NULL;
 }
 
-struct sv_park *sv_park_new(unsigned limit)
+struct sv_park *sv_park_new(void)
 {
     struct sv_park *p = sv_alloc(sizeof(*p));
-    pthread_condattr_t mono;
-    pthread_condattr_init(&mono);
-    pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
-    pthread_cond_init(&p->sooner, &mono);
-    pthread_condattr_destroy(&mono);
+    sv_cond_init(&p->sooner);
     pthread_mutex_init(&p->lock, NULL);
-    p->limit = limit;
     p->next = INT64_MAX;
     if (pthread_create(&p->timer, NULL, run_timer, p) != 0)
         abort(); /* at start-up only; without it no long poll would ever end */
@@ -160,7 +143,7 @@ static void look_at(struct sv_park *p, int64_t when)
 bool sv_park_add(struct sv_park *p, struct sv_waiter *w)
 {
     pthread_mutex_lock(&p->lock);
-    bool ok = !p->stopping && p->count < p->limit;
+    bool ok = !p->stopping;
     if (ok) {
         struct sv_waiter **head = bucket_of(p, w->key);
         w->asleep = w->changed = w->over = false;
@@ -191,6 +174,16 @@ void sv_park_remove(struct sv_park *p, struct sv_waiter *w)
     pthread_mutex_lock(&p->lock);
     unlist(p, w);
     pthread_mutex_unlock(&p->lock);
+}
+
+void sv_park_hurry(struct sv_park *p, struct sv_waiter *w)
+{
+    struct sv_waiter *to_call = NULL;
+    pthread_mutex_lock(&p->lock);
+    if (w->listed)
+        ring(p, w, true, &to_call);
+    pthread_mutex_unlock(&p->lock);
+    call(to_call);
 }
 
 void sv_park_wake(struct sv_park *p, const char *key)

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define SV_PARK_END "end:"       /* and a startid: told once, when the job has ended */
 enum { SV_PARK_EVENTS_MS = 20 }; /* [ms] "events" waiters are woken at most this often: each wakes them all */
 
 struct sv_waiter {
@@ -23,16 +24,19 @@ struct sv_waiter {
 };
 
 struct sv_park;
-struct sv_park *sv_park_new(unsigned limit);
+struct sv_park *sv_park_new(void);
 /* All waiters must be gone. NULL ok. */
 void sv_park_free(struct sv_park *p);
 
-/* Registers w (key, deadline and woken set). False when the limit is reached or the server stops. */
+/* Registers w (key, deadline and woken set). False when the server stops. */
 bool sv_park_add(struct sv_park *p, struct sv_waiter *w);
 /* The waiter now sleeps and `woken` will be called; false when its key changed or its time is over since
  * it was added: then it is not registered any more and has to look again. */
 bool sv_park_sleep(struct sv_park *p, struct sv_waiter *w);
 void sv_park_remove(struct sv_park *p, struct sv_waiter *w);
+/* Ends w's time, from any thread that knows it to exist: asleep or not, it finds itself as at its deadline. Nothing
+ * happens when it is not registered. */
+void sv_park_hurry(struct sv_park *p, struct sv_waiter *w);
 
 /* A change under the key. "events" is put together with others that follow at once. Never blocks. */
 void sv_park_wake(struct sv_park *p, const char *key);

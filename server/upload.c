@@ -24,7 +24,7 @@ struct sv_upload {
 static enum sv_err fail(const char *what, int e, struct sv_error *err)
 {
     if (e == ENOSPC || e == EDQUOT)
-        return sv_fail(err, SV_E_STORAGE_FULL, SV_F_NONE);
+        return sv_fail(err, SV_E_NO_ROOM, SV_F_NONE, sv_bytes(1, 0).s, sv_bytes(0, 0).s);
     char text[SV_ERR_ARG_MAX];
     snprintf(text, sizeof(text), "%s: %s", what, strerror(e));
     return sv_fail(err, SV_E_STORAGE, SV_F_NONE, text);
@@ -65,11 +65,16 @@ enum sv_err sv_upload_open(const char *dir, struct sv_upload **ret, struct sv_er
     return SV_OK;
 }
 
+bool sv_upload_fits(const struct sv_upload *u, size_t n)
+{
+    return n <= sizeof(u->buf) - u->n;
+}
+
 bool sv_upload_add(struct sv_upload *u, const void *p, size_t n)
 {
     if (n > sizeof(u->buf))
         abort(); /* more than fits even when empty: the connection's own buffer is far smaller */
-    if (n > sizeof(u->buf) - u->n)
+    if (!sv_upload_fits(u, n))
         return false;
     memcpy(u->buf + u->n, p, n);
     u->n += n;
@@ -89,6 +94,34 @@ enum sv_err sv_upload_flush(struct sv_upload *u, struct sv_error *err)
     }
     u->n = 0;
     return SV_OK;
+}
+
+struct discarding {
+    struct sv_work work; /* first: it is what the threads know */
+    int fd;
+};
+
+static void discard(struct sv_work *w)
+{
+    struct discarding *d = (struct discarding *)(void *)w;
+    const int rc = ftruncate(d->fd, 0); /* else it goes when it is closed */
+    (void)rc;
+    close(d->fd);
+    free(d);
+}
+
+void sv_upload_discard(struct sv_upload *u, struct sv_workers *disk)
+{
+    int fd = fcntl(u->fd, F_DUPFD_CLOEXEC, 0);
+    unlink(u->part);
+    if (fd < 0)
+        return;
+    struct discarding *d = sv_alloc(sizeof(*d));
+    *d = (struct discarding){.work.run = discard, .fd = fd};
+    if (sv_workers_post(disk, &d->work))
+        return;
+    close(fd);
+    free(d);
 }
 
 /* DIR/upload/.part-abc -> DIR/upload/abc */

@@ -1,4 +1,5 @@
-/* Threads for requests that block. Bounded in threads and in what waits: a full queue is told, not grown. */
+/* Threads for what blocks and is no job: writing uploads, asking for screens. Bounded in threads and in what waits: a
+ * full queue is told, not grown. */
 #ifndef STARVIRT_SERVER_WORKERS_H
 #define STARVIRT_SERVER_WORKERS_H
 

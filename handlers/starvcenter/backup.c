@@ -28,14 +28,22 @@ static void put_backup(void *arg, const struct sv_backup *b, bool usable, int64_
     sv_reply_end_obj(r);
 }
 
+/* [ms] how long a list waits for the disks to be looked at; then a backup on one that hangs is not usable */
+enum { LOOK_MS = 3000 };
+
 static enum sv_err list(struct sv_call *c, const void *input, struct sv_reply *out)
 {
     const struct sv_id_in *in = input;
+    struct sv_backup_view view = {.since_us = c->asked_us, .last = c->wait_over, .row = put_backup, .arg = out};
     enum sv_err rc;
 
     sv_reply_list(out);
-    rc = sv_backup_list_of(c->cloud, &c->actor, in->id, put_backup, out, c->arena, c->err);
+    rc = sv_backup_list_of(c->cloud, c->tx, &c->actor, in->id, &view, c->arena, c->err);
     sv_reply_end_list(out);
+    if (!rc && view.later) {
+        c->wait_key = sv_arena_strdup(c->arena, view.key);
+        c->wait_ms = LOOK_MS;
+    }
     return rc;
 }
 
@@ -74,7 +82,7 @@ static enum sv_err remove_backup(struct sv_call *c, const void *input, struct sv
     const struct sv_id_in *in = input;
 
     (void)out;
-    return sv_backup_remove(c->cloud, &c->actor, in->id, c->arena, c->err);
+    return sv_backup_remove(c->cloud, c->tx, &c->actor, in->id, &c->job, c->err);
 }
 
 static const struct sv_param restore_params[] = {
@@ -132,12 +140,13 @@ static const struct sv_route routes[] = {
     {.section = "2.6.1",
      .method = "GET",
      .path = "cloudvm/backup/{vmId}",
-     .runs = SV_RUN_BLOCK,
+     .runs = SV_RUN_READ,
      SV_PARAMS(list_params),
      .in_size = sizeof(struct sv_id_in),
      .data = SV_DATA_LIST,
-     SV_FIELDS("backup.id", "backup.name", "backup.desc", "backup.vmid", "backup.createtime", "backup.enable",
-               "backup.size+", "backup.state+", "backup.quiesced+"),
+     SV_FIELDS(SV_TEXT("backup.id"), SV_TEXT("backup.name"), SV_TEXT("backup.desc"), SV_TEXT("backup.vmid"),
+               SV_TEXT("backup.createtime"), SV_TEXT("backup.enable"), SV_TEXT("backup.size", .flags = SV_O_OURS),
+               SV_TEXT("backup.state", .flags = SV_O_OURS), SV_TEXT("backup.quiesced", .flags = SV_O_OURS)),
      .handler = list,
      DOC("获取云主机备份", "list a VM's backups, oldest first")},
     {.section = "2.6.2",
@@ -148,13 +157,13 @@ static const struct sv_route routes[] = {
      SV_PARAMS(create_params),
      .in_size = sizeof(struct create_in),
      .data = SV_DATA_OBJ,
-     SV_FIELDS("backup.id"),
+     SV_FIELDS(SV_TEXT("backup.id")),
      .handler = create,
      DOC("创建云主机备份", "copy all disks of a VM, also while it runs")},
     {.section = "2.6.3",
      .method = "DELETE",
      .path = "cloudvm/backup/{backupId}",
-     .runs = SV_RUN_BLOCK,
+     .runs = SV_RUN_WAIT,
      SV_PARAMS(remove_params),
      .in_size = sizeof(struct sv_id_in),
      .handler = remove_backup,
@@ -184,7 +193,7 @@ static const struct sv_route routes[] = {
      SV_PARAMS(clone_params),
      .in_size = sizeof(struct clone_in),
      .data = SV_DATA_LIST,
-     SV_FIELDS("vm.id", "vm.name", "jobstartid"),
+     SV_FIELDS(SV_TEXT("vm.id"), SV_TEXT("vm.name"), SV_TEXT("jobstartid")),
      .handler = clone_backup,
      .extension = true,
      DOC("由备份开通云主机", "create a VM from a backup and start it, also when the VM of the backup is gone")},

@@ -68,23 +68,31 @@ static const struct sv_param vnc_params[] = {
 static enum sv_err edit_vnc(struct sv_call *c, const void *input, struct sv_reply *out)
 {
     const struct vnc_in *in = input;
-    char made[SV_MAX_VNC_PASSWORD + 1];
 
     (void)out;
-    return sv_vm_set_vnc_password(c->cloud, &c->actor, in->id, in->password, made, c->arena, c->err);
+    return sv_vm_set_vnc_password(c->cloud, c->tx, &c->actor, in->id, in->password, &c->job, c->err);
 }
 
 static enum sv_err set_vnc(struct sv_call *c, const void *input, struct sv_reply *out)
 {
     const struct sv_id_in *in = input;
-    char made[SV_MAX_VNC_PASSWORD + 1];
-    enum sv_err rc = sv_vm_set_vnc_password(c->cloud, &c->actor, in->id, NULL, made, c->arena, c->err);
 
+    (void)out;
+    return sv_vm_set_vnc_password(c->cloud, c->tx, &c->actor, in->id, NULL, &c->job, c->err);
+}
+
+static enum sv_err vnc_set(struct sv_call *c, const void *input, struct sv_reply *out)
+{
+    char made[SV_MAX_VNC_PASSWORD + 1];
+    enum sv_err rc = sv_vm_vnc_password(c->cloud, c->tx, &c->actor, &c->job, made, c->err);
+
+    (void)input;
     if (rc)
         return rc;
     sv_reply_obj(out);
     sv_put_str(out, "vm.vncpasswd", made); /* ours: or nobody would know it */
     sv_reply_end_obj(out);
+    explicit_bzero(made, sizeof(made));
     return SV_OK;
 }
 
@@ -96,7 +104,7 @@ static const struct sv_route routes[] = {
      SV_PARAMS(connection_params),
      .in_size = sizeof(struct sv_id_in),
      .data = SV_DATA_OBJ,
-     SV_FIELDS("vm.console.url", "vm.hostip", "vm.vncport"),
+     SV_FIELDS(SV_TEXT("vm.console.url"), SV_TEXT("vm.hostip"), SV_TEXT("vm.vncport")),
      .handler = connection,
      DOC("获取云主机连接信息", "where the VM's screen is; the address of the page opens once, within a minute")},
     {.section = "2.2.10",
@@ -120,7 +128,7 @@ static const struct sv_route routes[] = {
     {.section = "2.2.12",
      .method = "POST",
      .path = "cloudvm/editvncpwd",
-     .runs = SV_RUN_BLOCK,
+     .runs = SV_RUN_WAIT,
      SV_PARAMS(vnc_params),
      .in_size = sizeof(struct vnc_in),
      .handler = edit_vnc,
@@ -128,11 +136,12 @@ static const struct sv_route routes[] = {
     {.section = "2.2.13",
      .method = "POST",
      .path = "cloudvm/setvncpwd",
-     .runs = SV_RUN_BLOCK,
+     .runs = SV_RUN_WAIT,
      SV_PARAMS(vm_params),
      .in_size = sizeof(struct sv_id_in),
-     SV_FIELDS("vm.vncpasswd+"),
+     SV_FIELDS(SV_TEXT("vm.vncpasswd", .flags = SV_O_OURS | SV_O_SECRET)),
      .handler = set_vnc,
+     .done = vnc_set,
      DOC("重置云主机远程连接密码", "set a random VNC password and return it")},
 };
 const struct sv_route_table sv_table_guest = {routes, ROUTE_COUNT(routes)};

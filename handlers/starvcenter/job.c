@@ -1,4 +1,4 @@
-/* The job log and events (ours, group "jobs"; design section 4). */
+/* The job log and events (ours, group "jobs"). */
 #include <stdio.h>
 
 #include "handlers/starvcenter/rows.h"
@@ -17,25 +17,17 @@ struct line_sink {
 static void put_line(void *arg, const struct sv_job_line *l)
 {
     struct line_sink *s = arg;
-    struct sv_json *j = &s->out->j;
-    char text[512], time[SV_TIME_LEN + 1];
+    struct sv_reply *r = s->out;
+    char text[512];
 
-    sv_jobs_note_text(sv_cloud_jobs(s->c->cloud), s->job, l, s->c->lang, text, sizeof(text));
-    sv_time_format(l->time, time);
-    sv_json_obj(j, NULL);
-    sv_json_intstr(j, "log.serial", l->serial);
-    sv_json_str(j, "log.time", time);
-    sv_json_str(j, "log.level", sv_level_name((enum sv_level)l->level));
-    sv_json_str(j, "log.content", text);
-    sv_json_end_obj(j);
+    sv_job_line_text(s->c->cloud, s->job, l, s->c->lang, text, sizeof(text));
+    sv_reply_obj(r);
+    sv_put_int(r, "log.serial", l->serial);
+    sv_put_time(r, "log.time", l->time);
+    sv_put_str(r, "log.level", sv_level_name((enum sv_level)l->level));
+    sv_put_str(r, "log.content", text);
+    sv_reply_end_obj(r);
     s->lines++;
-}
-
-static const char *title(struct sv_call *c, const struct sv_job *job)
-{
-    const struct sv_job_kind *k = sv_jobs_kind(sv_cloud_jobs(c->cloud), job->kind);
-
-    return !k ? job->kind : c->lang == SV_LANG_EN ? k->title_en : k->title_zh;
 }
 
 static enum sv_err put_job(struct sv_call *c, const struct sv_job *job, int64_t since, struct sv_reply *out)
@@ -47,7 +39,7 @@ static enum sv_err put_job(struct sv_call *c, const struct sv_job *job, int64_t 
     sv_job_info(job, c->lang, info, sizeof(info));
     sv_reply_obj(out);
     sv_put_id(out, "startid", &job->id);
-    sv_put_str(out, "job.name", title(c, job));
+    sv_put_str(out, "job.name", sv_job_title(c->cloud, job, c->lang));
     sv_put_id(out, "job.objid", &job->object);
     sv_put_str(out, "job.objname", job->object_name);
     sv_put_int(out, "job.result", job->result);
@@ -56,14 +48,20 @@ static enum sv_err put_job(struct sv_call *c, const struct sv_job *job, int64_t 
     sv_put_time(out, "job.starttime", job->started);
     sv_put_time(out, "job.endtime", job->ended);
     sv_put_str(out, "job.resultinfo", info);
-    sv_json_arr(&out->j, "job.logs");
-    rc = sv_joblog_list(c->tx, &job->id, since, put_line, &sink, c->err);
-    sv_json_end_arr(&out->j);
+    sv_reply_list_in(out, "job.logs");
+    rc = sv_job_log(c->tx, &c->actor, job, since, put_line, &sink, c->err);
+    sv_reply_end_list(out);
     sv_reply_end_obj(out);
     return rc;
 }
 
 /* --- search ----------------------------------------------------------------------------------------- */
+
+/* Appendix 4. */
+static const struct sv_code result_codes[] = {
+    {0, "成功", "done"},         {1, "失败", "failed"},      {2, "执行中", "running"},
+    {3, "排队等待中", "queued"}, {4, "任务丢失", "lost"},    {5, "执行超时", "timed out"},
+    {6, "异常终止", "aborted"},  {7, "已取消", "cancelled"}, {0}};
 
 struct search_in {
     const char *startid, *object;
@@ -73,7 +71,7 @@ struct search_in {
 static const struct sv_param search_params[] = {
     ID("startid", struct search_in, startid, .field = SV_F_JOB, DOC("任务编号", "id of the job")),
     ID("job.objid", struct search_in, object, DOC("对象编号", "id of the object")),
-    INT("job.result", struct search_in, result, .flags = SV_P_MIN | SV_P_MAX, .min = 0, .max = 7,
+    INT("job.result", struct search_in, result, .flags = SV_P_MIN | SV_P_MAX, .min = 0, .max = 7, .codes = result_codes,
         DOC("结果代码(附表4)", "result code, appendix 4")),
     PAGE_ROWS(struct search_in),
 };
@@ -106,10 +104,8 @@ static enum sv_err search(struct sv_call *c, const void *input, struct sv_reply 
 
     sv_reply_list(out);
     if (possible)
-        rc = sv_job_list(c->tx, sv_scope_of(&c->actor), &f, &p, put_row, &s, &out->count, c->err);
-    sv_reply_end_list(out);
-    out->has_count = true;
-    return rc ? rc : s.rc;
+        rc = sv_job_search(c->tx, &c->actor, &f, &p, put_row, &s, &out->count, c->err);
+    return sv_reply_end_page(out, rc ? rc : s.rc);
 }
 
 /* --- show, with a long poll ------------------------------------------------------------------------- */
@@ -142,7 +138,7 @@ static enum sv_err show(struct sv_call *c, const void *input, struct sv_reply *o
     if (rc)
         return rc;
     if (in->wait.v > 0 && !c->wait_over && !sv_job_ended(job.result)) {
-        rc = sv_joblog_list(c->tx, &job.id, in->since.v, seen_line, &news, c->err);
+        rc = sv_job_log(c->tx, &c->actor, &job, in->since.v, seen_line, &news, c->err);
         if (!rc && !news) {
             c->wait_key = sv_arena_printf(c->arena, "job:%s", job.id.s);
             c->wait_ms = in->wait.v * 1000;
@@ -193,6 +189,7 @@ static void put_event(void *arg, const struct sv_event *e)
 {
     struct event_sink *s = arg;
     struct sv_reply *r = s->out;
+    char content[1024];
 
     if (s->n++ == 0)
         sv_reply_list(r);
@@ -203,7 +200,8 @@ static void put_event(void *arg, const struct sv_event *e)
     sv_put_str(r, "event.objtype", e->object_type);
     sv_put_id(r, "event.objid", &e->object);
     sv_put_id(r, "event.appid", &e->tenant);
-    sv_put_str(r, "event.content", e->content);
+    sv_amounts_text(e->content, NULL, true, content, sizeof(content));
+    sv_put_str(r, "event.content", content);
     sv_reply_end_obj(r);
 }
 
@@ -211,7 +209,7 @@ static enum sv_err events(struct sv_call *c, const void *input, struct sv_reply 
 {
     const struct events_in *in = input;
     struct event_sink s = {out, 0};
-    enum sv_err rc = sv_event_list(c->tx, sv_scope_of(&c->actor), in->since.v, EVENTS_PER_REPLY, put_event, &s, c->err);
+    enum sv_err rc = sv_event_search(c->tx, &c->actor, in->since.v, EVENTS_PER_REPLY, put_event, &s, c->err);
 
     if (rc)
         return rc;
@@ -224,9 +222,12 @@ static enum sv_err events(struct sv_call *c, const void *input, struct sv_reply 
     return SV_OK;
 }
 
+static const struct sv_reply_row log_rows[] = {
+    SV_TEXT("log.serial"), SV_TEXT("log.time"), SV_TEXT("log.level"), SV_TEXT("log.content"), {0}};
 #define JOB_FIELDS                                                                                                     \
-    "startid", "job.name", "job.objid", "job.objname", "job.result", "job.percent", "job.createtime", "job.starttime", \
-        "job.endtime", "job.resultinfo", "job.logs[]"
+    SV_TEXT("startid"), SV_TEXT("job.name"), SV_TEXT("job.objid"), SV_TEXT("job.objname"), SV_TEXT("job.result"),      \
+        SV_TEXT("job.percent"), SV_TEXT("job.createtime"), SV_TEXT("job.starttime"), SV_TEXT("job.endtime"),           \
+        SV_TEXT("job.resultinfo"), SV_OBJS("job.logs", log_rows)
 
 static const struct sv_route routes[] = {
     {.section = "jobs",
@@ -258,7 +259,7 @@ static const struct sv_route routes[] = {
      SV_PARAMS(cancel_params),
      .in_size = sizeof(struct sv_id_in),
      .data = SV_DATA_OBJ,
-     SV_FIELDS("job.result"),
+     SV_FIELDS(SV_TEXT("job.result")),
      .handler = cancel,
      .extension = true,
      DOC("取消任务", "cancel a job and undo what it did")},
@@ -269,7 +270,8 @@ static const struct sv_route routes[] = {
      SV_PARAMS(events_params),
      .in_size = sizeof(struct events_in),
      .data = SV_DATA_LIST,
-     SV_FIELDS("event.seq", "event.time", "event.type", "event.objtype", "event.objid", "event.appid", "event.content"),
+     SV_FIELDS(SV_TEXT("event.seq"), SV_TEXT("event.time"), SV_TEXT("event.type"), SV_TEXT("event.objtype"),
+               SV_TEXT("event.objid"), SV_TEXT("event.appid"), SV_TEXT("event.content")),
      .handler = events,
      .extension = true,
      DOC("状态变化事件", "state changes, numbered and replayable")},

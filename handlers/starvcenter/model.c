@@ -9,7 +9,7 @@ struct listing {
 static void end_type(struct listing *l)
 {
     if (l->open) {
-        sv_json_end_arr(&l->out->j);
+        sv_reply_end_list(l->out);
         sv_reply_end_obj(l->out);
     }
     l->open = false;
@@ -26,16 +26,16 @@ static void put_model(void *arg, const struct sv_model_type *t, const struct sv_
         sv_put_str(r, "vm.tenant.type", t->value);
         sv_put_str(r, "vm.tenant.typename", t->label);
         sv_put_id(r, "id", &t->id); /* ours: what delVhostModelAndType takes */
-        sv_json_arr(&r->j, "model");
+        sv_reply_list_in(r, "model");
         l->open = true;
         return;
     }
-    sv_json_obj(&r->j, NULL);
-    sv_json_str(&r->j, "vm.tenant.mode", m->value); /* spelled as printed */
-    sv_json_str(&r->j, "vm.tenant.modelname", m->label);
-    sv_json_str(&r->j, "id", m->id.s);
-    sv_json_str(&r->j, "vm.template.id", m->template_id.s);
-    sv_json_end_obj(&r->j);
+    sv_reply_obj(r);
+    sv_put_str(r, "vm.tenant.mode", m->value); /* spelled as printed */
+    sv_put_str(r, "vm.tenant.modelname", m->label);
+    sv_put_id(r, "id", &m->id);
+    sv_put_id(r, "vm.template.id", &m->template_id);
+    sv_reply_end_obj(r);
 }
 
 static enum sv_err list(struct sv_call *c, const void *in, struct sv_reply *out)
@@ -45,11 +45,14 @@ static enum sv_err list(struct sv_call *c, const void *in, struct sv_reply *out)
 
     (void)in;
     sv_reply_list(out);
-    rc = sv_model_list(c->tx, put_model, &l, c->err);
+    rc = sv_model_search(c->tx, &c->actor, put_model, &l, c->err);
     end_type(&l);
     sv_reply_end_list(out);
     return rc;
 }
+
+/* The dictionary type under which types themselves are entered. */
+static const char type_of_types[] = "tenant_type";
 
 struct add_in {
     const char *type, *label, *value, *description;
@@ -71,7 +74,9 @@ static enum sv_err add(struct sv_call *c, const void *input, struct sv_reply *ou
 {
     const struct add_in *in = input;
     struct sv_id id;
-    enum sv_err rc = sv_model_add(c->tx, in->type, in->label, in->value, in->description, &id, c->err);
+    const bool is_type = strcmp(in->type, type_of_types) == 0;
+    enum sv_err rc =
+        sv_model_add(c->tx, &c->actor, is_type ? NULL : in->type, in->label, in->value, in->description, &id, c->err);
 
     if (rc)
         return rc;
@@ -90,7 +95,7 @@ static const struct sv_param remove_params[] = {
 static enum sv_err remove_model(struct sv_call *c, const void *input, struct sv_reply *out)
 {
     const struct sv_id_in *in = input;
-    enum sv_err rc = sv_model_remove(c->tx, in->id, c->err);
+    enum sv_err rc = sv_model_remove(c->tx, &c->actor, in->id, c->err);
 
     if (rc)
         return rc;
@@ -120,13 +125,17 @@ static enum sv_err bind(struct sv_call *c, const void *input, struct sv_reply *o
     return sv_model_set(c->tx, &c->actor, in->model, in->template_id, in->size.v * SV_GIB, c->err);
 }
 
+static const struct sv_reply_row model_rows[] = {
+    SV_TEXT("vm.tenant.mode"), SV_TEXT("vm.tenant.modelname"), SV_TEXT("id"), SV_TEXT("vm.template.id"), {0}};
+
 static const struct sv_route routes[] = {
     {.section = "2.2.17",
      .method = "GET",
      .path = "cloudvm/model",
      .runs = SV_RUN_READ,
      .data = SV_DATA_LIST,
-     SV_FIELDS("vm.tenant.type", "vm.tenant.typename", "model[]", "id+"),
+     SV_FIELDS(SV_TEXT("vm.tenant.type"), SV_TEXT("vm.tenant.typename"), SV_OBJS("model", model_rows),
+               SV_TEXT("id", .flags = SV_O_OURS)),
      .handler = list,
      DOC("获取云主机型号", "list types and models")},
     {.section = "2.2.19",
@@ -137,7 +146,7 @@ static const struct sv_route routes[] = {
      SV_PARAMS(add_params),
      .in_size = sizeof(struct add_in),
      .data = SV_DATA_LIST,
-     SV_FIELDS("id"),
+     SV_FIELDS(SV_TEXT("id")),
      .handler = add,
      DOC("录入云主机型号或类型", "add a type, or a model to a type")},
     {.section = "2.2.20",

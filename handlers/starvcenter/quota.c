@@ -3,17 +3,17 @@
 
 static enum sv_err search(struct sv_call *c, const void *in, struct sv_reply *out)
 {
-    int64_t vcpus, memory, storage, ips;
-    enum sv_err rc = sv_host_totals(c->tx, &vcpus, &memory, &storage, &ips, c->err);
+    struct sv_capacity all;
+    enum sv_err rc = sv_capacity(c->tx, &c->actor, &all, c->err);
 
     (void)in;
     if (rc)
         return rc;
     sv_reply_obj(out);
-    sv_put_num(out, "cpu", vcpus);
-    sv_put_num(out, "memory", memory / SV_MIB);
-    sv_put_num(out, "storage", storage / SV_GIB);
-    sv_put_num(out, "ip", ips);
+    sv_put_num(out, "cpu", all.vcpus);
+    sv_put_num(out, "memory", all.memory / SV_MIB);
+    sv_put_num(out, "storage", all.storage / SV_GIB);
+    sv_put_num(out, "ip", all.ips);
     sv_reply_end_obj(out);
     return SV_OK;
 }
@@ -46,7 +46,9 @@ static enum sv_err modify(struct sv_call *c, const void *input, struct sv_reply 
                                      .memory = scaled(in->memory, SV_MIB),
                                      .storage = scaled(in->storage, SV_GIB),
                                      .subnets = scaled(in->vpc, 1),
-                                     .ips = scaled(in->ip, 1)};
+                                     .ips = scaled(in->ip, 1),
+                                     .jobs = SV_QUOTA_UNSAID,
+                                     .images = SV_QUOTA_UNSAID};
 
     (void)out;
     return sv_tenant_quota(c->tx, &c->actor, in->tenant, &quota, c->err);
@@ -77,7 +79,7 @@ static enum sv_err usable(struct sv_call *c, const void *input, struct sv_reply 
     put_pair(out, "storage", "countStorage", t.quota.storage, t.used.storage, SV_GIB);
     put_pair(out, "outerIpSize", "countOuterIpSize", t.quota.ips, t.used.ips, 1);
     put_pair(out, "portGroupSize", "countPortGroupSize", t.quota.subnets, t.used.subnets, 1);
-    put_pair(out, "oss", "countOss", 0, 0, 1); /* no object storage (design section 8) */
+    put_pair(out, "oss", "countOss", 0, 0, 1); /* no object storage */
     sv_reply_end_obj(out);
     return SV_OK;
 }
@@ -88,7 +90,7 @@ static const struct sv_route routes[] = {
      .path = "resourcequota/search",
      .runs = SV_RUN_READ,
      .data = SV_DATA_OBJ,
-     SV_FIELDS("cpu#", "memory#", "storage#", "ip#"),
+     SV_FIELDS(SV_NUM("cpu"), SV_NUM("memory"), SV_NUM("storage"), SV_NUM("ip")),
      .handler = search,
      DOC("查询资源池总配额", "what hosts, storages and pools hold in total")},
     {.section = "2.10.2",
@@ -107,8 +109,9 @@ static const struct sv_route routes[] = {
      SV_PARAMS(usable_params),
      .in_size = sizeof(struct sv_id_in),
      .data = SV_DATA_OBJ,
-     SV_FIELDS("cpu#", "memory#", "storage#", "outerIpSize#", "portGroupSize#", "oss#", "countCpu#", "countMemory#",
-               "countStorage#", "countOuterIpSize#", "countPortGroupSize#", "countOss#"),
+     SV_FIELDS(SV_NUM("cpu"), SV_NUM("memory"), SV_NUM("storage"), SV_NUM("outerIpSize"), SV_NUM("portGroupSize"),
+               SV_NUM("oss"), SV_NUM("countCpu"), SV_NUM("countMemory"), SV_NUM("countStorage"),
+               SV_NUM("countOuterIpSize"), SV_NUM("countPortGroupSize"), SV_NUM("countOss")),
      .handler = usable,
      DOC("查询租户可用配额", "what a tenant may still use")},
 };

@@ -3,12 +3,35 @@
 
 struct sv_page sv_page_of(const struct sv_page_in *in)
 {
-    const unsigned limit = in->size.set ? (unsigned)in->size.v : SV_MAX_PAGE;
-    const uint64_t page = in->start.set ? (uint64_t)in->start.v : 1;
+    const struct sv_window w = sv_page_by_number(in, 1, SV_MAX_PAGE);
 
-    if (!in->start.set && !in->size.set)
-        return (struct sv_page){0};
-    return (struct sv_page){.offset = (page - 1) * limit, .limit = limit};
+    return (struct sv_page){.offset = w.offset, .limit = w.limit};
+}
+
+bool sv_is_by_name(const char *order)
+{
+    return order && strcmp(order, "name") == 0;
+}
+
+const char *const *sv_split_list(const char *text, struct sv_arena *a, size_t *ret_n)
+{
+    size_t n = 1;
+    const char **v;
+
+    for (const char *p = text; *p; p++)
+        n += *p == ',';
+    v = sv_arena_alloc(a, n * sizeof(*v));
+    for (size_t i = 0; i < n; i++) {
+        const size_t len = strcspn(text, ","), from = strspn(text, " ");
+        size_t to = len;
+
+        while (to > from && text[to - 1] == ' ')
+            to--;
+        v[i] = sv_arena_strndup(a, text + from, to > from ? to - from : 0);
+        text += len + (text[len] == ',');
+    }
+    *ret_n = n;
+    return v;
 }
 
 enum sv_err sv_wire_fail(struct sv_call *c, enum sv_err code, const char *wire, const char *arg)

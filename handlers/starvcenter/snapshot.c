@@ -25,13 +25,10 @@ static void put_snapshot(void *arg, const struct sv_snapshot *s)
 static enum sv_err list(struct sv_call *c, const void *input, struct sv_reply *out)
 {
     const struct sv_id_in *in = input;
-    struct sv_vm vm;
-    enum sv_err rc = sv_vm_find(c->tx, &c->actor, in->id, c->arena, &vm, c->err);
+    enum sv_err rc;
 
-    if (rc)
-        return rc;
     sv_reply_list(out);
-    rc = sv_snapshot_list_vm(c->tx, sv_scope_of(&c->actor), &vm.id, put_snapshot, out, c->err);
+    rc = sv_snapshot_search(c->tx, &c->actor, in->id, put_snapshot, out, c->err);
     sv_reply_end_list(out);
     return rc;
 }
@@ -82,7 +79,7 @@ static enum sv_err remove_snapshot(struct sv_call *c, const void *input, struct 
     const struct sv_id_in *in = input;
 
     (void)out;
-    return sv_snapshot_remove(c->cloud, &c->actor, in->id, c->arena, c->err);
+    return sv_snapshot_remove(c->cloud, c->tx, &c->actor, in->id, &c->job, c->err);
 }
 
 struct modify_in {
@@ -110,8 +107,10 @@ static const struct sv_route routes[] = {
      SV_PARAMS(list_params),
      .in_size = sizeof(struct sv_id_in),
      .data = SV_DATA_LIST,
-     SV_FIELDS("snapshot.id", "snapshot.name", "snapshot.desc", "snapshot.vmid", "snapshot.createtime",
-               "snapshot.enable", "snapshot.memory+", "snapshot.parent+", "snapshot.current+"),
+     SV_FIELDS(SV_TEXT("snapshot.id"), SV_TEXT("snapshot.name"), SV_TEXT("snapshot.desc"), SV_TEXT("snapshot.vmid"),
+               SV_TEXT("snapshot.createtime"), SV_TEXT("snapshot.enable"),
+               SV_TEXT("snapshot.memory", .flags = SV_O_OURS), SV_TEXT("snapshot.parent", .flags = SV_O_OURS),
+               SV_TEXT("snapshot.current", .flags = SV_O_OURS)),
      .handler = list,
      DOC("获取云主机快照", "list a VM's snapshots, oldest first")},
     {.section = "2.7.2",
@@ -122,7 +121,7 @@ static const struct sv_route routes[] = {
      SV_PARAMS(create_params),
      .in_size = sizeof(struct create_in),
      .data = SV_DATA_OBJ,
-     SV_FIELDS("snapshot.id"),
+     SV_FIELDS(SV_TEXT("snapshot.id")),
      .handler = create,
      DOC("创建云主机快照", "take a snapshot of a VM's disks, and of its memory when it runs")},
     {.section = "2.7.3",
@@ -137,7 +136,7 @@ static const struct sv_route routes[] = {
     {.section = "2.7.4",
      .method = "DELETE",
      .path = "cloudvm/snapshot/{snapshotId}",
-     .runs = SV_RUN_BLOCK,
+     .runs = SV_RUN_WAIT,
      SV_PARAMS(remove_params),
      .in_size = sizeof(struct sv_id_in),
      .handler = remove_snapshot,

@@ -48,10 +48,8 @@ static enum sv_err search(struct sv_call *c, const void *input, struct sv_reply 
     enum sv_err rc;
 
     sv_reply_list(out);
-    rc = sv_storage_list(c->tx, &page, put_storage, out, &out->count, c->err);
-    sv_reply_end_list(out);
-    out->has_count = true;
-    return rc;
+    rc = sv_storage_search(c->tx, &c->actor, &page, put_storage, out, &out->count, c->err);
+    return sv_reply_end_page(out, rc);
 }
 
 /* --- ours ------------------------------------------------------------------------------------------- */
@@ -104,7 +102,7 @@ static enum sv_err add(struct sv_call *c, const void *input, struct sv_reply *ou
                                      .user = in->user,
                                      .key = in->key};
     struct sv_id id;
-    enum sv_err rc = sv_storage_add(c->cloud, &c->actor, &s, c->arena, &id, c->err);
+    enum sv_err rc = sv_storage_add(c->cloud, c->tx, &c->actor, &s, &id, &c->job, c->err);
 
     if (rc)
         return rc;
@@ -131,7 +129,7 @@ static enum sv_err modify(struct sv_call *c, const void *input, struct sv_reply 
     const enum sv_storage_use use = use_of(in->use);
 
     (void)out;
-    return sv_storage_modify(c->tx, in->id, in->name, in->desc, in->use ? &use : NULL, c->err);
+    return sv_storage_modify(c->tx, &c->actor, in->id, in->name, in->desc, in->use ? &use : NULL, c->err);
 }
 
 static const struct sv_param refresh_params[] = {
@@ -143,7 +141,7 @@ static enum sv_err refresh(struct sv_call *c, const void *input, struct sv_reply
     const struct sv_id_in *in = input;
 
     (void)out;
-    return sv_storage_refresh(c->cloud, in->id, c->arena, c->err);
+    return sv_storage_refresh(c->cloud, c->tx, &c->actor, in->id, &c->job, c->err);
 }
 
 static const struct sv_param remove_params[] = {
@@ -155,7 +153,7 @@ static enum sv_err remove_storage(struct sv_call *c, const void *input, struct s
     const struct sv_id_in *in = input;
 
     (void)out;
-    return sv_storage_remove(c->cloud, &c->actor, in->id, c->arena, c->err);
+    return sv_storage_remove(c->cloud, c->tx, &c->actor, in->id, &c->job, c->err);
 }
 
 /* --- disks without a VM ----------------------------------------------------------------------------- */
@@ -180,15 +178,23 @@ static const struct sv_param pv_params[] = {
 static enum sv_err create_pv(struct sv_call *c, const void *input, struct sv_reply *out)
 {
     const struct pv_in *in = input;
-    const struct sv_volume_new v = {.name = in->name,
-                                    .descr = in->desc,
-                                    .storage = in->storage,
-                                    .tenant = in->tenant,
-                                    .use = in->use ? in->use : "volume",
-                                    .size = in->size.v * SV_GIB};
-    struct sv_volume_made made;
-    enum sv_err rc = sv_volume_make(c->cloud, &c->actor, &v, c->arena, &made, c->err);
+    const struct sv_pv_new v = {.name = in->name,
+                                .descr = in->desc,
+                                .storage = in->storage,
+                                .tenant = in->tenant,
+                                .use = in->use ? in->use : "volume",
+                                .size = in->size.v * SV_GIB};
 
+    (void)out;
+    return sv_pv_make(c->cloud, c->tx, &c->actor, &v, &c->job, c->err);
+}
+
+static enum sv_err pv_created(struct sv_call *c, const void *input, struct sv_reply *out)
+{
+    struct sv_pv_made made;
+    enum sv_err rc = sv_pv_made(c->cloud, c->tx, &c->actor, &c->job, &made, c->err);
+
+    (void)input;
     if (rc)
         return rc;
     sv_reply_list(out);
@@ -208,13 +214,15 @@ static const struct sv_route routes[] = {
     {.section = "2.4.5",
      .method = "POST",
      .path = "cloudvm/vdisk/create/pv",
-     .runs = SV_RUN_BLOCK,
+     .runs = SV_RUN_WAIT,
      .role = SV_ROLE_ADMIN,
      SV_PARAMS(pv_params),
      .in_size = sizeof(struct pv_in),
      .data = SV_DATA_LIST,
-     SV_FIELDS("ceph.key", "ceph.poolname", "ceph.monitor", "ceph.user+", "vdisk.id"),
+     SV_FIELDS(SV_TEXT("ceph.key", .flags = SV_O_SECRET), SV_TEXT("ceph.poolname"), SV_TEXT("ceph.monitor"),
+               SV_TEXT("ceph.user", .flags = SV_O_OURS), SV_TEXT("vdisk.id")),
      .handler = create_pv,
+     .done = pv_created,
      DOC("创建空白磁盘-供PVC使用", "create a disk without a VM on a Ceph storage")},
     {.section = "2.16.1",
      .method = "POST",
@@ -224,21 +232,23 @@ static const struct sv_route routes[] = {
      SV_PARAMS(search_params),
      .in_size = sizeof(struct search_in),
      .data = SV_DATA_LIST,
-     SV_FIELDS("storage.id", "storage.name", "storage.desc", "storage.createtime", "storage.type", "storage.thin",
-               "storage.size", "storage.location", "storage.use.type", "storage.usedsize", "storage.file.type",
-               "storage.io.auth", "storage.ceph.monitorip", "storage.ceph.poolname+", "storage.hostid+",
-               "storage.shared+"),
+     SV_FIELDS(SV_TEXT("storage.id"), SV_TEXT("storage.name"), SV_TEXT("storage.desc"), SV_TEXT("storage.createtime"),
+               SV_TEXT("storage.type"), SV_TEXT("storage.thin"), SV_TEXT("storage.size"), SV_TEXT("storage.location"),
+               SV_TEXT("storage.use.type"), SV_TEXT("storage.usedsize"), SV_TEXT("storage.file.type"),
+               SV_TEXT("storage.io.auth"), SV_TEXT("storage.ceph.monitorip"),
+               SV_TEXT("storage.ceph.poolname", .flags = SV_O_OURS), SV_TEXT("storage.hostid", .flags = SV_O_OURS),
+               SV_TEXT("storage.shared", .flags = SV_O_OURS)),
      .handler = search,
      DOC("查询存储", "list storages")},
     {.section = "storages",
      .method = "POST",
      .path = "cloudstorage/add",
-     .runs = SV_RUN_BLOCK,
+     .runs = SV_RUN_WAIT,
      .role = SV_ROLE_ADMIN,
      SV_PARAMS(add_params),
      .in_size = sizeof(struct add_in),
      .data = SV_DATA_OBJ,
-     SV_FIELDS("storage.id"),
+     SV_FIELDS(SV_TEXT("storage.id")),
      .handler = add,
      .extension = true,
      DOC("新增存储", "add a directory, an NFS export or a Ceph pool")},
@@ -255,7 +265,7 @@ static const struct sv_route routes[] = {
     {.section = "storages",
      .method = "PUT",
      .path = "cloudstorage/refresh",
-     .runs = SV_RUN_BLOCK,
+     .runs = SV_RUN_WAIT,
      .role = SV_ROLE_ADMIN,
      SV_PARAMS(refresh_params),
      .in_size = sizeof(struct sv_id_in),
@@ -265,7 +275,7 @@ static const struct sv_route routes[] = {
     {.section = "storages",
      .method = "DELETE",
      .path = "cloudstorage/{storageId}",
-     .runs = SV_RUN_BLOCK,
+     .runs = SV_RUN_WAIT,
      .role = SV_ROLE_ADMIN,
      SV_PARAMS(remove_params),
      .in_size = sizeof(struct sv_id_in),

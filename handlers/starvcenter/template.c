@@ -32,13 +32,23 @@ static const struct sv_param import_params[] = {
     STR("template.desc", struct import_in, desc, .flags = SV_P_OUR_MAX, .max = SV_MAX_DESC, DOC("描述", "description")),
 };
 
+static enum sv_err find_file(struct sv_call *c, const void *input, struct sv_reply *out)
+{
+    const struct import_in *in = input;
+
+    (void)out;
+    if (in->url || !in->path)
+        return SV_OK;
+    return sv_template_path(c->cloud, &c->actor, in->path, c->arena, &c->prepared, c->err);
+}
+
 static enum sv_err import(struct sv_call *c, const void *input, struct sv_reply *out)
 {
     const struct import_in *in = input;
     const struct sv_template_new t = {
-        .name = in->name, .descr = in->desc, .os = in->os, .format = in->format, .md5 = in->md5, .path = in->path};
+        .name = in->name, .descr = in->desc, .os = in->os, .format = in->format, .md5 = in->md5, .path = c->prepared};
 
-    /* fetching from addresses a tenant names is off: it would reach what only the server can (threats 25) */
+    /* fetching from addresses a tenant names is off: it would reach what only the server can (threat 25) */
     if (in->url)
         return sv_wire_fail(c, SV_E_UNSUPPORTED, "template.url", "template.url");
     if (!in->path)
@@ -59,10 +69,11 @@ static const struct sv_param upload_params[] = {
 static enum sv_err upload(struct sv_call *c, const void *input, struct sv_reply *out)
 {
     const struct upload_in *in = input;
-    const struct sv_template_new t = {.name = in->name, .format = in->format, .upload = c->upload_path};
+    const struct sv_template_new t = {
+        .name = in->name, .format = in->format, .upload = c->upload_path, .upload_size = c->upload_size};
     enum sv_err rc = put_import(c, &t, out);
 
-    c->upload_keep = rc == SV_OK; /* the job consumes it */
+    c->upload_keep = !rc; /* the job consumes it */
     return rc;
 }
 
@@ -101,14 +112,22 @@ static const struct sv_param search_params[] = {
     PAGE_ROWS(struct search_in),
 };
 
+struct sink {
+    struct sv_reply *out;
+    enum sv_lang lang;
+};
+
 static void put_template(void *arg, const struct sv_template *t)
 {
     static const char *const states[] = {[SV_TEMPLATE_IMPORTING] = "importing",
                                          [SV_TEMPLATE_READY] = "ready",
                                          [SV_TEMPLATE_FAILED] = "failed",
                                          [SV_TEMPLATE_DELETING] = "deleting"};
-    struct sv_reply *r = arg;
+    const struct sink *s = arg;
+    struct sv_reply *r = s->out;
+    char why[512];
 
+    sv_template_info(t, s->lang, why, sizeof(why));
     sv_reply_obj(r);
     sv_put_id(r, "template.id", &t->id);
     sv_put_str(r, "template.name", t->name);
@@ -119,6 +138,7 @@ static void put_template(void *arg, const struct sv_template *t)
     sv_put_str(r, "template.state", states[t->state]);
     sv_put_time(r, "template.createtime", t->created);
     sv_put_str(r, "template.md5", t->md5);
+    sv_put_str(r, "template.error", t->state == SV_TEMPLATE_FAILED ? why : "");
     sv_reply_end_obj(r);
 }
 
@@ -127,14 +147,13 @@ static enum sv_err search(struct sv_call *c, const void *input, struct sv_reply 
     const struct search_in *in = input;
     const struct sv_page p = sv_page_of(&in->page);
     const struct sv_template_filter f = {.id = sv_id_from(in->id), .name = in->name};
+    struct sink sink = {out, c->lang};
     enum sv_err rc = SV_OK;
 
     sv_reply_list(out);
     if (!in->id || sv_id_valid(in->id))
-        rc = sv_template_list(c->tx, sv_scope_of(&c->actor), &f, &p, put_template, out, &out->count, c->err);
-    sv_reply_end_list(out);
-    out->has_count = true;
-    return rc;
+        rc = sv_template_search(c->tx, &c->actor, &f, &p, put_template, &sink, &out->count, c->err);
+    return sv_reply_end_page(out, rc);
 }
 
 static const struct sv_param delete_params[] = {
@@ -157,7 +176,8 @@ static const struct sv_route routes[] = {
      SV_PARAMS(import_params),
      .in_size = sizeof(struct import_in),
      .data = SV_DATA_OBJ,
-     SV_FIELDS("template.id"),
+     SV_FIELDS(SV_TEXT("template.id")),
+     .prepare = find_file,
      .handler = import,
      .extension = true,
      DOC("导入模板", "import an image file of the server as a template")},
@@ -169,7 +189,7 @@ static const struct sv_route routes[] = {
      SV_PARAMS(upload_params),
      .in_size = sizeof(struct upload_in),
      .data = SV_DATA_OBJ,
-     SV_FIELDS("template.id"),
+     SV_FIELDS(SV_TEXT("template.id")),
      .handler = upload,
      .extension = true,
      .raw_body = true,
@@ -182,7 +202,7 @@ static const struct sv_route routes[] = {
      SV_PARAMS(create_params),
      .in_size = sizeof(struct create_in),
      .data = SV_DATA_OBJ,
-     SV_FIELDS("template.id"),
+     SV_FIELDS(SV_TEXT("template.id")),
      .handler = create,
      .extension = true,
      DOC("由云主机制作模板", "make a template of a VM's system disk, running or not")},
@@ -193,8 +213,9 @@ static const struct sv_route routes[] = {
      SV_PARAMS(search_params),
      .in_size = sizeof(struct search_in),
      .data = SV_DATA_LIST,
-     SV_FIELDS("template.id", "template.name", "template.desc", "template.os", "template.format", "template.size",
-               "template.state", "template.createtime", "template.md5"),
+     SV_FIELDS(SV_TEXT("template.id"), SV_TEXT("template.name"), SV_TEXT("template.desc"), SV_TEXT("template.os"),
+               SV_TEXT("template.format"), SV_TEXT("template.size"), SV_TEXT("template.state"),
+               SV_TEXT("template.createtime"), SV_TEXT("template.md5"), SV_TEXT("template.error", .flags = SV_O_OURS)),
      .handler = search,
      .extension = true,
      DOC("查询模板", "list templates")},

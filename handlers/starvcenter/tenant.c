@@ -35,7 +35,9 @@ static enum sv_err create(struct sv_call *c, const void *input, struct sv_reply 
                                               .memory = scaled(in->memory, SV_MIB),
                                               .storage = scaled(in->storage, SV_GIB),
                                               .subnets = scaled(in->subnets, 1),
-                                              .ips = scaled(in->ips, 1)}};
+                                              .ips = scaled(in->ips, 1),
+                                              .jobs = SV_QUOTA_UNSAID,
+                                              .images = SV_QUOTA_UNSAID}};
     char token[SV_TOKEN_TEXT];
     struct sv_id id;
     enum sv_err rc = sv_tenant_create(c->cloud, c->tx, &c->actor, &t, &id, token, c->err);
@@ -80,6 +82,10 @@ static void put_tenant(void *arg, const struct sv_tenant *t)
     sv_put_int(r, "app.storage.quota", shown(t->quota.storage, SV_GIB));
     sv_put_int(r, "app.portgroup.quota", t->quota.subnets);
     sv_put_int(r, "app.outerip.quota", t->quota.ips);
+    sv_put_int(r, "app.image.quota", shown(sv_quota_images(&t->quota), SV_GIB));
+    sv_put_int(r, "app.image.used", (t->used.images + SV_GIB - 1) / SV_GIB);
+    sv_put_int(r, "app.job.quota", t->quota.jobs);
+    sv_put_int(r, "app.job.open", t->used.jobs);
     sv_reply_end_obj(r);
 }
 
@@ -88,35 +94,48 @@ static enum sv_err search(struct sv_call *c, const void *input, struct sv_reply 
     const struct search_in *in = input;
     const struct sv_tenant_filter f = {.id = sv_id_from(in->id), .name = in->name};
     const struct sv_page p = sv_page_of(&in->page);
-    uint64_t total = 0;
     enum sv_err rc = SV_OK;
 
     sv_reply_list(out);
     if (!in->id || sv_id_valid(in->id))
-        rc = sv_tenant_list(c->tx, sv_scope_of(&c->actor), &f, &p, put_tenant, out, &total, c->err);
-    sv_reply_end_list(out);
-    out->has_count = true;
-    out->count = total;
-    return rc;
+        rc = sv_tenant_search(c->tx, &c->actor, &f, &p, put_tenant, out, &out->count, c->err);
+    return sv_reply_end_page(out, rc);
 }
 
 /* --- modify, delete --------------------------------------------------------------------------------- */
 
 struct modify_in {
     const char *id, *name, *desc;
+    struct sv_opt_int jobs, images;
 };
 static const struct sv_param modify_params[] = {
     ID("app.id", struct modify_in, id, REQUIRED, .field = SV_F_TENANT, DOC("租户编号", "id of the tenant")),
     STR("app.name", struct modify_in, name, NAME_LEN, .field = SV_F_TENANT_NAME, DOC("名称", "name")),
     STR("app.desc", struct modify_in, desc, .flags = SV_P_OUR_MAX, .max = SV_MAX_DESC, DOC("描述", "description")),
+    INT("app.job.quota", struct modify_in, jobs, .flags = SV_P_OUR_MIN | SV_P_OUR_MAX, .min = -1, .max = SV_MAX_QUOTA,
+        .field = SV_F_QUOTA_JOBS, DOC("未结束任务数上限,-1 表示不限", "open jobs at a time; -1 = unlimited")),
+    INT("app.image.quota", struct modify_in, images, .flags = SV_P_OUR_MIN | SV_P_OUR_MAX, .min = SV_QUOTA_AS_STORAGE,
+        .max = SV_MAX_QUOTA, .unit = "GB", .field = SV_F_QUOTA_IMAGES,
+        DOC("模板与备份文件配额,-1 表示不限,-2 表示与存储配额相同",
+            "files of templates and backups; -1 = unlimited, -2 = as the storage quota")),
 };
 
 static enum sv_err modify(struct sv_call *c, const void *input, struct sv_reply *out)
 {
     const struct modify_in *in = input;
+    const struct sv_amounts quota = {.vcpus = SV_QUOTA_UNSAID,
+                                     .memory = SV_QUOTA_UNSAID,
+                                     .storage = SV_QUOTA_UNSAID,
+                                     .subnets = SV_QUOTA_UNSAID,
+                                     .ips = SV_QUOTA_UNSAID,
+                                     .jobs = in->jobs.set ? in->jobs.v : SV_QUOTA_UNSAID,
+                                     .images = !in->images.set    ? SV_QUOTA_UNSAID
+                                               : in->images.v < 0 ? in->images.v
+                                                                  : in->images.v * SV_GIB};
+    const enum sv_err rc = sv_tenant_rename(c->tx, &c->actor, in->id, in->name, in->desc, c->err);
 
     (void)out;
-    return sv_tenant_rename(c->tx, &c->actor, in->id, in->name, in->desc, c->err);
+    return rc || (!in->jobs.set && !in->images.set) ? rc : sv_tenant_quota(c->tx, &c->actor, in->id, &quota, c->err);
 }
 
 static const struct sv_param remove_params[] = {
@@ -192,16 +211,11 @@ static enum sv_err token_search(struct sv_call *c, const void *input, struct sv_
 {
     const struct token_search_in *in = input;
     const struct sv_page p = sv_page_of(&in->page);
-    struct sv_id tenant = {.s = ""};
-    enum sv_err rc = in->tenant ? sv_owner(c->tx, &c->actor, in->tenant, &tenant, c->err) : SV_OK;
+    enum sv_err rc;
 
-    if (rc)
-        return rc;
     sv_reply_list(out);
-    rc = sv_token_list(c->tx, sv_scope_of(&c->actor), &tenant, &p, put_token, out, &out->count, c->err);
-    sv_reply_end_list(out);
-    out->has_count = true;
-    return rc;
+    rc = sv_token_search(c->tx, &c->actor, in->tenant, &p, put_token, out, &out->count, c->err);
+    return sv_reply_end_page(out, rc);
 }
 
 static const struct sv_param revoke_params[] = {
@@ -225,7 +239,7 @@ static const struct sv_route routes[] = {
      SV_PARAMS(create_params),
      .in_size = sizeof(struct create_in),
      .data = SV_DATA_OBJ,
-     SV_FIELDS("app.id", "app.token+"),
+     SV_FIELDS(SV_TEXT("app.id"), SV_TEXT("app.token", .flags = SV_O_OURS | SV_O_SECRET)),
      .handler = create,
      DOC("创建租户", "create a tenant; app.token is ours")},
     {.section = "tenants",
@@ -236,8 +250,10 @@ static const struct sv_route routes[] = {
      SV_PARAMS(search_params),
      .in_size = sizeof(struct search_in),
      .data = SV_DATA_LIST,
-     SV_FIELDS("app.id", "app.name", "app.desc", "app.createtime", "app.cpu.quota", "app.memory.quota",
-               "app.storage.quota", "app.portgroup.quota", "app.outerip.quota"),
+     SV_FIELDS(SV_TEXT("app.id"), SV_TEXT("app.name"), SV_TEXT("app.desc"), SV_TEXT("app.createtime"),
+               SV_TEXT("app.cpu.quota"), SV_TEXT("app.memory.quota"), SV_TEXT("app.storage.quota"),
+               SV_TEXT("app.portgroup.quota"), SV_TEXT("app.outerip.quota"), SV_TEXT("app.image.quota"),
+               SV_TEXT("app.image.used"), SV_TEXT("app.job.quota"), SV_TEXT("app.job.open")),
      .handler = search,
      .extension = true,
      DOC("查询租户", "list tenants")},
@@ -250,7 +266,7 @@ static const struct sv_route routes[] = {
      .in_size = sizeof(struct modify_in),
      .handler = modify,
      .extension = true,
-     DOC("修改租户", "change name and description")},
+     DOC("修改租户的名称、描述和任务数上限", "change name, description and the bound on open jobs")},
     {.section = "tenants",
      .method = "DELETE",
      .path = "cloudTenant/{appId}",
@@ -269,7 +285,7 @@ static const struct sv_route routes[] = {
      SV_PARAMS(token_params),
      .in_size = sizeof(struct token_in),
      .data = SV_DATA_OBJ,
-     SV_FIELDS("token.id", "token.value"),
+     SV_FIELDS(SV_TEXT("token.id"), SV_TEXT("token.value", .flags = SV_O_SECRET)),
      .handler = token_create,
      .extension = true,
      DOC("签发令牌", "issue a token; its value is shown this once")},
@@ -281,7 +297,8 @@ static const struct sv_route routes[] = {
      SV_PARAMS(token_search_params),
      .in_size = sizeof(struct token_search_in),
      .data = SV_DATA_LIST,
-     SV_FIELDS("token.id", "app.id", "token.role", "token.createtime", "token.expire", "token.lastused", "token.desc"),
+     SV_FIELDS(SV_TEXT("token.id"), SV_TEXT("app.id"), SV_TEXT("token.role"), SV_TEXT("token.createtime"),
+               SV_TEXT("token.expire"), SV_TEXT("token.lastused"), SV_TEXT("token.desc")),
      .handler = token_search,
      .extension = true,
      DOC("查询令牌", "list tokens, without their values")},

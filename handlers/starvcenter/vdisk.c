@@ -72,19 +72,17 @@ static void put_disk(void *arg, const struct sv_disk *d)
     sv_put_time(r, "vdisk.createtime", d->created);
     sv_put_id(r, "vdisk.vmid", &d->vm);
     sv_put_int(r, "vdisk.size", (d->size + SV_GIB - 1) / SV_GIB);
+    sv_put_id(r, "vdisk.undo.startid", &d->undo);
     sv_reply_end_obj(r);
 }
 
 static enum sv_err search(struct sv_call *c, const void *input, struct sv_reply *out)
 {
     const struct sv_id_in *in = input;
-    struct sv_vm vm;
-    enum sv_err rc = sv_vm_find(c->tx, &c->actor, in->id, c->arena, &vm, c->err);
+    enum sv_err rc;
 
-    if (rc)
-        return rc;
     sv_reply_list(out);
-    rc = sv_disk_list_vm(c->tx, sv_scope_of(&c->actor), &vm.id, put_disk, out, c->err);
+    rc = sv_vm_disk_search(c->tx, &c->actor, in->id, put_disk, out, c->err);
     sv_reply_end_list(out);
     return rc;
 }
@@ -98,7 +96,7 @@ static const struct sv_route routes[] = {
      SV_PARAMS(add_params),
      .in_size = sizeof(struct add_in),
      .data = SV_DATA_OBJ,
-     SV_FIELDS("vdisk.id", "vdisk.devname"),
+     SV_FIELDS(SV_TEXT("vdisk.id"), SV_TEXT("vdisk.devname")),
      .handler = add,
      DOC("添加云主机磁盘", "add a disk, plugged in when the VM runs")},
     {.section = "2.4.2",
@@ -126,7 +124,9 @@ static const struct sv_route routes[] = {
      SV_PARAMS(search_params),
      .in_size = sizeof(struct sv_id_in),
      .data = SV_DATA_LIST,
-     SV_FIELDS("vdisk.id", "vdisk.name", "vdisk.devname", "vdisk.desc", "vdisk.createtime", "vdisk.vmid", "vdisk.size"),
+     SV_FIELDS(SV_TEXT("vdisk.id"), SV_TEXT("vdisk.name"), SV_TEXT("vdisk.devname"), SV_TEXT("vdisk.desc"),
+               SV_TEXT("vdisk.createtime"), SV_TEXT("vdisk.vmid"), SV_TEXT("vdisk.size"),
+               SV_TEXT("vdisk.undo.startid", .flags = SV_O_OURS)),
      .handler = search,
      DOC("查询云主机磁盘", "list a VM's disks")},
 };

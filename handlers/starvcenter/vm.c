@@ -8,8 +8,12 @@ static const int state_codes[] = {
     [SV_VM_PAUSED] = 2,   [SV_VM_SAVED] = 2,   [SV_VM_FAILED] = -2, [SV_VM_UNKNOWN] = -1,
 };
 
-/* The core states behind one code: one or two. False for no such code. */
-static bool states_of(int64_t code, enum sv_vm_state ret[2])
+static const struct sv_code code_names[] = {
+    {-2, "创建失败", "failed"}, {-1, "故障检测中", "unknown"}, {0, "停止", "stopped"},   {1, "运行", "running"},
+    {2, "休眠", "paused"},      {3, "安装中", "installing"},   {4, "克隆中", "cloning"}, {0}};
+
+/* The core states behind one code: one or two. */
+static void states_of(int64_t code, enum sv_vm_state ret[2])
 {
     unsigned n = 0;
 
@@ -19,12 +23,14 @@ static bool states_of(int64_t code, enum sv_vm_state ret[2])
     }
     if (n == 1)
         ret[1] = ret[0];
-    return n > 0;
 }
 
 #define VM_FIELDS                                                                                                      \
-    "vm.id", "vm.name", "vm.desc", "vm.createtime", "vm.state", "vm.vcpu.num", "vm.memory.mem", "vm.tenant.type",      \
-        "vm.tenant.model", "vm.ip", "vm.reboot.enable", "vm.shutdown.enable", "vm.firewalld.enable+", "vm.guest.ip+"
+    SV_TEXT("vm.id"), SV_TEXT("vm.name"), SV_TEXT("vm.desc"), SV_TEXT("vm.createtime"), SV_TEXT("vm.state"),           \
+        SV_TEXT("vm.vcpu.num"), SV_TEXT("vm.memory.mem"), SV_TEXT("vm.tenant.type"), SV_TEXT("vm.tenant.model"),       \
+        SV_TEXT("vm.ip"), SV_TEXT("vm.reboot.enable"), SV_TEXT("vm.shutdown.enable"),                                  \
+        SV_TEXT("vm.firewalld.enable", .flags = SV_O_OURS), SV_TEXT("vm.guest.ip", .flags = SV_O_OURS),                \
+        SV_TEXT("vm.undo.startid", .flags = SV_O_OURS)
 
 void sv_put_vm(struct sv_reply *r, const struct sv_vm *vm)
 {
@@ -45,6 +51,7 @@ void sv_put_vm(struct sv_reply *r, const struct sv_vm *vm)
     sv_put_bool(r, "vm.shutdown.enable", can_ask);
     sv_put_bool(r, "vm.firewalld.enable", vm->firewalled);
     sv_put_str(r, "vm.guest.ip", sv_vm_address_agrees(vm) ? "" : vm->guest_ips);
+    sv_put_id(r, "vm.undo.startid", &vm->undo);
     sv_reply_end_obj(r);
 }
 
@@ -102,24 +109,22 @@ void sv_put_made(struct sv_reply *out, const struct sv_vm_made *made, int64_t n)
 static enum sv_err create(struct sv_call *c, const void *input, struct sv_reply *out)
 {
     const struct create_in *in = input;
-    struct sv_vm_new v = {.name = in->name,
-                          .model = in->model,
-                          .template_id = in->template_id,
-                          .vpc = in->vpc,
-                          .vcpus = in->vcpus.v,
-                          .memory = in->memory.v * SV_MIB,
-                          .count = in->count.set ? in->count.v : 1,
-                          .vnc_password = in->vnc_password,
-                          .account_password = in->account_password,
-                          .full = in->clone && strcmp(in->clone, "full") == 0,
-                          .nested = in->nested.set && in->nested.v,
-                          .data_disks = in->disks.v,
-                          .data_disk_size = in->disk_size.v * SV_GIB};
+    const struct sv_vm_new v = {.tenant = in->tenant,
+                                .name = in->name,
+                                .model = in->model,
+                                .template_id = in->template_id,
+                                .vpc = in->vpc,
+                                .vcpus = in->vcpus.v,
+                                .memory = in->memory.v * SV_MIB,
+                                .count = in->count.set ? in->count.v : 1,
+                                .vnc_password = in->vnc_password,
+                                .account_password = in->account_password,
+                                .full = in->clone && strcmp(in->clone, "full") == 0,
+                                .nested = in->nested.set && in->nested.v,
+                                .data_disks = in->disks.v,
+                                .data_disk_size = in->disk_size.v * SV_GIB};
     struct sv_vm_made made[SV_MAX_VM_BATCH];
-    enum sv_err rc = sv_owner(c->tx, &c->actor, in->tenant, &v.owner, c->err);
-
-    if (!rc)
-        rc = sv_vm_create(c->cloud, c->tx, &c->actor, &v, made, c->err);
+    const enum sv_err rc = sv_vm_create(c->cloud, c->tx, &c->actor, &v, made, c->err);
     if (!rc)
         sv_put_made(out, made, v.count);
     return rc;
@@ -135,7 +140,7 @@ struct search_in {
 static const struct sv_param search_params[] = {
     STR("vm.name", struct search_in, name, NAME_LEN, DOC("名称(模糊匹配)", "substring of the name")),
     STR("vm.id", struct search_in, id, NAME_LEN, DOC("编号(模糊匹配)", "substring of the id")),
-    INT("vm.state", struct search_in, state, DOC("状态码(附表1)", "state code, appendix 1")),
+    INT("vm.state", struct search_in, state, .codes = code_names, DOC("状态码(附表1)", "state code, appendix 1")),
     STR("vm.ip", struct search_in, ip, NAME_LEN, DOC("IP 地址", "address")),
     ID("vm.hostid", struct search_in, host, .field = SV_F_HOST, DOC("物理机编号(精准查询)", "id of the host, exact")),
     PAGE_ROWS(struct search_in),
@@ -155,18 +160,12 @@ static enum sv_err search(struct sv_call *c, const void *input, struct sv_reply 
         .name = in->name, .id = in->id, .ip = in->ip, .host = sv_id_from(in->host), .by_state = in->state.set};
     enum sv_err rc = SV_OK;
 
-    if (in->state.set && !states_of(in->state.v, f.states))
-        return sv_wire_fail(c, SV_E_PARAM_ENUM, "vm.state", "-2, -1, 0, 1, 2, 3, 4");
-    if (in->tenant)
-        rc = sv_owner(c->tx, &c->actor, in->tenant, &f.tenant, c->err);
-    if (rc)
-        return rc;
+    if (in->state.set)
+        states_of(in->state.v, f.states);
     sv_reply_list(out);
     if (!in->host || sv_id_valid(in->host))
-        rc = sv_vm_list(c->tx, sv_scope_of(&c->actor), &f, &p, put_row, out, &out->count, c->err);
-    sv_reply_end_list(out);
-    out->has_count = true;
-    return rc;
+        rc = sv_vm_search(c->tx, &c->actor, in->tenant, &f, &p, put_row, out, &out->count, c->err);
+    return sv_reply_end_page(out, rc);
 }
 
 static const struct sv_param show_params[] = {
@@ -219,7 +218,7 @@ static const struct sv_param firewall_params[] = {
 static enum sv_err switch_firewall(struct sv_call *c, const void *input, struct sv_reply *out)
 {
     const struct firewall_in *in = input;
-    enum sv_err rc = sv_vm_switch_firewall(c->tx, &c->actor, in->id, in->on.v, c->err);
+    enum sv_err rc = sv_vm_switch_firewall(c->cloud, c->tx, &c->actor, in->id, in->on.v, c->err);
 
     if (rc)
         return rc;
@@ -237,7 +236,7 @@ static const struct sv_route routes[] = {
      SV_PARAMS(create_params),
      .in_size = sizeof(struct create_in),
      .data = SV_DATA_LIST,
-     SV_FIELDS("vm.id", "vm.name", "jobstartid"),
+     SV_FIELDS(SV_TEXT("vm.id"), SV_TEXT("vm.name"), SV_TEXT("jobstartid")),
      .handler = create,
      DOC("开通云主机", "create VMs and start them")},
     {.section = "2.2.2",
@@ -271,7 +270,7 @@ static const struct sv_route routes[] = {
     {.section = "2.2.18",
      .method = "POST",
      .path = "cloudvm/switchfirewalld",
-     .runs = SV_RUN_WRITE,
+     .runs = SV_RUN_TELL,
      SV_PARAMS(firewall_params),
      .in_size = sizeof(struct firewall_in),
      .data = SV_DATA_LIST,

@@ -5,7 +5,7 @@ static const struct sv_param search_params[] = {
     ID("vnic.vmid", struct sv_id_in, id, REQUIRED, .field = SV_F_VM, DOC("云主机编号", "id of the VM")),
 };
 
-static void put_nic(void *arg, const struct sv_nic *n)
+void sv_put_nic(void *arg, const struct sv_nic *n)
 {
     struct sv_reply *r = arg;
     char mac[SV_MAC_LEN];
@@ -21,19 +21,17 @@ static void put_nic(void *arg, const struct sv_nic *n)
     sv_put_ip(r, "vnic.ipaddress", n->ip);
     sv_put_id(r, "vnic.vpc.id", &n->vpc);
     sv_put_str(r, "vnic.vpc.name", n->vpc_name);
+    sv_put_id(r, "vnic.undo.startid", &n->undo);
     sv_reply_end_obj(r);
 }
 
 static enum sv_err search(struct sv_call *c, const void *input, struct sv_reply *out)
 {
     const struct sv_id_in *in = input;
-    struct sv_vm vm;
-    enum sv_err rc = sv_vm_find(c->tx, &c->actor, in->id, c->arena, &vm, c->err);
+    enum sv_err rc;
 
-    if (rc)
-        return rc;
     sv_reply_list(out);
-    rc = sv_nic_list_vm(c->tx, sv_scope_of(&c->actor), &vm.id, put_nic, out, c->err);
+    rc = sv_vm_nic_search(c->tx, &c->actor, in->id, sv_put_nic, out, c->err);
     sv_reply_end_list(out);
     return rc;
 }
@@ -50,7 +48,7 @@ static enum sv_err add(struct sv_call *c, const void *input, struct sv_reply *ou
 {
     const struct add_in *in = input;
     struct sv_id nic;
-    enum sv_err rc = sv_vm_nic_add(c->cloud, &c->actor, in->vm, in->vpc, c->arena, &nic, c->err);
+    enum sv_err rc = sv_vm_nic_add(c->cloud, c->tx, &c->actor, in->vm, in->vpc, &nic, &c->job, c->err);
 
     if (rc)
         return rc;
@@ -69,7 +67,7 @@ static enum sv_err remove_nic(struct sv_call *c, const void *input, struct sv_re
     const struct sv_id_in *in = input;
 
     (void)out;
-    return sv_vm_nic_remove(c->cloud, &c->actor, in->id, c->arena, c->err);
+    return sv_vm_nic_remove(c->cloud, c->tx, &c->actor, in->id, &c->job, c->err);
 }
 
 static const struct sv_route routes[] = {
@@ -80,24 +78,23 @@ static const struct sv_route routes[] = {
      SV_PARAMS(search_params),
      .in_size = sizeof(struct sv_id_in),
      .data = SV_DATA_LIST,
-     SV_FIELDS("vnic.id", "vnic.name", "vnic.desc", "vnic.createtime", "vnic.vmid", "vnic.macaddress", "vnic.ipaddress",
-               "vnic.vpc.id", "vnic.vpc.name"),
+     SV_FIELDS(NIC_FIELDS),
      .handler = search,
      DOC("获取云主机网卡", "list a VM's NICs")},
     {.section = "2.5.2",
      .method = "POST",
      .path = "cloudvm/vnic/add",
-     .runs = SV_RUN_BLOCK,
+     .runs = SV_RUN_WAIT,
      SV_PARAMS(add_params),
      .in_size = sizeof(struct add_in),
      .data = SV_DATA_OBJ,
-     SV_FIELDS("vnic.id"),
+     SV_FIELDS(SV_TEXT("vnic.id")),
      .handler = add,
      DOC("添加网卡", "add a NIC, plugged in when the VM runs")},
     {.section = "cloud hosts",
      .method = "DELETE",
      .path = "cloudvm/vnic/{vnicId}",
-     .runs = SV_RUN_BLOCK,
+     .runs = SV_RUN_WAIT,
      SV_PARAMS(remove_params),
      .in_size = sizeof(struct sv_id_in),
      .handler = remove_nic,

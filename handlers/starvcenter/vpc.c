@@ -26,12 +26,10 @@ static const struct sv_param create_params[] = {
 static enum sv_err create(struct sv_call *c, const void *input, struct sv_reply *out)
 {
     const struct create_in *in = input;
-    struct sv_id owner;
     struct sv_vpc v;
-    enum sv_err rc = sv_owner(c->tx, &c->actor, in->tenant, &owner, c->err);
+    const enum sv_err rc =
+        sv_vpc_create(c->cloud, c->tx, &c->actor, in->tenant, in->name, in->desc, c->arena, &v, c->err);
 
-    if (!rc)
-        rc = sv_vpc_create(c->cloud, c->tx, &owner, in->name, in->desc, c->arena, &v, c->err);
     if (rc)
         return rc;
     sv_reply_obj(out);
@@ -68,7 +66,7 @@ static enum sv_err delete_vpc(struct sv_call *c, const void *input, struct sv_re
     const struct sv_id_in *in = input;
 
     (void)out;
-    return sv_vpc_remove(c->cloud, &c->actor, in->id, c->err);
+    return sv_vpc_remove(c->cloud, c->tx, &c->actor, in->id, &c->job, c->err);
 }
 
 struct search_in {
@@ -98,18 +96,11 @@ static enum sv_err search(struct sv_call *c, const void *input, struct sv_reply 
 {
     const struct search_in *in = input;
     const struct sv_page p = sv_page_of(&in->page);
-    struct sv_scope scope = sv_scope_of(&c->actor);
-    enum sv_err rc = SV_OK;
+    enum sv_err rc;
 
-    if (in->tenant)
-        rc = sv_owner(c->tx, &c->actor, in->tenant, &scope.tenant, c->err);
-    if (rc)
-        return rc;
     sv_reply_list(out);
-    rc = sv_vpc_list(c->tx, scope, &p, put_vpc, out, &out->count, c->err);
-    sv_reply_end_list(out);
-    out->has_count = true;
-    return rc;
+    rc = sv_vpc_search(c->tx, &c->actor, in->tenant, &p, put_vpc, out, &out->count, c->err);
+    return sv_reply_end_page(out, rc);
 }
 
 static const struct sv_route routes[] = {
@@ -120,7 +111,7 @@ static const struct sv_route routes[] = {
      SV_PARAMS(create_params),
      .in_size = sizeof(struct create_in),
      .data = SV_DATA_OBJ,
-     SV_FIELDS("vpc.id", "vpc.name", "vpc.cidr", "vpc.gateway"),
+     SV_FIELDS(SV_TEXT("vpc.id"), SV_TEXT("vpc.name"), SV_TEXT("vpc.cidr"), SV_TEXT("vpc.gateway")),
      .handler = create,
      DOC("开通租户私有网络", "create a VPC")},
     {.section = "2.3.2",
@@ -134,7 +125,7 @@ static const struct sv_route routes[] = {
     {.section = "2.3.3",
      .method = "POST",
      .path = "cloudnetwork/vpc/delete",
-     .runs = SV_RUN_BLOCK,
+     .runs = SV_RUN_WAIT,
      SV_PARAMS(delete_params),
      .in_size = sizeof(struct sv_id_in),
      .handler = delete_vpc,
@@ -146,7 +137,8 @@ static const struct sv_route routes[] = {
      SV_PARAMS(search_params),
      .in_size = sizeof(struct search_in),
      .data = SV_DATA_LIST,
-     SV_FIELDS("vpc.id", "vpc.name", "vpc.cidr", "vpc.gateway", "vpc.usable.ipcount", "vpc.desc", "vpc.createtime"),
+     SV_FIELDS(SV_TEXT("vpc.id"), SV_TEXT("vpc.name"), SV_TEXT("vpc.cidr"), SV_TEXT("vpc.gateway"),
+               SV_TEXT("vpc.usable.ipcount"), SV_TEXT("vpc.desc"), SV_TEXT("vpc.createtime")),
      .handler = search,
      DOC("查询租户私有网络", "list VPCs")},
 };

@@ -10,31 +10,15 @@
 enum {
     CANCEL_LOOK_MS = 100,          /* how soon a cancel is seen */
     PATIENCE_MS = 6 * 3600 * 1000, /* for calls that move bytes */
+    LONGEST_MS = 24 * 3600 * 1000, /* what is longer is for ever */
+    LINK_IDLE_MS = 60000,          /* a thread without work keeps its connection so long */
 };
-
-void lv_cond_init(pthread_cond_t *c)
-{
-    pthread_condattr_t a;
-    pthread_condattr_init(&a);
-    pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
-    pthread_cond_init(c, &a);
-    pthread_condattr_destroy(&a);
-}
 
 void lv_cond_wait(pthread_cond_t *c, pthread_mutex_t *mu, const struct sv_deadline *d, int64_t ms)
 {
     if (d && d->cancel && ms > CANCEL_LOOK_MS)
         ms = CANCEL_LOOK_MS;
-    if (ms > 24 * 3600 * 1000) {
-        pthread_cond_wait(c, mu);
-        return;
-    }
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    int64_t ns = at.tv_nsec + ms % 1000 * 1000000;
-    at.tv_sec += ms / 1000 + ns / 1000000000;
-    at.tv_nsec = ns % 1000000000;
-    pthread_cond_timedwait(c, mu, &at);
+    sv_cond_wait(c, mu, ms > LONGEST_MS ? INT64_MAX : sv_mono_ms() + ms);
 }
 
 /* --- operations --- */
@@ -79,8 +63,8 @@ void lv_op_unref(struct lv_op **at)
 void lv_pool_init(struct lv_pool *p, unsigned max)
 {
     pthread_mutex_init(&p->mu, NULL);
-    lv_cond_init(&p->work);
-    lv_cond_init(&p->done);
+    sv_cond_init(&p->work);
+    sv_cond_init(&p->done);
     p->last = &p->first;
     p->max = max;
 }
@@ -133,32 +117,46 @@ static struct lv_op *next_op(struct lv_pool *p)
     return NULL;
 }
 
-static enum sv_err run(struct lv_host *h, struct lv_op *op, struct sv_error *err)
+static enum sv_err run(struct lv_host *h, struct lv_link *link, struct lv_op *op, struct sv_error *err)
 {
-    virConnectPtr conn = lv_host_conn(h);
-    if (!conn)
-        return sv_fail(err, SV_E_HOST_DOWN, SV_F_NONE, h->base.name);
-    enum sv_err rc = op->fn(h, conn, op, err);
-    virConnectClose(conn);
-    return rc;
+    virConnectPtr conn = lv_link_use(h, link);
+    return conn ? op->fn(h, conn, op, err) : sv_fail(err, SV_E_HOST_DOWN, SV_F_NONE, h->base.name);
+}
+
+/* Under p->mu. */
+static void lose(struct lv_pool *p, struct lv_op *op)
+{
+    p->lost[op->kind]++;
+    op->next = p->lost_ops;
+    p->lost_ops = op;
+}
+
+/* Under p->mu. */
+static void found_again(struct lv_pool *p, struct lv_op *op)
+{
+    struct lv_op **at = &p->lost_ops;
+    while (*at != op)
+        at = &(*at)->next;
+    *at = op->next;
+    p->lost[op->kind]--;
 }
 
 /* Under p->mu, which is left while the call runs. */
-static void serve(struct lv_host *h, struct lv_op *op)
+static void serve(struct lv_host *h, struct lv_link *link, struct lv_op *op)
 {
     struct lv_pool *p = &h->pool;
     struct sv_error err = {0};
     op->phase = LV_RUNNING;
     p->running[op->kind]++;
     pthread_mutex_unlock(&p->mu);
-    enum sv_err rc = run(h, op, &err);
+    enum sv_err rc = run(h, link, op, &err);
     pthread_mutex_lock(&p->mu);
     p->running[op->kind]--;
     op->rc = rc;
     op->err = err;
     op->phase = LV_DONE;
     if (op->left) {
-        p->lost[op->kind]--;
+        found_again(p, op);
         sv_log(SV_LOG_INFO, "hv.late_answer", "host", h->base.name, "result", rc ? sv_err_symbol(rc) : "OK", NULL);
     }
     pthread_cond_broadcast(&p->done);
@@ -166,23 +164,42 @@ static void serve(struct lv_host *h, struct lv_op *op)
     pthread_cond_signal(&p->work);
 }
 
+/* Under p->mu. False when nothing came for so long that the connection can go. */
+static bool rest(struct lv_pool *p, bool connected)
+{
+    const struct sv_deadline d = sv_deadline_within(NULL, LINK_IDLE_MS);
+    p->idle++;
+    if (connected)
+        lv_cond_wait(&p->work, &p->mu, NULL, LINK_IDLE_MS);
+    else
+        pthread_cond_wait(&p->work, &p->mu);
+    p->idle--;
+    return !connected || !sv_deadline_over(&d);
+}
+
 static void *worker(void *arg)
 {
     struct lv_host *h = arg;
     struct lv_pool *p = &h->pool;
+    struct lv_link link = LV_NO_LINK;
     pthread_setname_np(pthread_self(), "hv-call");
     pthread_mutex_lock(&p->mu);
     while (!p->closing) {
         struct lv_op *op = next_op(p);
         if (op) {
-            serve(h, op);
+            serve(h, &link, op);
             lv_op_unref(&op);
             continue;
         }
-        p->idle++;
-        pthread_cond_wait(&p->work, &p->mu);
-        p->idle--;
+        if (!rest(p, link.conn) && !p->queued) {
+            pthread_mutex_unlock(&p->mu);
+            lv_link_close(h, &link);
+            pthread_mutex_lock(&p->mu);
+        }
     }
+    pthread_mutex_unlock(&p->mu);
+    lv_link_close(h, &link);
+    pthread_mutex_lock(&p->mu);
     p->threads--;
     pthread_cond_broadcast(&p->done);
     pthread_mutex_unlock(&p->mu);
@@ -231,10 +248,24 @@ static void leave(struct lv_pool *p, struct lv_op *op)
 {
     op->left = true;
     if (op->phase == LV_RUNNING) {
-        p->lost[op->kind]++;
+        lose(p, op);
     } else if (unqueue(p, op)) {
         atomic_fetch_sub(&op->refs, 1); /* the worker's; the waiter still holds its own */
     }
+}
+
+/* Under p->mu: until a call ends, unless there is no time for that. */
+static enum sv_err await_any(struct lv_host *h, const struct sv_deadline *d, struct sv_error *err)
+{
+    struct lv_pool *p = &h->pool;
+    if (p->closing)
+        return sv_fail(err, SV_E_HOST_DOWN, SV_F_NONE, h->base.name);
+    if (sv_deadline_cancelled(d))
+        return sv_fail(err, SV_E_JOB_CANCELLED, SV_F_NONE);
+    if (sv_deadline_over(d))
+        return sv_fail(err, SV_E_HOST_TIMEOUT, SV_F_NONE, h->base.name);
+    lv_cond_wait(&p->done, &p->mu, d, sv_deadline_left(d));
+    return SV_OK;
 }
 
 /* Under p->mu. */
@@ -242,19 +273,11 @@ static enum sv_err await(struct lv_host *h, struct lv_op *op, const struct sv_de
 {
     struct lv_pool *p = &h->pool;
     while (op->phase != LV_DONE) {
-        if (p->closing) {
+        enum sv_err rc = await_any(h, d, err);
+        if (rc) {
             leave(p, op);
-            return sv_fail(err, SV_E_HOST_DOWN, SV_F_NONE, h->base.name);
+            return rc;
         }
-        if (sv_deadline_cancelled(d)) {
-            leave(p, op);
-            return sv_fail(err, SV_E_JOB_CANCELLED, SV_F_NONE);
-        }
-        if (sv_deadline_over(d)) {
-            leave(p, op);
-            return sv_fail(err, SV_E_HOST_TIMEOUT, SV_F_NONE, h->base.name);
-        }
-        lv_cond_wait(&p->done, &p->mu, d, sv_deadline_left(d));
     }
     if (op->rc && err)
         *err = op->err;
@@ -278,6 +301,33 @@ static enum sv_err submit(struct lv_host *h, struct lv_op *op, struct sv_error *
     return SV_OK;
 }
 
+/* --- what was given up --- */
+
+/* Under p->mu. */
+static bool makes_something(const struct lv_pool *p, const struct sv_id *vm)
+{
+    for (const struct lv_op *op = p->lost_ops; op; op = op->next)
+        if (op->makes && sv_id_eq(&op->vm, vm))
+            return true;
+    return false;
+}
+
+enum sv_err lv_settle(struct lv_host *h, const struct sv_id *vm, bool *ret_waited, const struct sv_deadline *d,
+                      struct sv_error *err)
+{
+    struct lv_pool *p = &h->pool;
+    const struct sv_deadline within = sv_deadline_within(d, h->call_limit_ms);
+    enum sv_err rc = SV_OK;
+    pthread_mutex_lock(&p->mu);
+    bool waits = makes_something(p, vm);
+    if (ret_waited)
+        *ret_waited = waits;
+    for (; waits && !rc; waits = makes_something(p, vm))
+        rc = await_any(h, &within, err);
+    pthread_mutex_unlock(&p->mu);
+    return rc;
+}
+
 enum sv_err lv_call(struct lv_host *h, struct lv_op *op, lv_fn fn, enum lv_kind kind, const struct sv_deadline *d,
                     struct sv_error *err)
 {
@@ -286,8 +336,11 @@ enum sv_err lv_call(struct lv_host *h, struct lv_op *op, lv_fn fn, enum lv_kind 
     op->fn = fn;
     op->kind = kind;
     op->phase = LV_QUEUED;
+    enum sv_err rc = op->settles ? lv_settle(h, &op->vm, NULL, &within, err) : SV_OK;
+    if (rc)
+        return rc;
     pthread_mutex_lock(&h->pool.mu);
-    enum sv_err rc = submit(h, op, err);
+    rc = submit(h, op, err);
     if (!rc)
         rc = await(h, op, &within, err);
     pthread_mutex_unlock(&h->pool.mu);

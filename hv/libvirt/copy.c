@@ -32,6 +32,30 @@ static char *dir_of(const char *path)
 
 /* --- out --- */
 
+struct look {
+    const struct sv_id *disk;
+    bool found;
+};
+
+static void look_at(void *arg, const struct sv_id *volume, bool is_template, int64_t bytes)
+{
+    struct look *l = arg;
+    (void)bytes;
+    l->found = l->found || (!is_template && sv_id_eq(volume, l->disk));
+}
+
+/* One without a file is in a Ceph pool, or lost. */
+static enum sv_err check_file(struct lv_host *h, const struct sv_id *disk, const char *path,
+                              const struct sv_deadline *d, struct sv_error *err)
+{
+    struct look l = {.disk = disk};
+    enum sv_err rc = access(path, F_OK) != 0 ? lv_rbd_list(h, look_at, &l, d, err) : SV_OK;
+    if (rc)
+        return rc;
+    return l.found ? sv_fail(err, SV_E_UNSUPPORTED, SV_F_NONE, "a copy of a disk in a Ceph pool")
+                   : lv_file_there(path, err);
+}
+
 static enum sv_err check_room(struct lv_host *h, const struct sv_hv_copy *copies, unsigned n,
                               const struct sv_deadline *d, struct sv_error *err)
 {
@@ -39,9 +63,9 @@ static enum sv_err check_room(struct lv_host *h, const struct sv_hv_copy *copies
     for (unsigned i = 0; i < n; i++) {
         int64_t need = 0;
         SV_AUTOFREE char *path = lv_volume_find(h, &copies[i].disk);
-        if (access(path, F_OK) != 0)
-            return sv_fail(err, SV_E_UNSUPPORTED, SV_F_NONE, "a copy of a disk that has no file on the host");
-        enum sv_err rc = sv_image_measure(path, &need, d, err);
+        enum sv_err rc = check_file(h, &copies[i].disk, path, d, err);
+        if (!rc)
+            rc = sv_image_measure(path, &need, d, err);
         if (rc)
             return rc;
         all += need;

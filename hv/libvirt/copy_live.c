@@ -90,6 +90,7 @@ static enum sv_err begin_with(const struct live *c, const char *xml, bool *ret_q
     struct lv_frozen frozen;
     LV_OP op = lv_op_new(c->vm);
     op->text = sv_strdup(xml);
+    op->makes = true;
     lv_freeze(c->h, c->vm, &frozen, d);
     enum sv_err rc = lv_call(c->h, op, do_begin, LV_CALL_HOST, d, err);
     *ret_quiesced = lv_thaw(c->h, c->vm, &frozen);
@@ -226,6 +227,7 @@ static enum sv_err end_job(struct lv_host *h, const struct sv_id *vm, struct sv_
     for (;;) {
         const struct mark m = look(&h->table, vm);
         LV_OP op = lv_op_new(vm);
+        op->settles = true;
         enum sv_err rc = lv_call(h, op, do_abort, LV_CALL_HOST, &within, err);
         if (rc || !op->pending)
             return rc == SV_E_DOMAIN_MISSING ? SV_OK : rc;

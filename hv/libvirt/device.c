@@ -59,10 +59,15 @@ enum sv_err lv_live_xml(struct lv_host *h, virConnectPtr conn, virDomainPtr d, c
 
 /* --- in and out --- */
 
-static bool is_there(virDomainPtr d, const char *elem, const char *mark)
+static char *live_part(virDomainPtr d, const char *elem, const char *mark)
 {
     SV_AUTOFREE char *xml = virDomainGetXMLDesc(d, 0);
-    SV_AUTOFREE char *found = xml ? lv_xml_around(xml, elem, mark) : NULL;
+    return xml ? lv_xml_around(xml, elem, mark) : NULL;
+}
+
+static bool is_there(virDomainPtr d, const char *elem, const char *mark)
+{
+    SV_AUTOFREE char *found = live_part(d, elem, mark);
     return found != NULL;
 }
 
@@ -87,6 +92,28 @@ static bool asked_already(void)
     return text && strstr(text, "in the process of unplug");
 }
 
+/* It has been asked, and answers when it runs again. */
+static enum sv_err refuse_paused(struct lv_host *h, virConnectPtr conn, virDomainPtr d, struct sv_error *err)
+{
+    enum sv_hv_power now;
+    const enum sv_err rc = lv_power_of(h, conn, d, &now, err);
+    return rc || now != SV_HV_PAUSED ? rc : sv_fail(err, SV_E_VM_STATE, SV_F_NONE, "paused");
+}
+
+/* What somebody plugs in, such as a server that was killed meanwhile, shows only when that call is through: one behind
+ * it waits for that. */
+static enum sv_err let_others_end(struct lv_host *h, virConnectPtr conn, virDomainPtr d, struct sv_error *err)
+{
+    virDomainMemoryStatStruct one;
+    if (virDomainMemoryStats(d, &one, 1, 0) >= 0)
+        return SV_OK;
+    const int code = virGetLastErrorCode();
+    const bool told = code == VIR_ERR_OPERATION_INVALID || code == VIR_ERR_NO_SUPPORT || code == VIR_ERR_NO_DOMAIN;
+    if (told)
+        virResetLastError();
+    return told ? SV_OK : lv_error(h, conn, "memory_stats", err);
+}
+
 enum sv_err lv_unplug(struct lv_host *h, virConnectPtr conn, virDomainPtr d, const char *elem, const char *mark,
                       bool *ret_pending, struct sv_error *err)
 {
@@ -96,15 +123,19 @@ enum sv_err lv_unplug(struct lv_host *h, virConnectPtr conn, virDomainPtr d, con
     if (rc || !live)
         return rc;
     SV_AUTOFREE char *present = lv_xml_around(live, elem, mark);
+    if (!present) {
+        rc = let_others_end(h, conn, d, err);
+        present = rc ? NULL : live_part(d, elem, mark);
+    }
     if (!present)
-        return SV_OK;
+        return rc;
     if (virDomainDetachDeviceFlags(d, present, VIR_DOMAIN_AFFECT_LIVE) < 0 && !asked_already())
         rc = lv_error(h, conn, "detach", err);
     if (rc == SV_E_HOST_TIMEOUT)
         return rc;
     virResetLastError();
     *ret_pending = is_there(d, elem, mark);
-    return *ret_pending ? rc : SV_OK;
+    return *ret_pending ? rc ? rc : refuse_paused(h, conn, d, err) : SV_OK;
 }
 
 /* --- until the guest has let go --- */
@@ -137,6 +168,7 @@ static struct lv_op *copy_of(const struct lv_op *model)
     struct lv_op *op = lv_op_new(&model->vm);
     op->disk = model->disk;
     op->nic = model->nic;
+    op->settles = true; /* or it would not be there yet, and then be there */
     return op;
 }
 
@@ -180,7 +212,12 @@ static enum sv_err do_disk_attach(struct lv_host *h, virConnectPtr conn, struct 
         return err->code;
     lv_volume_look(h, &op->disk);
     SV_AUTOFREE char *xml = lv_disk_xml(&op->disk, path, h->image_dir);
-    return lv_plug(h, conn, d, "disk", mark, xml, err);
+    enum sv_err rc = lv_plug(h, conn, d, "disk", mark, xml, err);
+    struct sv_error why;
+    if (!rc || rc == SV_E_HOST_TIMEOUT || lv_place_is_rbd(h, &op->disk.pool) || !lv_file_there(path, &why))
+        return rc;
+    *err = why;
+    return why.code;
 }
 
 static enum sv_err do_disk_detach(struct lv_host *h, virConnectPtr conn, struct lv_op *op, struct sv_error *err)
@@ -197,6 +234,7 @@ enum sv_err lv_disk_attach(struct sv_hv_host *h, const struct sv_id *vm, const s
 {
     LV_OP op = lv_op_new(vm);
     op->disk = *disk;
+    op->makes = true;
     enum sv_err rc = lv_call(lv_host_of(h), op, do_disk_attach, LV_CALL_HOST, d, err);
     return rc == SV_E_DOMAIN_MISSING ? SV_OK : rc;
 }
@@ -234,6 +272,7 @@ enum sv_err lv_nic_attach(struct sv_hv_host *h, const struct sv_id *vm, const st
 {
     LV_OP op = lv_op_new(vm);
     op->nic = *nic;
+    op->makes = true;
     enum sv_err rc = lv_call(lv_host_of(h), op, do_nic_attach, LV_CALL_HOST, d, err);
     return rc == SV_E_DOMAIN_MISSING ? SV_OK : rc;
 }

@@ -77,6 +77,7 @@ enum sv_err lv_define(struct sv_hv_host *base, const struct sv_hv_domain *dom, c
     LV_OP op = lv_op_new(&dom->id);
     op->dom = sv_alloc(sizeof(*op->dom));
     *op->dom = *dom;
+    op->makes = op->settles = true;
     return lv_call(lv_host_of(base), op, do_define, LV_CALL_HOST, d, err);
 }
 
@@ -97,6 +98,7 @@ enum sv_err lv_undefine(struct sv_hv_host *base, const struct sv_id *vm, const s
                         struct sv_error *err)
 {
     LV_OP op = lv_op_new(vm);
+    op->settles = true;
     enum sv_err rc = lv_call(lv_host_of(base), op, do_undefine, LV_CALL_HOST, d, err);
     if (rc && rc != SV_E_DOMAIN_MISSING)
         return rc;

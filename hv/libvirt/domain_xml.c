@@ -213,6 +213,33 @@ static void disk(struct sv_xml *x, const char *path, const char *image_dir, cons
     sv_xml_close(x);
 }
 
+/* The user-space datapath of Open vSwitch takes frames as they come. */
+static void plain_frames(struct sv_xml *x)
+{
+    static const char *const host[] = {"csum", "gso", "tso4", "tso6", "ecn", "ufo"};
+    sv_xml_open(x, "driver");
+    sv_xml_open(x, "host");
+    for (size_t i = 0; i < sizeof(host) / sizeof(host[0]); i++)
+        sv_xml_attr(x, host[i], "off");
+    sv_xml_close(x);
+    sv_xml_open(x, "guest");
+    for (size_t i = 0; i < sizeof(host) / sizeof(host[0]); i++)
+        if (strcmp(host[i], "gso") != 0) /* there is none in this direction */
+            sv_xml_attr(x, host[i], "off");
+    sv_xml_close(x);
+    sv_xml_close(x);
+}
+
+static void ovs_port(struct sv_xml *x, const struct sv_hv_nic *n)
+{
+    sv_xml_attr(x, "type", "bridge");
+    leaf2(x, "source", "bridge", n->bridge, NULL, NULL);
+    sv_xml_open(x, "virtualport");
+    sv_xml_attr(x, "type", "openvswitch");
+    leaf2(x, "parameters", "interfaceid", n->id.s, NULL, NULL);
+    sv_xml_close(x);
+}
+
 static void nic(struct sv_xml *x, const struct sv_hv_nic *n)
 {
     char mac[SV_MAC_LEN];
@@ -226,11 +253,18 @@ static void nic(struct sv_xml *x, const struct sv_hv_nic *n)
         sv_xml_attr(x, "type", "bridge");
         leaf2(x, "source", "bridge", n->bridge, NULL, NULL);
         break;
+    case SV_HV_NIC_OVS:
+        ovs_port(x, n);
+        break;
     }
     leaf2(x, "mac", "address", mac, NULL, NULL);
     if (n->tap[0])
         leaf2(x, "target", "dev", n->tap, NULL, NULL);
     leaf2(x, "model", "type", "virtio", NULL, NULL);
+    if (n->plain)
+        plain_frames(x);
+    if (n->mtu)
+        leaf2(x, "mtu", "size", sv_dec(n->mtu).s, NULL, NULL);
     sv_xml_close(x);
 }
 

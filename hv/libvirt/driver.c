@@ -8,7 +8,8 @@
 enum {
     CALL_LIMIT_MS = 30000,
     THREADS = 8,
-    CLOSE_LIMIT_MS = 3000, /* how long a stop waits for calls that hang */
+    POLITE_MS = 1000,      /* how long a stop waits for calls before it breaks them off */
+    CLOSE_LIMIT_MS = 3000, /* and how long in all */
 };
 
 struct lv_hv {
@@ -46,6 +47,7 @@ static void name_host(struct lv_host *h)
     uri_host(h->uri, h->base.name, sizeof(h->base.name));
     h->is_test = strncmp(h->uri, "test:", 5) == 0;
     h->remote = h->base.name[0] != '\0';
+    h->in_process = (h->is_test && !h->remote) || strstr(h->uri, ":///embed");
     if (h->is_test)
         SV_COPY(h->base.name, "test");
     if (!h->base.name[0] && gethostname(h->base.name, sizeof(h->base.name) - 1) != 0)
@@ -64,7 +66,7 @@ static struct lv_host *host_new(const char *uri, const struct sv_hv_options *opt
     name_host(h);
     pthread_mutex_init(&h->ev_mu, NULL);
     pthread_mutex_init(&h->mu, NULL);
-    lv_cond_init(&h->woken);
+    sv_cond_init(&h->woken);
     lv_pool_init(&h->pool, opt->threads_per_host ? opt->threads_per_host : THREADS);
     lv_table_init(&h->table);
     lv_places_init(&h->places);
@@ -73,13 +75,7 @@ static struct lv_host *host_new(const char *uri, const struct sv_hv_options *opt
 
 static char *image_dir_of(const struct sv_hv_options *opt)
 {
-    SV_AUTOFREE char *cwd = NULL;
-    SV_AUTOFREE char *dir =
-        opt->image_dir && opt->image_dir[0] ? sv_strdup(opt->image_dir) : sv_asprintf("%s/images", opt->data_dir);
-    if (dir[0] == '/')
-        return sv_strdup(dir);
-    cwd = getcwd(NULL, 0);
-    return sv_asprintf("%s/%s", cwd ? cwd : "", dir);
+    return opt->image_dir && opt->image_dir[0] ? sv_strdup(opt->image_dir) : sv_asprintf("%s/images", opt->data_dir);
 }
 
 static enum sv_err check_options(const struct sv_hv_options *opt, struct sv_error *err)
@@ -91,6 +87,32 @@ static enum sv_err check_options(const struct sv_hv_options *opt, struct sv_erro
         if (strcmp(opt->domain_type, types[i]) == 0)
             return SV_OK;
     return sv_fail(err, SV_E_CONFIG, SV_F_NONE, "hv.domain_type is auto, kvm or qemu");
+}
+
+static bool one_of(const char *const *all, const char *p, size_t n)
+{
+    for (; *all; all++)
+        if (strlen(*all) == n && memcmp(*all, p, n) == 0)
+            return true;
+    return false;
+}
+
+/* What no libvirtd will ever take: the rest is found out by connecting, which is tried again and again. */
+static enum sv_err check_uri(const char *uri, struct sv_error *err)
+{
+    static const char *const transports[] = {"tls", "unix", "ssh", "ext", "tcp", "libssh2", "libssh", NULL};
+    static const char *const of_qemu[] = {"/system", "/session", "/embed", NULL};
+    const char *rest = strstr(uri, "://"), *plus = strchr(uri, '+');
+    if (!rest)
+        return sv_fail(err, SV_E_CONFIG, SV_F_NONE, "expected qemu:///system or qemu+ssh://HOST/system");
+    if (plus && plus < rest && !one_of(transports, plus + 1, (size_t)(rest - plus - 1)))
+        return sv_fail(err, SV_E_CONFIG, SV_F_NONE,
+                       "its transport is none of tls, unix, ssh, ext, tcp, libssh2, libssh");
+    const char *path = strpbrk(rest + 3, "/?");
+    const size_t n = path && *path == '/' ? strcspn(path, "?") : 0;
+    if (strncmp(uri, "qemu", 4) == 0 && !(n && one_of(of_qemu, path, n)))
+        return sv_fail(err, SV_E_CONFIG, SV_F_NONE, "expected /system at its end, as in qemu:///system");
+    return SV_OK;
 }
 
 static enum sv_err start_keeper(struct lv_host *h, struct sv_error *err)
@@ -108,6 +130,8 @@ static enum sv_err lv_open_uri(const char *uri, const struct sv_hv_options *opt,
                                struct sv_hv **ret, struct sv_error *err)
 {
     enum sv_err rc = check_options(opt, err);
+    if (!rc)
+        rc = check_uri(uri, err);
     if (rc)
         return rc;
     if (!lv_library_ready())
@@ -139,10 +163,14 @@ static void lv_close_uri(struct sv_hv *base)
     h->ev_off = true;
     pthread_mutex_unlock(&h->ev_mu);
     lv_table_close(&h->table);
-    lv_pool_close(&h->pool, CLOSE_LIMIT_MS);
+    lv_pool_close(&h->pool, POLITE_MS);
     pthread_mutex_lock(&h->mu);
     h->closing = true;
     pthread_cond_broadcast(&h->woken);
+    pthread_mutex_unlock(&h->mu);
+    lv_links_cut(h);
+    lv_pool_close(&h->pool, sv_deadline_left(&d));
+    pthread_mutex_lock(&h->mu);
     while (!h->keeper_ended && !sv_deadline_over(&d))
         lv_cond_wait(&h->woken, &h->mu, NULL, sv_deadline_left(&d));
     pthread_mutex_unlock(&h->mu);
@@ -155,6 +183,7 @@ static const char *const schemes[] = {"qemu:", "qemu+", "test:", "test+", NULL};
 const struct sv_hv_ops sv_hv_libvirt_ops = {
     .name = "libvirt",
     .schemes = schemes,
+    .least_memory = LV_LEAST_MEMORY,
     .open = lv_open_uri,
     .close = lv_close_uri,
     .info = lv_info,
@@ -181,6 +210,7 @@ const struct sv_hv_ops sv_hv_libvirt_ops = {
     .nic_attach = lv_nic_attach,
     .nic_detach = lv_nic_detach,
     .set_password = lv_set_password,
+    .set_time = lv_set_time,
     .agent_sync = lv_agent_sync,
     .set_vnc_password = lv_set_vnc_password,
     .guest_addresses = lv_guest_addresses,

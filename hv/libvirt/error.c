@@ -78,10 +78,6 @@ enum sv_err lv_error(struct lv_host *h, virConnectPtr conn, const char *what, st
     int code = e ? e->code : VIR_ERR_OK;
     bool alive = virConnectIsAlive(conn) == 1; /* forgets the error */
     enum sv_err rc = lv_error_text(h, what, code, text, err);
-    char plain[SV_ERR_ARG_MAX];
-    lv_plain_text(text, plain, sizeof(plain));
-    if (!alive)
-        lv_host_lost(h, conn, plain);
     virResetLastError();
     /* It broke off in the middle: nobody knows whether it was done. */
     return alive ? rc : sv_fail(err, SV_E_HOST_TIMEOUT, SV_F_NONE, h->base.name);

@@ -190,8 +190,7 @@ static int add(struct lv_host *h, virConnectPtr conn, int kind, virConnectDomain
 void lv_events_register(struct lv_host *h, virConnectPtr conn, int ids[LV_EVENTS])
 {
     /* Drivers inside this process cannot lose their connection; they take the callback and forget it. */
-    bool in_process = h->is_test || strstr(h->uri, ":///embed");
-    if (!in_process && virConnectRegisterCloseCallback(conn, on_close, lv_host_ref(h), drop_host) < 0)
+    if (!h->in_process && virConnectRegisterCloseCallback(conn, on_close, lv_host_ref(h), drop_host) < 0)
         lv_host_unref(h);
     ids[0] = add(h, conn, VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle));
     ids[1] = add(h, conn, VIR_DOMAIN_EVENT_ID_REBOOT, VIR_DOMAIN_EVENT_CALLBACK(on_reboot));

@@ -12,7 +12,7 @@
  * also when this process is killed. */
 
 enum {
-    FREEZE_CALL_MS = (LV_FREEZE_S + 10) * 1000, /* the agent's time, and libvirt's for talking to it */
+    FREEZE_CALL_MS = (LV_AGENT_S + 10) * 1000, /* the agent's time, and libvirt's for talking to it */
     THAW_CALL_MS = 30000,
 };
 
@@ -75,8 +75,7 @@ static enum sv_err do_freeze(struct lv_host *h, virConnectPtr conn, struct lv_op
     LV_DOMAIN d = lv_lookup(h, conn, &op->vm, err);
     if (!d)
         return err->code;
-    /* Libvirt gives an agent all the time in the world unless told otherwise. */
-    if (virDomainAgentSetResponseTimeout(d, LV_FREEZE_S, 0) < 0 || virDomainFSFreeze(d, NULL, 0, 0) < 0)
+    if (lv_agent_bound(d) < 0 || virDomainFSFreeze(d, NULL, 0, 0) < 0)
         return lv_error(h, conn, "freeze", err);
     return SV_OK;
 }
@@ -132,8 +131,8 @@ bool lv_thaw(struct lv_host *h, const struct sv_id *vm, struct lv_frozen *f)
     if (rc)
         sv_log(SV_LOG_ERROR, "hv.not_thawed", "vm", vm->s, "text", e.arg[0], NULL);
     f->asked = false;
-    end_watchdog(f, rc == SV_OK);
-    return rc == SV_OK && op->value > 0;
+    end_watchdog(f, !rc);
+    return !rc && op->value > 0;
 }
 
 void lv_thaw_left(struct lv_host *h, const struct sv_id *vm)

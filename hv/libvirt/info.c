@@ -68,6 +68,11 @@ static enum sv_err do_info(struct lv_host *h, virConnectPtr conn, struct lv_op *
     if (virNodeGetInfo(conn, &node) < 0)
         return lv_error(h, conn, "node_info", err);
     op->info.vcpus = node.cpus;
+    op->info.mhz = node.mhz;
+    op->info.sockets = (int64_t)node.nodes * node.sockets;
+    op->info.cores = node.cores;
+    op->info.threads = node.threads;
+    SV_COPY(op->info.cpu_model, node.model);
     op->info.memory = memory_of(conn, &node);
     versions(conn, &op->info);
     cpu_vendor(conn, &op->info);

@@ -11,12 +11,19 @@ enum {
 };
 #define CHANNEL_MARK "name='" LV_AGENT_CHANNEL "'"
 
+int lv_agent_bound(virDomainPtr d)
+{
+    return virDomainAgentSetResponseTimeout(d, LV_AGENT_S, 0);
+}
+
 static enum sv_err awake(struct lv_host *h, virConnectPtr conn, virDomainPtr d, struct sv_error *err)
 {
     enum sv_hv_power now;
     enum sv_err rc = lv_power_of(h, conn, d, &now, err);
     if (!rc && now != SV_HV_RUNNING)
         rc = sv_fail(err, SV_E_VM_STATE, SV_F_VM, lv_power_name(now));
+    if (!rc && lv_agent_bound(d) < 0) /* it has gone, or is a driver without agents */
+        virResetLastError();
     return rc;
 }
 
@@ -129,6 +136,38 @@ enum sv_err lv_agent_sync(struct sv_hv_host *base, const struct sv_id *vm, const
     return rc;
 }
 
+/* --- its clock --- */
+
+/* Asked first whether it hears: setting has no limit of its own. */
+static enum sv_err do_set_time(struct lv_host *h, virConnectPtr conn, struct lv_op *op, struct sv_error *err)
+{
+    long long seconds = 0;
+    unsigned ns = 0;
+    enum sv_err rc = do_ping(h, conn, op, err);
+    if (rc)
+        return is_silence(rc) ? sv_fail(err, SV_E_VM_NO_AGENT, SV_F_VM) : rc;
+    LV_DOMAIN d = lv_lookup(h, conn, &op->vm, err);
+    if (!d)
+        return err->code;
+    if (virDomainGetTime(d, &seconds, &ns, 0) < 0)
+        return lv_error(h, conn, "get_time", err);
+    const int64_t now = sv_now_ms();
+    op->value = now - (seconds * 1000 + ns / 1000000);
+    if (virDomainSetTime(d, now / 1000, (unsigned)(now % 1000) * 1000000, 0) < 0)
+        return lv_error(h, conn, "set_time", err);
+    return SV_OK;
+}
+
+enum sv_err lv_set_time(struct sv_hv_host *h, const struct sv_id *vm, int64_t *ret_behind, const struct sv_deadline *d,
+                        struct sv_error *err)
+{
+    LV_OP op = lv_op_new(vm);
+    enum sv_err rc = lv_call(lv_host_of(h), op, do_set_time, LV_CALL_GUEST, d, err);
+    if (!rc)
+        *ret_behind = op->value;
+    return rc;
+}
+
 /* --- its addresses --- */
 
 static char *list_addresses(virDomainInterfacePtr *ifs, int n)
@@ -164,13 +203,13 @@ static enum sv_err do_addresses(struct lv_host *h, virConnectPtr conn, struct lv
     return SV_OK;
 }
 
-enum sv_err lv_guest_addresses(struct sv_hv_host *h, const struct sv_id *vm, char *buf, size_t size,
-                               const struct sv_deadline *d, struct sv_error *err)
+enum sv_err lv_guest_addresses(struct sv_hv_host *h, const struct sv_id *vm, char **ret, const struct sv_deadline *d,
+                               struct sv_error *err)
 {
     LV_OP op = lv_op_new(vm);
     enum sv_err rc = lv_call(lv_host_of(h), op, do_addresses, LV_CALL_GUEST, d, err);
     if (!rc)
-        sv_copy(buf, size, op->text);
+        *ret = sv_strdup(op->text);
     return rc;
 }
 

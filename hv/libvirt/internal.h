@@ -1,11 +1,12 @@
 /* The libvirt driver's own contract.
  *
  * One URI is one host. Threads of a host: the keeper (connects, watches, reconnects), up to
- * threads_per_host workers that run calls, and the process-wide event loop. Every thread and every
- * callback that libvirt holds owns a reference to the host, so that a call that never comes back keeps
- * only memory: nobody waits for it.
+ * threads_per_host workers that run calls, each over a connection of its own, and the process-wide event
+ * loop. Every thread and every callback that libvirt holds owns a reference to the host, so that a call
+ * that never comes back keeps only memory: nobody waits for it. What belongs to a connection (a
+ * virDomainPtr, say) stays with the thread that has it.
  *
- * Locks, all leaves: h->mu (connection), pool.mu (calls), table.mu (what events told). None is held
+ * Locks, all leaves: h->mu (connections), pool.mu (calls), table.mu (what events told). None is held
  * across a libvirt call or together with another. ev_mu is held while the owner's callback runs, so
  * that none runs after sv_hv_close. */
 #ifndef HV_LIBVIRT_INTERNAL_H
@@ -13,6 +14,7 @@
 
 #include "starvirt/hv.h"
 #include "starvirt/mem.h"
+#include "starvirt/thread.h"
 
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
@@ -112,6 +114,8 @@ struct lv_op {
     lv_fn fn;
     enum lv_kind kind;
     bool patient; /* moves bytes: only the deadline limits it, not the call limit */
+    bool makes;   /* comes to be even where nobody waits any more, which whoever undoes it has to see */
+    bool settles; /* waits for such ones of its VM first */
     enum { LV_QUEUED, LV_RUNNING, LV_DONE } phase;
     bool left; /* nobody waits any more */
     enum sv_err rc;
@@ -122,6 +126,7 @@ struct lv_pool {
     pthread_mutex_t mu;
     pthread_cond_t work, done;
     struct lv_op *first, **last;
+    struct lv_op *lost_ops;
     unsigned max, threads, idle, queued;
     unsigned running[LV_CALL_KINDS], lost[LV_CALL_KINDS]; /* lost: running with nobody waiting */
     bool closing;
@@ -139,9 +144,11 @@ enum sv_err lv_call(struct lv_host *h, struct lv_op *op, lv_fn fn, enum lv_kind 
                     struct sv_error *err);
 /* The same with nobody waiting for what comes of it. Any thread. */
 void lv_post(struct lv_host *h, const struct sv_id *vm, lv_fn fn);
-/* Condition variables count on the monotonic clock here. */
-void lv_cond_init(pthread_cond_t *c);
-/* Waits at most `ms`, at most a tenth of a second when somebody may cancel. */
+/* Waits until calls on this VM that were given up and make something have ended: HOST_TIMEOUT, JOB_CANCELLED,
+ * HOST_DOWN. *ret_waited: there were some. */
+enum sv_err lv_settle(struct lv_host *h, const struct sv_id *vm, bool *ret_waited, const struct sv_deadline *d,
+                      struct sv_error *err);
+/* On a condition of sv_cond_init(): waits at most `ms` and, when somebody may cancel, a tenth of a second. */
 void lv_cond_wait(pthread_cond_t *c, pthread_mutex_t *mu, const struct sv_deadline *d, int64_t ms);
 
 /* --- pool.c: where volumes live besides the image directory --- */
@@ -165,6 +172,7 @@ struct lv_host {
     atomic_uint refs;
     char *uri, *image_dir;
     bool remote, is_test; /* is_test: libvirt's own test driver, which knows few flags */
+    bool in_process;      /* a driver without a daemon: no sockets, its state is this process's */
     char wanted_type[8];
     int64_t call_limit_ms;
 
@@ -174,7 +182,10 @@ struct lv_host {
 
     pthread_mutex_t mu;
     pthread_cond_t woken;
-    virConnectPtr conn;    /* while connected */
+    bool up;               /* calls may be made */
+    uint64_t life;         /* rises with every connection that carries events, and with its loss */
+    struct lv_link *links; /* all that are open or being opened */
+    virConnectPtr shared;  /* in_process, while up: what all threads use */
     virConnectPtr watched; /* the one whose death counts, not a reference */
     bool dead, closing, keeper_ended;
     char why[160];      /* last reason for being down */
@@ -191,9 +202,8 @@ void lv_host_unref(struct lv_host *h);
 /* Every call that came in holds the host until it returns, also beyond sv_hv_close. */
 void lv_host_release(struct lv_host **h); /* for SV_CLEANUP */
 #define LV_HOLD(h) SV_CLEANUP(lv_host_release) struct lv_host *held __attribute__((unused)) = lv_host_ref(h)
-/* A reference to the connection, NULL when down. */
-virConnectPtr lv_host_conn(struct lv_host *h);
-/* `conn` was seen dead; the keeper takes it from there. */
+/* `conn` was seen dead: when it is the one that is watched, calls are broken off and the keeper takes it
+ * from there. Never blocks. */
 void lv_host_lost(struct lv_host *h, virConnectPtr conn, const char *why);
 void *lv_keeper(void *host);
 static inline struct lv_host *lv_host_of(struct sv_hv_host *h)
@@ -201,13 +211,49 @@ static inline struct lv_host *lv_host_of(struct sv_hv_host *h)
     return (struct lv_host *)h;
 }
 
-/* --- opener.c: one attempt to connect, bounded in time --- */
-virConnectPtr lv_open(struct lv_host *h, char *why, size_t size);
+/* --- loop.c: libvirt's event loop --- */
+/* Once, before any connection. False when that fails. */
+bool lv_loop_start(void);
+
+/* --- link.c: connections, and how to break them off --- */
+/* Its thread's, but for `fd` and `cut`, which h->mu guards. */
+struct lv_link {
+    struct lv_link *next;
+    virConnectPtr conn;
+    bool events;   /* the keeper's, served by the event loop; otherwise nothing but its thread touches it */
+    uint64_t life; /* of the host, when it was opened */
+    int fd;        /* its socket under a number of ours; -1: none, or not known yet */
+    bool cut;      /* shut down: whatever is under way over it fails */
+};
+#define LV_NO_LINK ((struct lv_link){.fd = -1})
+/* Opens LV_NO_LINK; of one for calls nothing comes once the host's life is another. May hang, until it is cut. After
+ * false as after true: lv_link_close. */
+bool lv_link_open(struct lv_host *h, struct lv_link *l, bool events, uint64_t life);
+/* May hang, unless it was cut. */
+void lv_link_close(struct lv_host *h, struct lv_link *l);
+/* The connection of a thread that calls, opened when there is none that is good; NULL when the host is down. Not a
+ * reference. May hang, until it is cut. */
+virConnectPtr lv_link_use(struct lv_host *h, struct lv_link *l);
+/* Any thread. Never block. The second: all that are for calls. */
+void lv_link_cut(struct lv_host *h, struct lv_link *l);
+void lv_links_cut(struct lv_host *h);
+/* For the event loop: whether it may watch this socket. */
+bool lv_link_takes_socket(int fd);
+
+/* --- opener.c: one attempt to connect and to register for events, bounded in time --- */
+enum { LV_EVENTS = 5 };
+struct lv_watch {
+    struct lv_link link;
+    int ids[LV_EVENTS]; /* libvirt's, of the callbacks */
+};
+/* NULL and *why when that fails. */
+struct lv_watch *lv_watch_open(struct lv_host *h, char *why, size_t size);
+/* Breaks it off first, so that nothing is asked. */
+void lv_watch_close(struct lv_host *h, struct lv_watch *w);
 /* Libvirt and its event loop, once for the process; false when that fails. */
 bool lv_library_ready(void);
 
 /* --- events.c --- */
-enum { LV_EVENTS = 5 };
 void lv_events_register(struct lv_host *h, virConnectPtr conn, int ids[LV_EVENTS]);
 void lv_events_deregister(virConnectPtr conn, const int ids[LV_EVENTS]);
 void lv_tell_host(struct lv_host *h, bool connected, const char *why);
@@ -219,6 +265,9 @@ enum sv_err lv_error(struct lv_host *h, virConnectPtr conn, const char *what, st
 enum sv_err lv_error_text(struct lv_host *h, const char *what, int code, const char *text, struct sv_error *err);
 /* One line without paths or command lines of the host (threat 24). */
 void lv_plain_text(const char *text, char *buf, size_t size);
+
+/* [bytes] With 1 MiB not even the firmware gets as far as the boot sector; no system that has virtio runs in less. */
+#define LV_LEAST_MEMORY (16 * SV_MIB)
 
 /* --- xml_scan.c: attributes out of XML that libvirt wrote --- */
 /* Value of `attr` in the first <elem> whose attribute `key` is `value` (key NULL: any). */
@@ -261,6 +310,10 @@ void lv_domain_free(virDomainPtr *d); /* for SV_CLEANUP */
 enum sv_err lv_power_of(struct lv_host *h, virConnectPtr conn, virDomainPtr d, enum sv_hv_power *ret,
                         struct sv_error *err);
 bool lv_agent_up(struct lv_host *h, virDomainPtr d, const struct sv_id *vm);
+/* Before it is asked: libvirt gives an agent all the time in the world, and with it a thread of the host that its guest
+ * would hold as long as it likes. -1 as of libvirt. */
+enum { LV_AGENT_S = 20 };
+int lv_agent_bound(virDomainPtr d);
 bool lv_is_ours(struct lv_host *h, virDomainPtr d, struct sv_id *ret);
 const char *lv_power_name(enum sv_hv_power p);
 
@@ -337,8 +390,10 @@ enum sv_err lv_set_password(struct sv_hv_host *h, const struct sv_id *vm, const 
                             const struct sv_deadline *d, struct sv_error *err);
 enum sv_err lv_agent_sync(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d,
                           struct sv_error *err);
-enum sv_err lv_guest_addresses(struct sv_hv_host *h, const struct sv_id *vm, char *buf, size_t size,
-                               const struct sv_deadline *d, struct sv_error *err);
+enum sv_err lv_guest_addresses(struct sv_hv_host *h, const struct sv_id *vm, char **ret, const struct sv_deadline *d,
+                               struct sv_error *err);
+enum sv_err lv_set_time(struct sv_hv_host *h, const struct sv_id *vm, int64_t *ret_behind, const struct sv_deadline *d,
+                        struct sv_error *err);
 enum sv_err lv_set_vnc_password(struct sv_hv_host *h, const struct sv_id *vm, const char *password,
                                 const struct sv_deadline *d, struct sv_error *err);
 
@@ -382,9 +437,20 @@ enum sv_err lv_rbd_list(struct lv_host *h,
                         void (*row)(void *arg, const struct sv_id *volume, bool is_template, int64_t bytes), void *arg,
                         const struct sv_deadline *d, struct sv_error *err);
 
+/* --- missing.c: files that somebody took away --- */
+/* DISK_FILE or TEMPLATE_FILE, with the id, where the file or the template that it stands on is gone. */
+enum sv_err lv_file_there(const char *path, struct sv_error *err);
+enum sv_err lv_disk_there(struct lv_host *h, const struct sv_id *disk, struct sv_error *err);
+/* After a failure that may come of it, out of the files of the VM's definition; else the failure as it was. */
+enum sv_err lv_or_missing(struct lv_host *h, virDomainPtr d, enum sv_err rc, struct sv_error *err);
+/* The file of the disk that begins at or after `*at` in a definition, which moves on; NULL after the last. */
+char *lv_next_file(const char **at);
+
 /* --- volume.c: files of the image directory, named <id>.qcow2 and <id>.template.qcow2 --- */
 enum sv_err lv_volume_prepare(const char *image_dir, struct sv_error *err);
 char *lv_volume_path(const char *image_dir, const struct sv_id *id, bool is_template);
+/* What a path of these is of; false for any other. */
+bool lv_volume_named(const char *path, struct sv_id *ret, bool *ret_template);
 /* Removes what was being made there when the program died. */
 void lv_volume_sweep(const char *dir);
 void lv_volume_warn_if_hidden(const char *dir);
@@ -421,6 +487,8 @@ enum sv_err lv_qcow2_apply(const char *path, const struct sv_id *snapshot, const
 enum sv_err lv_qcow2_drop(const char *path, const struct sv_id *snapshot, const struct sv_deadline *d,
                           struct sv_error *err);
 bool lv_qcow2_stands_alone(const char *path); /* false also for what is none */
+/* The name of the file that it stands on, as it is in the header; NULL = none, or it cannot be read. Caller frees. */
+char *lv_qcow2_backing(const char *path);
 enum sv_err lv_file_sync(const char *path, struct sv_error *err);
 int64_t lv_free_bytes(const char *path); /* of its file system */
 /* QEMU often says "input/output error" only: STORAGE_FULL instead of HYPERVISOR where no room is left. */
@@ -450,7 +518,7 @@ enum sv_err lv_snapshot_delete(struct sv_hv_host *h, const struct sv_id *vm, con
                                const struct sv_deadline *d, struct sv_error *err);
 
 /* --- freeze.c, thaw.c: file systems of guests held still --- */
-enum { LV_FREEZE_S = 20, LV_THAW_ANYHOW_S = 60 };
+enum { LV_THAW_ANYHOW_S = 60 };
 struct lv_frozen {
     bool asked;
     int watchdog; /* pipe to it, -1 without */

@@ -1,7 +1,5 @@
 #include "hv/libvirt/internal.h"
 
-#include "starvirt/log.h"
-
 #include <stdlib.h>
 
 enum {
@@ -19,25 +17,10 @@ static void quiet(void *arg, virErrorPtr e)
     (void)e; /* each caller logs its own */
 }
 
-static void *event_loop(void *arg)
-{
-    (void)arg;
-    pthread_setname_np(pthread_self(), "hv-events");
-    for (;;)
-        if (virEventRunDefaultImpl() < 0)
-            sv_log(SV_LOG_ERROR, "hv.event_loop", "text", virGetLastErrorMessage(), NULL);
-    return NULL;
-}
-
 static void start_library(void)
 {
-    pthread_t t;
     virSetErrorFunc(NULL, quiet);
-    if (virInitialize() < 0 || virEventRegisterDefaultImpl() < 0)
-        return;
-    library_ok = pthread_create(&t, NULL, event_loop, NULL) == 0;
-    if (library_ok)
-        pthread_detach(t);
+    library_ok = virInitialize() >= 0 && lv_loop_start();
 }
 
 bool lv_library_ready(void)
@@ -45,6 +28,25 @@ bool lv_library_ready(void)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, start_library);
     return library_ok;
+}
+
+/* --- the connection that carries events --- */
+
+static bool open_watch(struct lv_host *h, struct lv_watch *w)
+{
+    if (!lv_link_open(h, &w->link, true, 0))
+        return false;
+    lv_events_register(h, w->link.conn, w->ids);
+    return true;
+}
+
+void lv_watch_close(struct lv_host *h, struct lv_watch *w)
+{
+    lv_link_cut(h, &w->link);
+    if (w->link.conn)
+        lv_events_deregister(w->link.conn, w->ids);
+    lv_link_close(h, &w->link);
+    free(w);
 }
 
 /* --- one attempt --- */
@@ -57,7 +59,7 @@ struct attempt {
     pthread_cond_t done;
     unsigned refs;
     bool ended, left;
-    virConnectPtr conn;
+    struct lv_watch *watch;
     char why[160];
 };
 
@@ -76,20 +78,23 @@ static void *opener(void *arg)
 {
     struct attempt *a = arg;
     struct lv_host *h = a->host;
-    virConnectPtr conn = virConnectOpen(h->uri);
-    pthread_mutex_lock(&h->mu);
-    h->openers--;
-    pthread_mutex_unlock(&h->mu);
+    struct lv_watch *w = a->watch;
+    bool ok = open_watch(h, w);
+    char why[sizeof(a->why)] = "";
+    if (!ok)
+        SV_COPY(why, virGetLastErrorMessage());
     pthread_mutex_lock(&a->mu);
-    if (!conn)
-        SV_COPY(a->why, virGetLastErrorMessage());
-    if (conn && a->left)
-        virConnectClose(conn);
-    else
-        a->conn = conn;
+    bool keep = ok && !a->left;
+    a->watch = keep ? w : NULL;
+    SV_COPY(a->why, why);
     a->ended = true;
     pthread_cond_broadcast(&a->done);
     attempt_unref(a);
+    if (!keep)
+        lv_watch_close(h, w);
+    pthread_mutex_lock(&h->mu);
+    h->openers--;
+    pthread_mutex_unlock(&h->mu);
     lv_host_unref(h);
     return NULL;
 }
@@ -124,25 +129,30 @@ static bool closing(struct lv_host *h)
     return yes;
 }
 
-virConnectPtr lv_open(struct lv_host *h, char *why, size_t size)
+struct lv_watch *lv_watch_open(struct lv_host *h, char *why, size_t size)
 {
     const struct sv_deadline d = sv_deadline_within(NULL, OPEN_LIMIT_MS);
     struct attempt *a = sv_alloc(sizeof(*a));
-    *a = (struct attempt){.host = h, .refs = 2};
+    struct lv_watch *w = sv_alloc(sizeof(*w));
+    *a = (struct attempt){.host = h, .refs = 2, .watch = w};
+    w->link = LV_NO_LINK;
     pthread_mutex_init(&a->mu, NULL);
-    lv_cond_init(&a->done);
+    sv_cond_init(&a->done);
     pthread_mutex_lock(&a->mu);
     if (!begin(a)) {
         sv_copy(why, size, "earlier attempts to connect still hang");
         a->refs--;
         attempt_unref(a);
+        free(w);
         return NULL;
     }
     while (!a->ended && !sv_deadline_over(&d) && !closing(h))
         lv_cond_wait(&a->done, &a->mu, NULL, 200);
     a->left = true;
-    virConnectPtr conn = a->conn;
+    if (!a->ended)
+        lv_link_cut(h, &w->link);
+    w = a->ended ? a->watch : NULL;
     sv_copy(why, size, a->ended ? a->why : "the connection is not answered");
     attempt_unref(a);
-    return conn;
+    return w;
 }

@@ -46,6 +46,8 @@ static enum sv_err act_start(struct lv_host *h, virConnectPtr conn, virDomainPtr
         rc = result(h, conn, d, virDomainResume(d), "resume", SV_HV_RUNNING, err);
     else if (now != SV_HV_RUNNING)
         rc = result(h, conn, d, virDomainCreateWithFlags(d, 0), "start", SV_HV_RUNNING, err);
+    if (rc)
+        rc = lv_or_missing(h, d, rc, err);
     if (!rc)
         lv_screen_look(h, d, &op->vm); /* before anybody hears that it runs */
     lv_table_set_starting(&h->table, &op->vm, false);
@@ -160,12 +162,20 @@ static enum sv_err simple(struct sv_hv_host *h, const struct sv_id *vm, lv_fn fn
 
 enum sv_err lv_start(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d, struct sv_error *err)
 {
-    return simple(h, vm, do_start, d, err);
+    LV_OP op = lv_op_new(vm);
+    op->makes = true;
+    return lv_call(lv_host_of(h), op, do_start, LV_CALL_HOST, d, err);
 }
 
+/* At once, for that ends calls which hang; but a start that was given up may come to its end only now. */
 enum sv_err lv_destroy(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d, struct sv_error *err)
 {
+    bool waited = false;
     enum sv_err rc = simple(h, vm, do_destroy, d, err);
+    if (!rc)
+        rc = lv_settle(lv_host_of(h), vm, &waited, d, err);
+    if (!rc && waited)
+        rc = simple(h, vm, do_destroy, d, err);
     return rc == SV_E_DOMAIN_MISSING ? SV_OK : rc;
 }
 

@@ -3,6 +3,7 @@
 #include "starvirt/log.h"
 #include "starvirt/proc.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -82,6 +83,24 @@ enum sv_err lv_qcow2_drop(const char *path, const struct sv_id *snapshot, const 
     SV_AUTOFREE char *file = named(path);
     const char *const argv[] = {"qemu-img", "snapshot", "-q", "-d", snapshot->s, "--image-opts", file, NULL};
     return tool(argv, NULL, d, err);
+}
+
+char *lv_qcow2_backing(const char *path)
+{
+    struct {
+        uint32_t magic, version;
+        uint64_t at;
+        uint32_t n;
+    } __attribute__((packed)) head;
+    char name[1024] = ""; /* no reader takes a longer one */
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return NULL;
+    bool there = pread(fd, &head, sizeof(head), 0) == (ssize_t)sizeof(head) && memcmp(&head.magic, "QFI\xfb", 4) == 0;
+    const size_t n = there ? be32toh(head.n) : 0;
+    there = n > 0 && n < sizeof(name) && pread(fd, name, n, (off_t)be64toh(head.at)) == (ssize_t)n;
+    close(fd);
+    return there ? sv_strdup(name) : NULL;
 }
 
 bool lv_qcow2_stands_alone(const char *path)

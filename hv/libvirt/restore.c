@@ -135,7 +135,9 @@ static enum sv_err check_disks(struct lv_host *h, const struct lv_op *op, const 
         if (!is_member(op, &dom->disks[i]))
             continue;
         SV_AUTOFREE char *path = lv_volume_find(h, &dom->disks[i].id);
-        enum sv_err rc = lv_qcow2_holds(path, &op->snapshot, &holds, d, err);
+        enum sv_err rc = lv_file_there(path, err);
+        if (!rc)
+            rc = lv_qcow2_holds(path, &op->snapshot, &holds, d, err);
         if (!rc && !holds)
             rc = sv_fail(err, SV_E_STORAGE, SV_F_NONE, "the disk no longer holds the snapshot");
         if (rc)

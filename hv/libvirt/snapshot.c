@@ -53,6 +53,8 @@ enum sv_err lv_when_free(struct lv_host *h, const struct lv_op *model, lv_fn fn,
 {
     for (;;) {
         LV_OP op = lv_snapshot_op(&model->vm, &model->snapshot);
+        op->makes = model->makes;
+        op->settles = model->settles;
         if (model->dom) {
             op->dom = sv_alloc(sizeof(*op->dom));
             *op->dom = *model->dom;
@@ -70,7 +72,10 @@ enum sv_err lv_snapshot_failed(struct lv_host *h, virConnectPtr conn, struct lv_
                                struct sv_error *err)
 {
     op->pending = virGetLastErrorCode() == VIR_ERR_OPERATION_TIMEOUT;
-    return lv_error(h, conn, what, err);
+    enum sv_err rc = lv_error(h, conn, what, err);
+    struct sv_error ignored;
+    LV_DOMAIN d = op->pending || rc == SV_E_HOST_TIMEOUT ? NULL : lv_lookup(h, conn, &op->vm, &ignored);
+    return d ? lv_or_missing(h, d, rc, err) : rc;
 }
 
 enum sv_err lv_snapshot_find(struct lv_host *h, virConnectPtr conn, virDomainPtr d, struct lv_op *op,
@@ -183,19 +188,6 @@ static enum sv_err do_files(struct lv_host *h, virConnectPtr conn, struct lv_op 
     return op->text ? SV_OK : lv_error(h, conn, "xml", err);
 }
 
-/* The file of the disk that begins at or after `*at`, which moves on; NULL after the last. */
-static char *next_file(const char **at)
-{
-    char path[512];
-    const char *from = strstr(*at, "<disk "), *to = from ? strstr(from, "</disk>") : NULL;
-    if (!to)
-        return NULL;
-    *at = to;
-    SV_AUTOFREE char *disk = sv_asprintf("%.*s", (int)(to - from), from);
-    bool found = lv_xml_attr(disk, "source", NULL, NULL, "file", path, sizeof(path));
-    return found ? sv_strdup(path) : next_file(at);
-}
-
 static enum sv_err do_drop_live(struct lv_host *h, virConnectPtr conn, struct lv_op *op, struct sv_error *err)
 {
     char *answer = NULL;
@@ -215,7 +207,7 @@ static enum sv_err drop_stray(struct lv_host *h, const struct lv_op *op, const s
     const char *at = op->text;
     bool asked = false;
     enum sv_err rc = SV_OK;
-    for (char *path; !rc && (path = next_file(&at)); free(path)) {
+    for (char *path; !rc && (path = lv_next_file(&at)); free(path)) {
         bool holds = false;
         if (access(path, F_OK) == 0)
             rc = lv_qcow2_holds(path, &op->snapshot, &holds, d, err);
@@ -245,7 +237,7 @@ enum sv_err lv_snapshot_create(struct sv_hv_host *base, const struct sv_id *vm, 
     const struct sv_deadline within = lv_firm(d);
     if (sv_deadline_cancelled(d))
         return sv_fail(err, SV_E_JOB_CANCELLED, SV_F_NONE);
-    const struct lv_op model = {.vm = *vm, .snapshot = *snapshot};
+    const struct lv_op model = {.vm = *vm, .snapshot = *snapshot, .makes = true};
     enum sv_err rc = sweep(h, vm, snapshot, &within, err);
     return rc ? rc : lv_when_free(h, &model, do_create, ret_memory, &within, err);
 }
@@ -270,7 +262,7 @@ enum sv_err lv_snapshot_delete(struct sv_hv_host *base, const struct sv_id *vm, 
     struct lv_host *h = lv_host_of(base);
     LV_HOLD(h);
     const struct sv_deadline within = lv_firm(d);
-    const struct lv_op model = {.vm = *vm, .snapshot = *snapshot};
+    const struct lv_op model = {.vm = *vm, .snapshot = *snapshot, .settles = true};
     enum sv_err rc = lv_when_free(h, &model, do_delete, NULL, &within, err);
     if (rc == SV_E_DOMAIN_MISSING)
         return SV_OK;

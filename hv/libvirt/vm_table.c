@@ -5,7 +5,7 @@
 void lv_table_init(struct lv_table *t)
 {
     pthread_mutex_init(&t->mu, NULL);
-    lv_cond_init(&t->changed);
+    sv_cond_init(&t->changed);
 }
 
 void lv_table_free(struct lv_table *t)

@@ -87,6 +87,13 @@ static bool id_before(const char *name, const char *suffix, struct sv_id *ret)
     return !sv_id_empty(ret);
 }
 
+bool lv_volume_named(const char *path, struct sv_id *ret, bool *ret_template)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    *ret_template = id_before(name, TEMPLATE_SUFFIX, ret);
+    return *ret_template || id_before(name, DISK_SUFFIX, ret);
+}
+
 static bool is_part(const char *name)
 {
     struct sv_id id;
@@ -229,9 +236,11 @@ static enum sv_err check_template(const char *image_dir, const struct sv_hv_disk
     if (sv_id_empty(&disk->template_id))
         return SV_OK;
     SV_AUTOFREE char *path = lv_volume_path(image_dir, &disk->template_id, true);
-    enum sv_err rc = sv_image_check(path, "qcow2", &image, err);
+    enum sv_err rc = lv_file_there(path, err);
+    if (!rc && sv_image_check(path, "qcow2", &image, err))
+        rc = sv_fail(err, SV_E_STORAGE, SV_F_NONE, "the template's file on this host is damaged");
     if (rc)
-        return sv_fail(err, SV_E_STORAGE, SV_F_NONE, "the template is not on this host");
+        return rc;
     if (disk->size < image.virtual_size) {
         SV_AUTOFREE char *least = sv_asprintf(">= %lld GB", (long long)((image.virtual_size + SV_GIB - 1) / SV_GIB));
         return sv_fail(err, SV_E_PARAM_RANGE, SV_F_DISK_SIZE, least);
@@ -315,7 +324,8 @@ enum sv_err lv_volume_size(struct lv_host *h, const struct sv_id *disk, int64_t 
     if (rc)
         return rc;
     SV_AUTOFREE char *path = lv_volume_find(h, disk);
-    return read_size(path, ret, err);
+    rc = lv_file_there(path, err);
+    return rc ? rc : read_size(path, ret, err);
 }
 
 void lv_volume_look(struct lv_host *h, struct sv_hv_disk *disk)

@@ -64,7 +64,7 @@ static enum sv_err ask(struct lv_host *h, const struct sv_id *vm, const struct m
     enum sv_err rc = sv_hv_ready(&h->base, true, err);
     if (!rc)
         rc = lv_state(&h->base, vm, ret, d, err);
-    *ret_known = rc == SV_OK;
+    *ret_known = !rc;
     if (rc != SV_E_HOST_DOWN && rc != SV_E_HOST_TIMEOUT)
         return rc;
     const struct sv_deadline grace = sv_deadline_within(d, h->call_limit_ms);

@@ -4,16 +4,6 @@
 /* A cancel flag wakes nobody, so who has one looks at it this often. */
 enum { CANCEL_LOOK_US = 50000 };
 
-void sim_cond_init(pthread_cond_t *c)
-{
-    pthread_condattr_t attr;
-
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(c, &attr);
-    pthread_condattr_destroy(&attr);
-}
-
 /* One wait, until woken or until_us; the caller looks again at what it waits for. */
 static void nap(struct sim_host *h, pthread_cond_t *c, int64_t until_us, const atomic_bool *cancel)
 {
@@ -114,14 +104,17 @@ static enum sv_err wait_delay(struct sim_host *h, int64_t us, const struct sv_de
     return rc;
 }
 
-enum sv_err sim_fault(struct sim_host *h, enum sim_call call, struct sv_error *err)
+static enum sv_err happens(struct sim_host *h, double p, const char *what, enum sim_call call, struct sv_error *err)
 {
-    const double p = h->fail[call];
-
     if (p <= 0 || (double)(next_random(h) >> 11) * 0x1p-53 >= p)
         return SV_OK;
-    SV_AUTOFREE char *text = sv_asprintf("simulated fault in %s", sim_call_name(call));
+    SV_AUTOFREE char *text = sv_asprintf("%s %s", what, sim_call_name(call));
     return sv_fail(err, SV_E_HYPERVISOR, SV_F_NONE, text);
+}
+
+enum sv_err sim_fault(struct sim_host *h, enum sim_call call, struct sv_error *err)
+{
+    return happens(h, h->fail[call], "simulated fault in", call, err);
 }
 
 static enum sv_err take_turn(struct sim_host *h, enum sim_call call, const struct sv_deadline *d, struct sv_error *err)
@@ -177,6 +170,14 @@ void sim_leave(struct sim_host *h)
 {
     sim_leave_slot(h);
     pthread_mutex_unlock(&h->lock);
+}
+
+enum sv_err sim_answer(struct sim_host *h, enum sim_call call, enum sv_err rc, struct sv_error *err)
+{
+    if (!rc)
+        rc = happens(h, h->lose[call], "simulated loss of the answer of", call, err);
+    sim_leave(h);
+    return rc;
 }
 
 struct sim_domain *sim_enter_vm(struct sim_host *h, enum sim_call call, const struct sv_id *vm,

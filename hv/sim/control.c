@@ -48,6 +48,18 @@ static enum sv_err do_fail(struct sim_host *h, const char *v, struct sv_error *e
     return sim_parse_fail(v, h->fail, err);
 }
 
+static enum sv_err do_lose(struct sim_host *h, const char *v, struct sv_error *err)
+{
+    static const char *const known[] = {"disk_attach:", "nic_attach:", "set_vnc_password:"};
+    bool is = false;
+
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        is = is || strncmp(v, known[i], strlen(known[i])) == 0;
+    if (!is)
+        return bad(err, "simulator: lose= knows disk_attach, nic_attach and set_vnc_password");
+    return sim_parse_fail(v, h->lose, err);
+}
+
 static enum sv_err do_delay(struct sim_host *h, const char *v, struct sv_error *err)
 {
     return sim_parse_time(v, &h->delay_us) ? SV_OK : bad(err, "simulator: delay= takes a time such as 20ms");
@@ -109,20 +121,37 @@ static enum sv_err do_agent(struct sim_host *h, const char *v, struct sv_error *
     return rc ? rc : sim_guest_agent(h, d, on, err);
 }
 
+/* "VM:TIME": so far its clock is behind from now on. */
+static enum sv_err do_clock(struct sim_host *h, const char *v, struct sv_error *err)
+{
+    struct sim_domain *d = NULL;
+    char id[SV_ID_LEN + 1];
+    int64_t us = 0;
+
+    if (strlen(v) <= SV_ID_LEN || v[SV_ID_LEN] != ':' || !sim_parse_time(v + SV_ID_LEN + 1, &us))
+        return bad(err, "simulator: clock= takes VM:TIME, such as 90s");
+    memcpy(id, v, SV_ID_LEN);
+    id[SV_ID_LEN] = '\0';
+    const enum sv_err rc = find_vm(h, id, &d, err);
+    if (!rc && d)
+        d->behind = us / 1000;
+    return rc;
+}
+
 /* "VM:ADDRESS", several by comma: what the guest says from now on. */
 static enum sv_err do_address(struct sim_host *h, const char *v, struct sv_error *err)
 {
     struct sim_domain *d = NULL;
-    char id[SV_ID_LEN + 1], list[256];
+    char id[SV_ID_LEN + 1];
 
-    if (strlen(v) <= SV_ID_LEN || v[SV_ID_LEN] != ':' || strlen(v) - SV_ID_LEN > sizeof(list))
+    if (strlen(v) <= SV_ID_LEN || v[SV_ID_LEN] != ':')
         return bad(err, "simulator: address= takes VM:ADDRESS,ADDRESS");
     memcpy(id, v, SV_ID_LEN);
     id[SV_ID_LEN] = '\0';
     const enum sv_err rc = find_vm(h, id, &d, err);
     if (rc)
         return rc;
-    sv_copy(list, sizeof(list), v + SV_ID_LEN + 1);
+    SV_AUTOFREE char *list = sv_strdup(v + SV_ID_LEN + 1);
     for (char *p = list; *p; p++)
         *p = *p == ',' ? '\n' : *p;
     sim_guest_address(h, d, list);
@@ -148,9 +177,10 @@ static const struct {
     const char *key;
     enum sv_err (*run)(struct sim_host *h, const char *value, struct sv_error *err);
 } commands[] = {
-    {.key = "fail=", .run = do_fail},   {.key = "delay=", .run = do_delay}, {.key = "hang=", .run = do_hang},
-    {.key = "down=", .run = do_down},   {.key = "crash=", .run = do_crash}, {.key = "stop=", .run = do_stop},
-    {.key = "agent=", .run = do_agent}, {.key = "write=", .run = do_write}, {.key = "address=", .run = do_address},
+    {.key = "fail=", .run = do_fail},   {.key = "lose=", .run = do_lose},       {.key = "delay=", .run = do_delay},
+    {.key = "hang=", .run = do_hang},   {.key = "down=", .run = do_down},       {.key = "crash=", .run = do_crash},
+    {.key = "stop=", .run = do_stop},   {.key = "clock=", .run = do_clock},     {.key = "agent=", .run = do_agent},
+    {.key = "write=", .run = do_write}, {.key = "address=", .run = do_address},
 };
 
 enum sv_err sim_control(struct sv_hv_host *hh, const char *command, struct sv_error *err)
@@ -166,7 +196,8 @@ enum sv_err sim_control(struct sv_hv_host *hh, const char *command, struct sv_er
         pthread_mutex_unlock(&h->lock);
         return rc;
     }
-    return bad(err, "simulator: known commands: fail= delay= hang= down= crash= stop= agent= write= address=");
+    return bad(err,
+               "simulator: known commands: fail= lose= delay= hang= down= crash= stop= agent= write= address= clock=");
 }
 
 /* --- files of DIR/sim/control --- */
@@ -203,10 +234,12 @@ static void run_line(struct sim *s, char *line)
     sv_log(SV_LOG_WARN, "sim.control_refused", "host", line, "reason", text, NULL);
 }
 
+enum { CONTROL_MAX = 8192 }; /* [bytes] */
+
 /* The file goes once its command took effect: that is how its writer knows. */
 static void run_file(struct sim_watch *w, const char *name)
 {
-    char line[512];
+    char line[CONTROL_MAX];
     ssize_t n = -1;
 
     if (name[0] == '.')
@@ -216,7 +249,9 @@ static void run_file(struct sim_watch *w, const char *name)
         n = read(fd, line, sizeof(line) - 1);
         close(fd);
     }
-    if (n > 0) {
+    if (n == (ssize_t)sizeof(line) - 1) {
+        sv_log(SV_LOG_WARN, "sim.control_refused", "host", "-", "reason", "the command is too long", NULL);
+    } else if (n > 0) {
         line[n] = '\0';
         run_line(w->sim, line);
     }

@@ -201,6 +201,8 @@ enum sv_err sim_copy_out(struct sv_hv_host *hh, const struct sv_id *vm, const st
 
     for (unsigned i = 0; !rc && i < n; i++) {
         images[i].path = copies[i].path;
+        if (copies[i].path[0] != '/') /* QEMU has a working directory of its own */
+            return refused(err, "the file of a copy is named from the root");
         rc = sim_key_of(&copies[i].disk, &images[i].volume, err);
     }
     struct sim_domain *d = rc ? NULL : sim_enter_vm(h, SIM_CALL_copy_out, vm, dl, &rc, err);

@@ -44,8 +44,7 @@ enum sv_err sim_disk_attach(struct sv_hv_host *hh, const struct sv_id *vm, const
         return rc == SV_E_DOMAIN_MISSING ? SV_OK : rc;
     if (sim_guest_runs(d))
         rc = plug_disk(h, d, &compact, err);
-    sim_leave(h);
-    return rc;
+    return sim_answer(h, SIM_CALL_disk_attach, rc, err);
 }
 
 static enum sv_err plug_nic(struct sim_host *h, struct sim_domain *d, const struct sim_def_nic *nic,
@@ -80,8 +79,7 @@ enum sv_err sim_nic_attach(struct sv_hv_host *hh, const struct sv_id *vm, const 
         return rc == SV_E_DOMAIN_MISSING ? SV_OK : rc;
     if (sim_guest_runs(d))
         rc = plug_nic(h, d, &compact, err);
-    sim_leave(h);
-    return rc;
+    return sim_answer(h, SIM_CALL_nic_attach, rc, err);
 }
 
 /* --- detach: the guest has its say --- */
@@ -128,7 +126,8 @@ struct device {
     enum sv_err (*unplug)(struct sim_host *h, struct sim_domain *d, unsigned at, struct sv_error *err);
 };
 
-/* A guest lets go when it hears of it: not while it is paused, never when it is deaf (acpi=ignore). */
+/* A guest lets go when it hears of it: never when it is deaf (acpi=ignore), and while it is paused there is nothing to
+ * wait for. */
 static enum sv_err let_go(struct sim_host *h, const struct sim_key *vm, const struct sim_key *id,
                           const struct device *kind, const struct sv_deadline *dl, struct sv_error *err)
 {
@@ -138,6 +137,8 @@ static enum sv_err let_go(struct sim_host *h, const struct sim_key *vm, const st
             const int at = d && sim_guest_runs(d) ? kind->find(sim_plugged(d), id) : -1;
             if (at < 0)
                 return SV_OK;
+            if (d->live.power == SV_HV_PAUSED)
+                return sv_fail(err, SV_E_VM_STATE, SV_F_NONE, "paused");
             if (h->sim->conf.acpi && d->live.power == SV_HV_RUNNING)
                 return kind->unplug(h, d, (unsigned)at, err);
         }

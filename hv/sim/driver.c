@@ -181,7 +181,7 @@ void sim_driver_init(struct sim_driver *d, const struct sv_hv_events *ev)
     if (ev)
         d->ev = *ev;
     pthread_mutex_init(&d->lock, NULL);
-    sim_cond_init(&d->wake);
+    sv_cond_init(&d->wake);
 }
 
 enum sv_err sim_driver_start(struct sim_driver *d, struct sv_error *err)

@@ -117,6 +117,7 @@ enum sv_err sim_guest_off(struct sim_host *h, struct sim_domain *d, enum sv_hv_p
     next.flags &= (uint8_t) ~(SIM_STOPPING | SIM_REBOOTING | SIM_GROWN);
     next.vcpus = next.vcpus_max = 0;
     next.memory = next.memory_max = 0;
+    sim_clock_reset(d);
     return sim_guest_become(h, d, &next, err);
 }
 

@@ -58,6 +58,44 @@ enum sv_err sim_set_password(struct sv_hv_host *hh, const struct sv_id *vm, cons
     return rc;
 }
 
+void sim_clock_stop(struct sim_domain *d)
+{
+    if (!d->paused)
+        d->paused = sv_now_ms();
+}
+
+void sim_clock_go_on(struct sim_domain *d)
+{
+    if (d->paused)
+        d->behind += sv_now_ms() - d->paused;
+    d->paused = 0;
+}
+
+void sim_clock_reset(struct sim_domain *d)
+{
+    d->behind = d->paused = 0;
+}
+
+enum sv_err sim_set_time(struct sv_hv_host *hh, const struct sv_id *vm, int64_t *ret_behind,
+                         const struct sv_deadline *dl, struct sv_error *err)
+{
+    struct sim_host *h = sim_host_of(hh);
+    enum sv_err rc;
+    struct sim_domain *d = sim_enter_vm(h, SIM_CALL_set_time, vm, dl, &rc, err);
+
+    if (!d)
+        return rc;
+    rc = check_awake(d, err);
+    if (!rc && !d->agent)
+        rc = sv_fail(err, SV_E_VM_NO_AGENT, SV_F_VM);
+    if (!rc) {
+        *ret_behind = d->behind;
+        d->behind = 0;
+    }
+    sim_leave(h);
+    return rc;
+}
+
 /* An agent that was lost comes back; a guest that has none (agent=off) gets none. */
 enum sv_err sim_agent_sync(struct sv_hv_host *hh, const struct sv_id *vm, const struct sv_deadline *dl,
                            struct sv_error *err)
@@ -92,8 +130,8 @@ static bool has_address(struct sim_host *h, const struct sv_id *vm)
     return has;
 }
 
-enum sv_err sim_guest_addresses(struct sv_hv_host *hh, const struct sv_id *vm, char *buf, size_t size,
-                                const struct sv_deadline *dl, struct sv_error *err)
+enum sv_err sim_guest_addresses(struct sv_hv_host *hh, const struct sv_id *vm, char **ret, const struct sv_deadline *dl,
+                                struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
     enum sv_err rc;
@@ -107,7 +145,7 @@ enum sv_err sim_guest_addresses(struct sv_hv_host *hh, const struct sv_id *vm, c
     if (!rc && !d->agent)
         rc = sv_fail(err, SV_E_VM_NO_AGENT, SV_F_VM);
     if (!rc)
-        sv_copy(buf, size, d->address ? d->address : "");
+        *ret = sv_strdup(d->address ? d->address : "");
     sim_leave(h);
     return rc;
 }
@@ -124,6 +162,5 @@ enum sv_err sim_set_vnc_password(struct sv_hv_host *hh, const struct sv_id *vm, 
     if (!d)
         return rc;
     rc = sim_domain_set_vnc(h, d, password, err);
-    sim_leave(h);
-    return rc;
+    return sim_answer(h, SIM_CALL_set_vnc_password, rc, err);
 }

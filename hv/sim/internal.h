@@ -9,6 +9,7 @@
 
 #include "starvirt/hv.h"
 #include "starvirt/mem.h"
+#include "starvirt/thread.h"
 
 #include <pthread.h>
 
@@ -18,7 +19,7 @@
     X(info) X(volume_create) X(volume_delete) X(template_put) X(template_delete) X(define) X(undefine) \
     X(start) X(destroy) X(shutdown) X(reboot) X(reset) X(wait_power) X(wait_reboot) X(suspend) X(resume) \
     X(set_vcpus) X(set_memory) X(disk_attach) X(disk_detach) X(volume_resize) X(nic_attach) X(nic_detach) \
-    X(set_password) X(agent_sync) X(set_vnc_password) X(guest_addresses) X(console_open) X(snapshot_create) \
+    X(set_password) X(set_time) X(agent_sync) X(set_vnc_password) X(guest_addresses) X(console_open) X(snapshot_create) \
     X(snapshot_restore) X(snapshot_delete) X(copy_out) X(copy_abort) X(copy_in) X(state) X(list) X(list_volumes) \
     X(pool_open) X(pool_close) X(pool_info)
 #define SIM_CALL_ENUM(name) SIM_CALL_##name,
@@ -51,6 +52,7 @@ struct sim_journal {
     int fd;     /* -1 = memory only */
     char *path; /* NULL = memory only */
     uint64_t bytes, records;
+    bool torn; /* half a record is behind `bytes`, of a disk that was full */
 };
 /* One replayed record; false = this program cannot have written it. */
 typedef bool (*sim_apply)(void *arg, unsigned type, const struct sim_key *k, const unsigned char *p, size_t n);
@@ -147,7 +149,13 @@ struct sim_domain {
     uint32_t epoch; /* of the current boot: timers of an older one are void */
     uint16_t def_len;
     bool agent; /* up */
+    /* [ms] how far the guest's clock is behind, and when it was paused (0: it is not). Forgotten with the process. */
+    int64_t behind, paused;
 };
+/* As time goes by: the guest is paused, goes on, or boots. */
+void sim_clock_stop(struct sim_domain *d);
+void sim_clock_go_on(struct sim_domain *d);
+void sim_clock_reset(struct sim_domain *d);
 
 struct sim_volume { /* or a template */
     struct sim_key key;
@@ -242,7 +250,7 @@ struct sim_host {
     size_t snapshot_count; /* of all domains */
     uint64_t random;
     int64_t delay_us, jitter_us;
-    double fail[SIM_CALL_COUNT];
+    double fail[SIM_CALL_COUNT], lose[SIM_CALL_COUNT];
     unsigned active, slot_waiters; /* calls under way; calls that wait for a slot */
     unsigned inside;               /* threads that wait in here */
     uint32_t hang_epoch;
@@ -263,6 +271,8 @@ void sim_leave_slot(struct sim_host *h);
 /* sim_enter, and the domain; NULL: *ret_rc says why (DOMAIN_MISSING, too), and the host is left again. */
 struct sim_domain *sim_enter_vm(struct sim_host *h, enum sim_call call, const struct sv_id *vm,
                                 const struct sv_deadline *d, enum sv_err *ret_rc, struct sv_error *err);
+/* Leaves after the call took effect: `rc`, or HYPERVISOR with the probability lose= gives the call. */
+enum sv_err sim_answer(struct sim_host *h, enum sim_call call, enum sv_err rc, struct sv_error *err);
 /* HYPERVISOR with the probability fail= gives the call. */
 enum sv_err sim_fault(struct sim_host *h, enum sim_call call, struct sv_error *err);
 bool sim_answers(const struct sim_host *h); /* neither hung nor lost */
@@ -273,7 +283,6 @@ void sim_link(struct sim_host *h, const char *why);
 void sim_hang(struct sim_host *h, bool hung);
 /* A host dies with its waiters let go; afterwards nobody is in it. */
 void sim_host_drain(struct sim_host *h);
-void sim_cond_init(pthread_cond_t *c); /* on the monotonic clock */
 
 /* --- domain.c: definitions --- */
 bool sim_domain_apply(struct sim_host *h, unsigned type, const struct sim_key *k, const unsigned char *p, size_t n);
@@ -328,10 +337,12 @@ enum sv_err sim_set_password(struct sv_hv_host *h, const struct sv_id *vm, const
                              const struct sv_deadline *d, struct sv_error *err);
 enum sv_err sim_agent_sync(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d,
                            struct sv_error *err);
+enum sv_err sim_set_time(struct sv_hv_host *h, const struct sv_id *vm, int64_t *ret_behind, const struct sv_deadline *d,
+                         struct sv_error *err);
 enum sv_err sim_set_vnc_password(struct sv_hv_host *h, const struct sv_id *vm, const char *password,
                                  const struct sv_deadline *d, struct sv_error *err);
-enum sv_err sim_guest_addresses(struct sv_hv_host *h, const struct sv_id *vm, char *buf, size_t size,
-                                const struct sv_deadline *d, struct sv_error *err);
+enum sv_err sim_guest_addresses(struct sv_hv_host *h, const struct sv_id *vm, char **ret, const struct sv_deadline *d,
+                                struct sv_error *err);
 bool sim_password_apply(struct sim_domain *d, const unsigned char *p, size_t n); /* replay */
 
 /* --- console.c: screens --- */

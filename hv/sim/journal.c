@@ -1,7 +1,8 @@
 /* What makes the simulated hypervisor outlive the server: one file a host, one write(2) a change.
  *
  * No fsync: the page cache survives the death of the process, which is all a hypervisor beside the
- * server would survive either. A process killed inside write(2) leaves a torn last record, which is cut. */
+ * server would survive either. A process killed inside write(2) leaves a torn last record, which is cut; any other
+ * damage is refused. */
 #include "hv/sim/internal.h"
 #include "starvirt/log.h"
 
@@ -20,7 +21,8 @@ static const char magic[8] = "svsim 1\n";
 struct head {
     uint32_t sum; /* FNV-1a of all that follows */
     uint16_t n;   /* bytes behind the key */
-    uint8_t type, reserved;
+    uint8_t type;
+    uint8_t check; /* of `n` and `type`, which say where the record ends; 0 = of an earlier program */
     struct sim_key key;
 };
 enum {
@@ -52,11 +54,25 @@ static uint32_t fnv1a(const unsigned char *p, size_t n)
     return h;
 }
 
+/* Changes with any one bit of what it covers, and never is 0. */
+static uint8_t head_check(const struct head *h)
+{
+    const uint8_t x = (uint8_t)(h->n ^ h->n >> 8 ^ h->type);
+
+    return (uint8_t)(x ? x : 0xff);
+}
+
+static bool head_sound(const struct head *h)
+{
+    return !h->check || h->check == head_check(h);
+}
+
 /* Returns the record's length in `out`. */
 static size_t encode(unsigned char out[RECORD_MAX], unsigned type, const struct sim_key *k, const void *p, size_t n)
 {
     struct head h = {.n = (uint16_t)n, .type = (uint8_t)type, .key = *k};
 
+    h.check = head_check(&h);
     memcpy(out, &h, sizeof(h));
     if (n)
         memcpy(out + sizeof(h), p, n);
@@ -65,65 +81,60 @@ static size_t encode(unsigned char out[RECORD_MAX], unsigned type, const struct 
     return sizeof(h) + n;
 }
 
-/* Length of the whole, sound record at p, 0 if there is none. */
-static size_t decode(const unsigned char *p, size_t left, struct head *ret)
+enum record { WHOLE, TORN, DAMAGED };
+
+/* A kill leaves the beginning of a record and nothing behind it: what is there of it is as it was written. All else
+ * is damage, which says nothing of the records behind it. */
+static enum record decode(const unsigned char *p, size_t left, struct head *ret, size_t *ret_len)
 {
     if (left < sizeof(*ret))
-        return 0;
+        return TORN;
     memcpy(ret, p, sizeof(*ret));
-    const size_t len = sizeof(*ret) + ret->n;
-    if (len > left || ret->sum != fnv1a(p + sizeof(ret->sum), len - sizeof(ret->sum)))
-        return 0;
-    return len;
+    *ret_len = sizeof(*ret) + ret->n;
+    if (!head_sound(ret) || ret->n > SIM_RECORD_MAX)
+        return DAMAGED;
+    if (*ret_len > left)
+        return TORN;
+    return ret->sum == fnv1a(p + sizeof(ret->sum), *ret_len - sizeof(ret->sum)) ? WHOLE : DAMAGED;
 }
 
-/* Replays p[0..size) and returns how much of it is sound, or -1 for a record nobody understands. */
-static int64_t replay(struct sim_journal *j, const unsigned char *p, size_t size, sim_apply apply, void *arg)
+/* Replays p[0..size): *ret_at is where that ended. False: what is there is damaged, or no record of ours. */
+static bool replay(struct sim_journal *j, const unsigned char *p, size_t size, sim_apply apply, void *arg,
+                   size_t *ret_at)
 {
-    size_t at = sizeof(magic);
     struct head h;
+    size_t len = 0;
 
-    for (;;) {
-        const size_t len = decode(p + at, size - at, &h);
-        if (len == 0)
-            return (int64_t)at;
-        if (!apply(arg, h.type, &h.key, p + at + sizeof(h), h.n))
-            return -1;
-        at += len;
-        j->records++;
+    for (*ret_at = sizeof(magic); *ret_at < size; *ret_at += len, j->records++) {
+        const enum record is = decode(p + *ret_at, size - *ret_at, &h, &len);
+
+        if (is != WHOLE)
+            return is == TORN;
+        if (!apply(arg, h.type, &h.key, p + *ret_at + sizeof(h), h.n))
+            return false;
     }
+    return true;
 }
 
-static enum sv_err damaged(const struct sim_journal *j, struct sv_error *err)
+/* Not begun anew by itself: what it holds behind the damage would be lost, and the VMs with it. */
+static enum sv_err damaged(const struct sim_journal *j, uint64_t at, uint64_t size, struct sv_error *err)
 {
-    SV_AUTOFREE char *text = sv_asprintf("%s is damaged or not a simulator's journal", j->path);
+    const char *slash = strrchr(j->path, '/');
+    SV_AUTOFREE char *text =
+        sv_asprintf("%.40s is damaged at byte %llu of %llu: put a copy back, or move it away to begin anew", slash + 1,
+                    (unsigned long long)at, (unsigned long long)size);
+
+    sv_log(SV_LOG_WARN, "sim.journal_damaged", "file", j->path, "offset", sv_dec((int64_t)at).s, "bytes",
+           sv_dec((int64_t)size).s, NULL);
     return sv_fail(err, SV_E_STORAGE, SV_F_NONE, text);
 }
 
 static enum sv_err cut_tail(struct sim_journal *j, uint64_t size, uint64_t sound, struct sv_error *err)
 {
-    if (size - sound > RECORD_MAX)
-        return damaged(j, err); /* more than one record: no kill does that */
     if (ftruncate(j->fd, (off_t)sound) != 0)
         return fail_errno(err, "cutting", j->path, errno);
     sv_log(SV_LOG_WARN, "sim.journal_cut", "file", j->path, "bytes", sv_dec((int64_t)(size - sound)).s, NULL);
     return SV_OK;
-}
-
-static enum sv_err load(struct sim_journal *j, uint64_t size, sim_apply apply, void *arg, struct sv_error *err)
-{
-    unsigned char *p = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, j->fd, 0);
-    int64_t sound = -1;
-
-    if (p == MAP_FAILED)
-        return fail_errno(err, "reading", j->path, errno);
-    if (memcmp(p, magic, sizeof(magic)) == 0)
-        sound = replay(j, p, size, apply, arg);
-    munmap(p, size);
-    if (sound < 0)
-        return damaged(j, err);
-    j->bytes = (uint64_t)sound;
-    return j->bytes == size ? SV_OK : cut_tail(j, size, j->bytes, err);
 }
 
 static enum sv_err begin(struct sim_journal *j, struct sv_error *err)
@@ -132,6 +143,27 @@ static enum sv_err begin(struct sim_journal *j, struct sv_error *err)
         return fail_errno(err, "writing", j->path, errno);
     j->bytes = sizeof(magic);
     return SV_OK;
+}
+
+static enum sv_err load(struct sim_journal *j, uint64_t size, sim_apply apply, void *arg, struct sv_error *err)
+{
+    const size_t head = size < sizeof(magic) ? size : sizeof(magic);
+    unsigned char *p = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, j->fd, 0);
+    size_t at = 0;
+    bool sound;
+
+    if (p == MAP_FAILED)
+        return fail_errno(err, "reading", j->path, errno);
+    sound = memcmp(p, magic, head) == 0;
+    if (sound && head == sizeof(magic))
+        sound = replay(j, p, size, apply, arg, &at);
+    munmap(p, size);
+    if (!sound)
+        return damaged(j, at, size, err);
+    if (head < sizeof(magic)) /* killed while it was made */
+        return begin(j, err);
+    j->bytes = at;
+    return at == size ? SV_OK : cut_tail(j, size, at, err);
 }
 
 static enum sv_err make_dir(const char *data_dir, struct sv_error *err)
@@ -161,8 +193,8 @@ enum sv_err sim_journal_open(struct sim_journal *j, const char *data_dir, const 
         rc = fail_errno(err, "opening", j->path, errno);
     else if (flock(j->fd, LOCK_EX | LOCK_NB) != 0)
         rc = sv_fail(err, SV_E_SYSTEM, SV_F_NONE, "the simulator's journal is used by another process");
-    else if ((uint64_t)st.st_size < sizeof(magic))
-        rc = begin(j, err); /* new, or killed while it was */
+    else if (st.st_size == 0)
+        rc = begin(j, err);
     else
         rc = load(j, (uint64_t)st.st_size, apply, arg, err);
     if (rc)
@@ -177,6 +209,9 @@ enum sv_err sim_journal_add(struct sim_journal *j, unsigned type, const struct s
 
     if (j->fd < 0)
         return SV_OK;
+    if (j->torn && ftruncate(j->fd, (off_t)j->bytes) != 0) /* nothing may stand behind half a record */
+        return fail_errno(err, "cutting", j->path, errno);
+    j->torn = false;
     const size_t len = encode(record, type, k, p, n);
     const ssize_t wrote = write(j->fd, record, len);
     if (wrote == (ssize_t)len) {
@@ -185,8 +220,7 @@ enum sv_err sim_journal_add(struct sim_journal *j, unsigned type, const struct s
         return SV_OK;
     }
     const int e = wrote < 0 ? errno : ENOSPC;
-    if (wrote > 0 && ftruncate(j->fd, (off_t)j->bytes) != 0)
-        sv_log(SV_LOG_ERROR, "sim.journal_torn", "file", j->path, NULL);
+    j->torn = wrote > 0 && ftruncate(j->fd, (off_t)j->bytes) != 0;
     return fail_errno(err, "writing", j->path, e);
 }
 

@@ -143,8 +143,12 @@ static enum sv_err turn(struct sv_hv_host *hh, enum sim_call call, const struct 
         rc = not_running(err);
     else if (d->live.power != to)
         rc = sim_guest_become(h, d, &next, err);
-    if (!rc && to == SV_HV_RUNNING)
+    if (!rc && to == SV_HV_RUNNING) {
+        sim_clock_go_on(d);
         sim_guest_go_on(h, d);
+    } else if (!rc) {
+        sim_clock_stop(d);
+    }
     sim_leave(h);
     return rc;
 }

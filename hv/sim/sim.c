@@ -61,8 +61,8 @@ static struct sim_host *host_new(struct sim *s, unsigned index)
     h->jitter_us = s->conf.jitter_us;
     memcpy(h->fail, s->conf.fail, sizeof(h->fail));
     pthread_mutex_init(&h->lock, NULL);
-    sim_cond_init(&h->gate);
-    sim_cond_init(&h->change);
+    sv_cond_init(&h->gate);
+    sv_cond_init(&h->change);
     return h;
 }
 
@@ -176,6 +176,11 @@ static enum sv_err sim_info(struct sv_hv_host *hh, struct sv_hv_info *ret, const
         .memory = h->sim->conf.memory,
         .storage_size = h->sim->conf.storage,
         .storage_used = h->storage_used,
+        .mhz = 1000,
+        .sockets = 1,
+        .cores = h->sim->conf.vcpus,
+        .threads = 1,
+        .cpu_model = "simulated",
         .cpu_vendor = "simulated",
         .os_version = "starvirt simulator " STARVIRT_VERSION,
         .virt_version = "sim " STARVIRT_VERSION,
@@ -190,6 +195,7 @@ static const char *const schemes[] = {"sim://", NULL};
 const struct sv_hv_ops sv_hv_sim_ops = {
     .name = "sim",
     .schemes = schemes,
+    .least_memory = SV_MIN_MEMORY,
     .open = sim_open,
     .close = sim_close,
     .info = sim_info,
@@ -216,6 +222,7 @@ const struct sv_hv_ops sv_hv_sim_ops = {
     .nic_attach = sim_nic_attach,
     .nic_detach = sim_nic_detach,
     .set_password = sim_set_password,
+    .set_time = sim_set_time,
     .agent_sync = sim_agent_sync,
     .set_vnc_password = sim_set_vnc_password,
     .guest_addresses = sim_guest_addresses,

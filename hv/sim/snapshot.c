@@ -26,6 +26,7 @@ _Static_assert(sizeof(struct record) + SV_HV_MAX_DISKS * sizeof(struct record_di
 
 struct sim_snapshot {
     struct sim_snapshot *next;
+    int64_t made; /* [ms UTC] for the clock of a guest that goes back to it; of one that was replayed: then */
     size_t n;
     struct record *r;
 };
@@ -59,6 +60,7 @@ static void put(struct sim_host *h, struct sim_domain *d, const void *p, size_t 
 {
     struct sim_snapshot *s = sv_alloc(sizeof(*s));
 
+    s->made = sv_now_ms();
     s->n = n;
     s->r = memcpy(sv_alloc(n), p, n);
     *find(d, &s->r->id) = s;
@@ -233,7 +235,11 @@ static enum sv_err go_back(struct sim_host *h, struct sim_domain *d, const struc
         rc = write_disks(h, dom, s->r, err);
     if (!rc)
         rc = sim_domain_define(h, &d->key, dom, err);
-    return rc || !memory ? rc : wake(h, d, s->r, err);
+    if (!rc && memory)
+        rc = wake(h, d, s->r, err);
+    if (!rc && memory)
+        d->behind = sv_now_ms() - s->made;
+    return rc;
 }
 
 enum sv_err sim_snapshot_restore(struct sv_hv_host *hh, const struct sv_hv_domain *dom, const struct sv_id *snapshot,

@@ -130,10 +130,15 @@ static bool template_there(struct sim *s, const struct sim_key *k)
     return there;
 }
 
-static enum sv_err missing(const char *what, const struct sim_key *k, struct sv_error *err)
+static enum sv_err missing(enum sv_err what, const struct sim_key *k, struct sv_error *err)
 {
-    SV_AUTOFREE char *text = sv_asprintf("there is no %s %s", what, sim_key_id(k).s);
-    return sv_fail(err, SV_E_STORAGE, SV_F_NONE, text);
+    return sv_fail(err, what, SV_F_NONE, sim_key_id(k).s);
+}
+
+static enum sv_err no_volume(const struct sim_host *h, const struct sim_key *k, struct sv_error *err)
+{
+    return sim_table_get(&h->volumes, k) ? sv_fail(err, SV_E_STORAGE, SV_F_NONE, "the disk's storage is not open")
+                                         : missing(SV_E_DISK_FILE, k, err);
 }
 
 enum sv_err sim_volume_there(struct sim_host *h, const struct sim_key *volume, struct sv_error *err)
@@ -141,9 +146,9 @@ enum sv_err sim_volume_there(struct sim_host *h, const struct sim_key *volume, s
     const struct sim_volume *v = sim_volume_get(h, volume);
 
     if (!v)
-        return missing("volume", volume, err);
+        return no_volume(h, volume, err);
     if (!sim_key_empty(&v->template_id) && !template_there(h->sim, &v->template_id))
-        return missing("backing template", &v->template_id, err);
+        return missing(SV_E_TEMPLATE_FILE, &v->template_id, err);
     return SV_OK;
 }
 
@@ -159,7 +164,7 @@ enum sv_err sim_volume_write(struct sim_host *h, const struct sim_key *volume, c
     const size_t n = strlen(text);
 
     if (!sim_volume_get(h, volume))
-        return missing("volume", volume, err);
+        return no_volume(h, volume, err);
     if (n > SIM_CONTENT_MAX)
         return sv_fail(err, SV_E_STORAGE, SV_F_NONE, "the text is too long for a simulated volume");
     if (strcmp(sim_volume_content(h, volume), text) == 0)
@@ -202,9 +207,9 @@ static enum sv_err create(struct sim_host *h, const struct sim_key *k, const str
     enum sv_err rc = SV_OK;
 
     if (sim_table_get(&h->volumes, k)) /* its content may not have been written any more */
-        return sim_volume_get(h, k) ? inherit(h, k, from, err) : missing("open storage of volume", k, err);
+        return sim_volume_get(h, k) ? inherit(h, k, from, err) : no_volume(h, k, err);
     if (!sim_key_empty(from) && !template_there(h->sim, from))
-        return missing("template", from, err);
+        return missing(SV_E_TEMPLATE_FILE, from, err);
     rc = sim_pool_room(h, &r->pool, r->size, err);
     if (!rc)
         rc = sim_record(h, SIM_REC_VOLUME, k, r, record_size(r), err);
@@ -268,7 +273,7 @@ static enum sv_err grow(struct sim_host *h, const struct sim_key *k, int64_t byt
     const struct sim_volume *v = sim_volume_get(h, k);
 
     if (!v)
-        return missing("volume", k, err);
+        return no_volume(h, k, err);
     if (bytes < v->size)
         return sv_fail(err, SV_E_UNSUPPORTED, SV_F_NONE, "a smaller volume");
     if (bytes == v->size)
@@ -411,7 +416,9 @@ enum sv_err sim_template_put(struct sv_hv_host *hh, const struct sv_id *tmpl, co
         return rc;
     sim_leave(h); /* the image is read without the lock */
     if (!template_get(h->sim, &k, &r)) {
-        rc = sv_image_check(path, format, &image, err);
+        rc = sv_image_sound(path, format, &image, dl, err);
+        if (rc == SV_E_SYSTEM) /* a machine without qemu-img: only real hosts need it */
+            rc = sv_image_whole(path, format, &image, dl, err);
         if (rc)
             return rc;
         r.size = image.size;

@@ -11,6 +11,7 @@ struct sv_actor {
     enum sv_role role;
     struct sv_id tenant; /* the token's own tenant */
     struct sv_id token;
+    int64_t expires; /* [ms UTC] the token's end, 0 = none */
 };
 
 /* Which tenant's rows a query may touch: a required argument of every store function over tenant

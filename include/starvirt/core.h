@@ -1,8 +1,11 @@
 /* The cloud: rules, reservations, and the steps of its jobs. Knows no wire name and no SQL.
  *
  * Functions that take a `struct sv_tx *` run inside the caller's transaction (a write closure where they
- * change anything); the few that block take none and say so. Row types are the stores'. Every function
- * that names an object checks it against the actor: another tenant's id answers as an unknown id. */
+ * change anything); the few that block take none and say so. Row types are the stores', their functions are
+ * not for those who call here. Every function takes the actor and checks role (ADMIN_ONLY), scope (another
+ * tenant's id answers as an unknown id) and bounds itself, whatever a dialect has checked already.
+ *
+ * Searches hand each row that the actor may see to a callback; its texts live until that returns. */
 #ifndef STARVIRT_CORE_H
 #define STARVIRT_CORE_H
 
@@ -12,13 +15,15 @@
 #include "starvirt/store_catalog.h"
 #include "starvirt/store_copy.h"
 #include "starvirt/store_job.h"
+#include "starvirt/store_network.h"
+#include "starvirt/store_rule.h"
 #include "starvirt/store_tenant.h"
 #include "starvirt/store_vm.h"
 
 struct sv_cloud;
 
 struct sv_cloud_options {
-    const char *data_dir;
+    const char *data_dir;       /* from the root, as all paths: hypervisors have another working directory */
     struct sv_db *db;           /* open; stays the caller's */
     const char *const *connect; /* hypervisor URIs; the cloud opens and closes them */
     unsigned connect_count;
@@ -31,6 +36,9 @@ struct sv_cloud_options {
     const char *import_dirs; /* comma list; templates by path come from below these; NULL = anywhere (admin) */
     double vcpu_overcommit;  /* vCPUs placed per physical one; 0 = 8 */
     struct sv_jobs_options jobs;
+    /* Something that a request may wait for was found out, under its key. From any thread, must not block. */
+    void (*news)(void *arg, const char *key);
+    void *news_arg;
 };
 
 /* --- life ---------------------------------------------------------------------------------------- */
@@ -44,53 +52,201 @@ void sv_cloud_free(struct sv_cloud *c);
 struct sv_db *sv_cloud_db(struct sv_cloud *c);
 struct sv_jobs *sv_cloud_jobs(struct sv_cloud *c);
 extern const struct sv_job_kind *const sv_cloud_kinds[]; /* every kind of job; NULL ends it */
-unsigned sv_cloud_hosts_connected(struct sv_cloud *c, unsigned *ret_total);
+/* Of the hosts that were given: `ready` ones can be used, `coming` ones have just been asked, or are being asked what
+ * they have. */
+struct sv_hosts_ready {
+    unsigned total, ready, coming;
+};
+struct sv_hosts_ready sv_cloud_hosts_ready(struct sv_cloud *c);
+/* Units of networks: those that wait to be told to the engine, are being told, failed and wait for their next try; and
+ * since the start how often one failed, and how many were found otherwise than they should be and mended. */
+struct sv_network_stats {
+    unsigned waiting, telling, failed;
+    uint64_t failures, mended;
+};
+void sv_cloud_network_stats(struct sv_cloud *c, struct sv_network_stats *ret);
+/* Inside a write closure: has it touched units? Then SV_NEWS_TOLD and sv_tx_number() is the key of the news that the
+ * engine was told of all of them, which comes after the commit. */
+#define SV_NEWS_TOLD "told:"
+bool sv_cloud_touched(struct sv_cloud *c, const struct sv_tx *tx);
+/* Undos that failed and are to be finished, as of a moment ago. */
+int64_t sv_cloud_undos_pending(struct sv_cloud *c);
 
 /* --- who asks ------------------------------------------------------------------------------------- */
 
 /* TOKEN_MISSING (NULL or ""), TOKEN_INVALID, TOKEN_EXPIRED. */
 enum sv_err sv_auth(struct sv_cloud *c, struct sv_tx *tx, const char *token, struct sv_actor *ret,
                     struct sv_error *err);
+/* Is `who`, found before, still what it was? For what takes time between its begin and its acceptance. TOKEN_INVALID,
+ * TOKEN_EXPIRED. */
+enum sv_err sv_auth_again(struct sv_tx *tx, const struct sv_actor *who, struct sv_error *err);
+/* Where a user name comes beside the token: LOGIN_USER unless it is the name of the token's tenant. */
+enum sv_err sv_login(struct sv_tx *tx, const struct sv_actor *who, const char *user, struct sv_arena *a,
+                     struct sv_tenant *ret, struct sv_error *err);
 /* Whose objects a request is about: `tenant` (text, may be NULL = the actor's own). A tenant may name
  * only itself; anything else is TENANT_NOT_FOUND. */
 enum sv_err sv_owner(struct sv_tx *tx, const struct sv_actor *who, const char *tenant, struct sv_id *ret,
                      struct sv_error *err);
 
-/* --- tenants, tokens, quota (design section 3) ------------------------------------------------------ */
+/* --- tenants, tokens, quota ------------------------------------------------------------------------ */
+
+/* An amount of a quota that is not said: a new tenant gets the default (SV_DEFAULT_OPEN_JOBS, all else unlimited),
+ * another keeps what it has. */
+#define SV_QUOTA_UNSAID INT64_MIN
 
 struct sv_tenant_new {
     const char *name, *descr;
-    struct sv_amounts quota; /* -1 = unlimited */
+    struct sv_amounts quota; /* -1 = unlimited, or SV_QUOTA_UNSAID */
 };
 #define SV_TOKEN_TEXT 65 /* 64 hex digits and NUL */
 enum sv_err sv_tenant_create(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who,
                              const struct sv_tenant_new *in, struct sv_id *ret, char token[SV_TOKEN_TEXT],
                              struct sv_error *err);
+/* Administrators, as all that follows but sv_tenant_find(). */
 enum sv_err sv_tenant_rename(struct sv_tx *tx, const struct sv_actor *who, const char *id, const char *name,
                              const char *descr, struct sv_error *err);
 enum sv_err sv_tenant_remove(struct sv_tx *tx, const struct sv_actor *who, const char *id, struct sv_error *err);
 enum sv_err sv_tenant_find(struct sv_tx *tx, const struct sv_actor *who, const char *id, struct sv_arena *a,
                            struct sv_tenant *ret, struct sv_error *err);
+enum sv_err sv_tenant_search(struct sv_tx *tx, const struct sv_actor *who, const struct sv_tenant_filter *f,
+                             const struct sv_page *p, void (*row)(void *arg, const struct sv_tenant *t), void *arg,
+                             uint64_t *ret_total, struct sv_error *err);
+/* -1 = unlimited, or SV_QUOTA_UNSAID. QUOTA_BELOW_USE, but for jobs: those end by themselves. */
 enum sv_err sv_tenant_quota(struct sv_tx *tx, const struct sv_actor *who, const char *id,
                             const struct sv_amounts *quota, struct sv_error *err);
 enum sv_err sv_token_issue(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *tenant,
                            enum sv_role role, int64_t expires, const char *descr, struct sv_id *ret,
                            char token[SV_TOKEN_TEXT], struct sv_error *err);
 enum sv_err sv_token_revoke(struct sv_tx *tx, const struct sv_actor *who, const char *id, struct sv_error *err);
+/* `tenant` NULL: of all. */
+enum sv_err sv_token_search(struct sv_tx *tx, const struct sv_actor *who, const char *tenant, const struct sv_page *p,
+                            void (*row)(void *arg, const struct sv_token *t), void *arg, uint64_t *ret_total,
+                            struct sv_error *err);
+/* Another DIR/admin.token, for whoever owns the directory: a new administrator's token, in force and then in the file
+ * (0600). Those that the program had written there before are revoked (*ret_revoked of them), others stay. For the
+ * server or, while none runs, for a program on its machine. Blocks. */
+enum sv_err sv_admin_token_reset(struct sv_db *db, const char *dir, unsigned *ret_revoked, struct sv_error *err);
 
 /* --- VPCs ----------------------------------------------------------------------------------------- */
 
-enum sv_err sv_vpc_create(struct sv_cloud *c, struct sv_tx *tx, const struct sv_id *owner, const char *name,
-                          const char *descr, struct sv_arena *a, struct sv_vpc *ret, struct sv_error *err);
+/* `tenant` as sv_owner() takes it. */
+enum sv_err sv_vpc_create(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *tenant,
+                          const char *name, const char *descr, struct sv_arena *a, struct sv_vpc *ret,
+                          struct sv_error *err);
 enum sv_err sv_vpc_rename(struct sv_tx *tx, const struct sv_actor *who, const char *id, const char *name,
                           const char *descr, struct sv_error *err);
-/* Blocks: takes the data plane down, then the row. Opens its own transactions. */
-enum sv_err sv_vpc_remove(struct sv_cloud *c, const struct sv_actor *who, const char *id, struct sv_error *err);
+/* VPC_IN_USE while it has a NIC. Its job takes the data plane down, then the row. */
+enum sv_err sv_vpc_remove(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *id,
+                          struct sv_id *ret_startid, struct sv_error *err);
+
+/* `tenant` NULL: all that the actor sees. */
+enum sv_err sv_vpc_search(struct sv_tx *tx, const struct sv_actor *who, const char *tenant, const struct sv_page *p,
+                          void (*row)(void *arg, const struct sv_vpc *v), void *arg, uint64_t *ret_total,
+                          struct sv_error *err);
+
+/* --- rules and security groups (StarVCenter 2.3.9 - 2.3.11, 2.17, 2.18) ----------------------------- */
+
+/* Each allows; a direction in which there is one lets pass nothing but what rules name. */
+enum sv_rule_way { SV_WAY_UNSAID, SV_WAY_IN, SV_WAY_OUT };
+struct sv_rule_new {
+    enum sv_rule_way way;
+    enum sv_rule_proto proto;
+    const char *srcs, *dsts, *ports; /* lists as they were given; NULL any */
+    const char *descr;
+};
+/* For the NIC with this address: at the boundary of its VPC (`gate`; unsaid is in), or its own. The guest's side of it
+ * is that address, said or not (PARAM_CONFLICT). Ports need a protocol. RULE_EXISTS, RULE_LIMIT. */
+enum sv_err sv_rule_add(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *ip, bool gate,
+                        const struct sv_rule_new *in, struct sv_id *ret, struct sv_error *err);
+/* Ports without a protocol are those of TCP and UDP. */
+enum sv_err sv_group_rule_add(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *group,
+                              const struct sv_rule_new *in, struct sv_id *ret, struct sv_error *err);
+/* `of_group`: one of a group; else none of such. Otherwise RULE_NOT_FOUND. */
+enum sv_err sv_rule_remove(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *id,
+                           bool of_group, struct sv_error *err);
+struct sv_rule_query {
+    const char *id, *router;     /* NULL = any, as all texts */
+    const char *src, *dst, *vpc; /* substrings */
+    const char *ports;           /* the same ones, however they are written */
+    int kind, proto;             /* -1 = any */
+    enum sv_rule_way way;
+};
+enum sv_err sv_rules_search(struct sv_tx *tx, const struct sv_actor *who, const struct sv_rule_query *q,
+                            const struct sv_page *p, sv_rule_fn *row, void *arg, uint64_t *ret_total,
+                            struct sv_error *err);
+/* Of these groups, one after the other. GROUP_NOT_FOUND. */
+enum sv_err sv_group_rules_search(struct sv_tx *tx, const struct sv_actor *who, const char *const *groups, size_t n,
+                                  const struct sv_rule_query *q, const struct sv_page *p, sv_rule_fn *row, void *arg,
+                                  uint64_t *ret_total, struct sv_error *err);
+#define SV_RULES_KEY_LEN (6 + SV_ID_LEN + 1)
+struct sv_rule_view {
+    int64_t since_us; /* what is in force since then [sv_mono_us()] */
+    bool last;        /* no more waiting: what the engine has not said since is not in force */
+    bool later;       /* out: no row was given; ask again when `key` is told */
+    char key[SV_RULES_KEY_LEN];
+    void (*row)(void *arg, const struct sv_rule *r, bool in_force); /* on all NICs of the VM that are in the group */
+    void *arg;
+};
+/* Of all groups that a NIC of the VM is in. Another thread asks the engine, which may take its time. */
+enum sv_err sv_vm_rules(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *vm,
+                        const struct sv_page *p, struct sv_rule_view *view, uint64_t *ret_total, struct sv_error *err);
+
+/* Rules that are not in force because the engine refused, or did not take, what they are part of. `vm`, `group`: ids,
+ * NULL = any. */
+enum sv_err sv_rule_issue_search(struct sv_tx *tx, const struct sv_actor *who, const char *vm, const char *group,
+                                 const struct sv_page *p, void (*row)(void *arg, const struct sv_rule_issue *i),
+                                 void *arg, uint64_t *ret_total, struct sv_error *err);
+/* All that the actor sees are tried again at once. */
+enum sv_err sv_rule_issue_retry(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, struct sv_error *err);
+
+/* `tenant` as sv_owner() takes it. GROUP_LIMIT. */
+enum sv_err sv_group_create(struct sv_tx *tx, const struct sv_actor *who, const char *tenant, const char *name,
+                            const char *descr, struct sv_id *ret, struct sv_error *err);
+/* GROUP_IN_USE while a NIC is in it. */
+enum sv_err sv_group_remove(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *id,
+                            struct sv_error *err);
+enum sv_err sv_group_search(struct sv_tx *tx, const struct sv_actor *who, const char *id, const char *name,
+                            const struct sv_page *p, void (*row)(void *arg, const struct sv_secgroup *g), void *arg,
+                            uint64_t *ret_total, struct sv_error *err);
+/* NICs of the group's tenant, all or none. Those that are in it already (`in`), or are not, stay so. NIC_GROUPS. */
+enum sv_err sv_group_put(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *group,
+                         const char *const *nics, size_t n, bool in, struct sv_error *err);
+/* `ip` 0: any. */
+enum sv_err sv_group_nics(struct sv_tx *tx, const struct sv_actor *who, const char *group, uint32_t ip,
+                          const struct sv_page *p, void (*row)(void *arg, const struct sv_nic *n), void *arg,
+                          uint64_t *ret_total, struct sv_error *err);
+
+/* --- networks on a physical interface (the KVM platform's NetworkHandler): administrators only ------- */
+
+struct sv_host_network_new {
+    const char *id;            /* the caller's UUID */
+    const char *type, *device; /* "flat", "vlan": NET_TYPE; the interface: NET_DEVICE_NAME */
+    const char *netns;         /* network namespace that has the interface; NULL = the server's own */
+    int64_t vlan;              /* SV_NET_VLAN_MIN..MAX, < 0 = none */
+};
+extern const char *const sv_host_network_types[]; /* by enum sv_net_host_type; NULL ends it */
+const char *sv_host_network_type(const struct sv_host_network *n);
+/* Its bridge. */
+void sv_host_network_bridge(const struct sv_id *id, char buf[SV_NET_DEVICE_LEN + 1]);
+/* A job that the request waits for. HOST_NETWORK_EXISTS, HOST_NETWORK_CLASH; the job ends with NET_DEVICE_NOT_FOUND,
+ * NET_DEVICE_UNUSABLE, NETNS_NOT_FOUND. */
+enum sv_err sv_host_network_create(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who,
+                                   const struct sv_host_network_new *in, struct sv_id *ret, struct sv_id *ret_startid,
+                                   struct sv_error *err);
+/* Likewise a job. HOST_NETWORK_LOCKED while another makes or removes it. */
+enum sv_err sv_host_network_remove(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *id,
+                                   struct sv_id *ret_startid, struct sv_error *err);
+/* Texts live as long as the transaction. */
+enum sv_err sv_host_network_find(struct sv_tx *tx, const struct sv_actor *who, const char *id,
+                                 struct sv_host_network *ret, struct sv_error *err);
+enum sv_err sv_host_network_search(struct sv_tx *tx, const struct sv_actor *who, const struct sv_page *p,
+                                   void (*row)(void *arg, const struct sv_host_network *n), void *arg,
+                                   uint64_t *ret_total, struct sv_error *err);
 
 /* --- VMs ------------------------------------------------------------------------------------------ */
 
 struct sv_vm_new {
-    struct sv_id owner;
+    const char *tenant;              /* as sv_owner() takes it */
     const char *name;                /* NULL = made from the id */
     const char *model, *template_id; /* exactly one */
     const char *vpc;
@@ -106,7 +262,8 @@ struct sv_vm_made {
     struct sv_id vm, startid;
     char name[SV_MAX_NAME + 1];
 };
-/* All or nothing: rows, reservations and jobs of `count` VMs in one transaction. ret has room for count. */
+/* All or nothing: rows, reservations and jobs of `count` VMs in one transaction. ret has room for count. HOST_NOT_READY
+ * while no host is, or those that are have no room and others are about to be. */
 enum sv_err sv_vm_create(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const struct sv_vm_new *in,
                          struct sv_vm_made *ret, struct sv_error *err);
 enum sv_vm_action {
@@ -125,6 +282,10 @@ enum sv_err sv_vm_resize(struct sv_cloud *c, struct sv_tx *tx, const struct sv_a
                          struct sv_error *err);
 enum sv_err sv_vm_find(struct sv_tx *tx, const struct sv_actor *who, const char *id, struct sv_arena *a,
                        struct sv_vm *ret, struct sv_error *err);
+/* `tenant` NULL: all that the actor sees; f->tenant is not for callers. */
+enum sv_err sv_vm_search(struct sv_tx *tx, const struct sv_actor *who, const char *tenant, const struct sv_vm_filter *f,
+                         const struct sv_page *p, void (*row)(void *arg, const struct sv_vm *vm), void *arg,
+                         uint64_t *ret_total, struct sv_error *err);
 enum sv_err sv_vm_modify(struct sv_tx *tx, const struct sv_actor *who, const char *id, const char *name,
                          const char *descr, struct sv_error *err);
 /* May it be asked to reboot or shut down right now? It runs (every VM has ACPI, whether or not its agent
@@ -133,9 +294,9 @@ bool sv_vm_can_ask(const struct sv_vm *vm);
 /* Is the address it was given among those that the guest names? Also true while it names none. */
 bool sv_vm_address_agrees(const struct sv_vm *vm);
 
-/* The switch of the VM's filters (StarVCenter 2.2.18). A change of the row alone: filters are applied by it. */
-enum sv_err sv_vm_switch_firewall(struct sv_tx *tx, const struct sv_actor *who, const char *id, bool on,
-                                  struct sv_error *err);
+/* The switch of the VM's filters (StarVCenter 2.2.18). Off, rules and groups count for nothing. */
+enum sv_err sv_vm_switch_firewall(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *id,
+                                  bool on, struct sv_error *err);
 
 /* --- disks and NICs of a VM (StarVCenter 2.4, 2.5) ---------------------------------------------------- */
 
@@ -152,11 +313,16 @@ enum sv_err sv_vm_disk_remove(struct sv_cloud *c, struct sv_tx *tx, const struct
 /* Only grows. */
 enum sv_err sv_vm_disk_extend(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *disk,
                               int64_t size, struct sv_id *ret_startid, struct sv_error *err);
-/* Both block until it is done: each is a job that is waited for, so a crash in the middle is finished or undone. */
-enum sv_err sv_vm_nic_add(struct sv_cloud *c, const struct sv_actor *who, const char *vm, const char *vpc,
-                          struct sv_arena *a, struct sv_id *ret_nic, struct sv_error *err);
-enum sv_err sv_vm_nic_remove(struct sv_cloud *c, const struct sv_actor *who, const char *nic, struct sv_arena *a,
-                             struct sv_error *err);
+enum sv_err sv_vm_nic_add(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *vm,
+                          const char *vpc, struct sv_id *ret_nic, struct sv_id *ret_startid, struct sv_error *err);
+enum sv_err sv_vm_nic_remove(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *nic,
+                             struct sv_id *ret_startid, struct sv_error *err);
+
+/* Of one VM. */
+enum sv_err sv_vm_disk_search(struct sv_tx *tx, const struct sv_actor *who, const char *vm,
+                              void (*row)(void *arg, const struct sv_disk *d), void *arg, struct sv_error *err);
+enum sv_err sv_vm_nic_search(struct sv_tx *tx, const struct sv_actor *who, const char *vm,
+                             void (*row)(void *arg, const struct sv_nic *n), void *arg, struct sv_error *err);
 
 /* --- snapshots (StarVCenter 2.7) ----------------------------------------------------------------------- */
 
@@ -170,9 +336,12 @@ enum sv_err sv_snapshot_create(struct sv_cloud *c, struct sv_tx *tx, const struc
  * devices and size, else from its disks. One that was off is off. SNAPSHOT_BROKEN. */
 enum sv_err sv_snapshot_restore(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *snapshot,
                                 struct sv_id *ret_startid, struct sv_error *err);
-/* Blocks: a job that is waited for. The others of the tree stay. */
-enum sv_err sv_snapshot_remove(struct sv_cloud *c, const struct sv_actor *who, const char *snapshot, struct sv_arena *a,
-                               struct sv_error *err);
+/* The others of the tree stay. */
+enum sv_err sv_snapshot_remove(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *snapshot,
+                               struct sv_id *ret_startid, struct sv_error *err);
+/* Of one VM. */
+enum sv_err sv_snapshot_search(struct sv_tx *tx, const struct sv_actor *who, const char *vm,
+                               void (*row)(void *arg, const struct sv_snapshot *s), void *arg, struct sv_error *err);
 enum sv_err sv_snapshot_describe(struct sv_tx *tx, const struct sv_actor *who, const char *snapshot,
                                  const char *descr /* NULL = unchanged */, struct sv_error *err);
 
@@ -191,15 +360,23 @@ enum sv_err sv_backup_restore(struct sv_cloud *c, struct sv_tx *tx, const struct
  * NIC, where there is one. */
 enum sv_err sv_backup_clone(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *backup,
                             const char *name, const char *vpc, struct sv_vm_made *ret, struct sv_error *err);
-/* Blocks: a job that is waited for. BACKUP_LOCKED while it is made or read. */
-enum sv_err sv_backup_remove(struct sv_cloud *c, const struct sv_actor *who, const char *backup, struct sv_arena *a,
-                             struct sv_error *err);
+/* BACKUP_LOCKED while it is made or read. */
+enum sv_err sv_backup_remove(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *backup,
+                             struct sv_id *ret_startid, struct sv_error *err);
 enum sv_err sv_backup_describe(struct sv_tx *tx, const struct sv_actor *who, const char *backup,
                                const char *descr /* NULL = unchanged */, struct sv_error *err);
-/* Oldest first, also of a VM that is gone. Blocks: `usable` is what the files say now. `bytes`: of the files. */
-enum sv_err sv_backup_list_of(struct sv_cloud *c, const struct sv_actor *who, const char *vm,
-                              void (*row)(void *arg, const struct sv_backup *b, bool usable, int64_t bytes), void *arg,
-                              struct sv_arena *a, struct sv_error *err);
+#define SV_BACKUPS_KEY_LEN (8 + SV_ID_LEN + 1)
+struct sv_backup_view {
+    int64_t since_us; /* the files as they are since then [sv_mono_us()] */
+    bool last;        /* no more waiting: what was not looked at since is not usable */
+    bool later;       /* out: no row was given; ask again when `key` is told */
+    char key[SV_BACKUPS_KEY_LEN];
+    void (*row)(void *arg, const struct sv_backup *b, bool usable, int64_t bytes); /* `bytes`: of the files */
+    void *arg;
+};
+/* Oldest first, also of a VM that is gone. Other threads look at the files: they may lie on a storage that hangs. */
+enum sv_err sv_backup_list_of(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *vm,
+                              struct sv_backup_view *view, struct sv_arena *a, struct sv_error *err);
 /* Deletes the VM, and its backups in the same job. BACKUP_LOCKED. */
 enum sv_err sv_vm_delete_with_backups(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *vm,
                                       struct sv_id *ret_startid, struct sv_error *err);
@@ -212,33 +389,83 @@ struct sv_storage_new {
     const char *location; /* dir: its path; nfs: "server:/export"; ceph: any name */
     enum sv_storage_use use;
     const char *host;                         /* NULL: the only one; nfs and ceph: all of them */
-    const char *monitors, *pool, *user, *key; /* ceph: all four. The key is sealed and shown by sv_volume_make() only */
+    const char *monitors, *pool, *user, *key; /* ceph: all four. The key is sealed and shown by sv_pv_make() only */
 };
-/* Both block: jobs that are waited for. */
-enum sv_err sv_storage_add(struct sv_cloud *c, const struct sv_actor *who, const struct sv_storage_new *in,
-                           struct sv_arena *a, struct sv_id *ret, struct sv_error *err);
+enum sv_err sv_storage_add(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who,
+                           const struct sv_storage_new *in, struct sv_id *ret, struct sv_id *ret_startid,
+                           struct sv_error *err);
 /* STORAGE_IN_USE; a host's own image directory stays. */
-enum sv_err sv_storage_remove(struct sv_cloud *c, const struct sv_actor *who, const char *id, struct sv_arena *a,
-                              struct sv_error *err);
+enum sv_err sv_storage_remove(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *id,
+                              struct sv_id *ret_startid, struct sv_error *err);
 /* NULL = unchanged. */
-enum sv_err sv_storage_modify(struct sv_tx *tx, const char *id, const char *name, const char *descr,
-                              const enum sv_storage_use *use, struct sv_error *err);
-/* Blocks: asks the storage how full it is. */
-enum sv_err sv_storage_refresh(struct sv_cloud *c, const char *id, struct sv_arena *a, struct sv_error *err);
+enum sv_err sv_storage_modify(struct sv_tx *tx, const struct sv_actor *who, const char *id, const char *name,
+                              const char *descr, const enum sv_storage_use *use, struct sv_error *err);
+/* A job that asks the storage how full it is, one at a time: OBJECT_LOCKED. */
+enum sv_err sv_storage_refresh(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *id,
+                               struct sv_id *ret_startid, struct sv_error *err);
 
-struct sv_volume_new {
+enum sv_err sv_storage_search(struct sv_tx *tx, const struct sv_actor *who, const struct sv_page *p,
+                              void (*row)(void *arg, const struct sv_storage *s), void *arg, uint64_t *ret_total,
+                              struct sv_error *err);
+/* --- what hosts are: administrators only --------------------------------------------------------------- */
+
+enum sv_fact { SV_FACT_CPU, SV_FACT_MEMORY, SV_FACT_HARDWARE };
+struct sv_host_facts {
+    const struct sv_host *host;
+    struct sv_hv_info info; /* as it told when it connected last */
+};
+/* Hosts that have told of themselves since the start, `host` NULL: all. Without one: INFO_CPU, INFO_MEMORY,
+ * INFO_HARDWARE, as `what` says. */
+enum sv_err sv_host_facts(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, enum sv_fact what,
+                          const char *host, void (*row)(void *arg, const struct sv_host_facts *f), void *arg,
+                          struct sv_error *err);
+enum sv_host_state {
+    SV_HOST_CONNECTING,  /* not heard of yet */
+    SV_HOST_PREPARING,   /* connected, and asked what it has */
+    SV_HOST_READY,       /* can be used */
+    SV_HOST_UNREACHABLE, /* could not be connected since the start; it is tried again and again */
+    SV_HOST_LOST         /* was connected; likewise */
+};
+const char *sv_host_state_name(enum sv_host_state s);
+#define SV_HOST_WHY_LEN 160
+struct sv_host_status {
+    char name[64], uri[128]; /* the URI without its query */
+    enum sv_host_state state;
+    char why[SV_HOST_WHY_LEN]; /* it is not ready, in English; "" = not known */
+};
+/* The hosts that were given, in their order, from what they told: asks none, and reads no row. */
+enum sv_err sv_host_states(struct sv_cloud *c, const struct sv_actor *who,
+                           void (*row)(void *arg, const struct sv_host_status *s), void *arg, struct sv_error *err);
+struct sv_service {
+    const char *name, *kind /* "server", "network", "hypervisor" */, *version;
+    bool up;
+};
+enum sv_err sv_service_search(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who,
+                              void (*row)(void *arg, const struct sv_service *s), void *arg, struct sv_error *err);
+
+/* What hosts, storages and networks have in all; for everybody. */
+struct sv_capacity {
+    int64_t vcpus, memory, storage; /* [bytes] */
+    int64_t ips;                    /* outer addresses */
+};
+enum sv_err sv_capacity(struct sv_tx *tx, const struct sv_actor *who, struct sv_capacity *ret, struct sv_error *err);
+
+struct sv_pv_new {
     const char *name, *descr, *storage;
     const char *tenant; /* whose it is and whose quota; NULL = the actor's own */
     const char *use;    /* "vm", "volume" */
     int64_t size;       /* [bytes] */
 };
-struct sv_volume_made {
+struct sv_pv_made {
     struct sv_id disk;
     char key[128], pool[64], user[64], monitors[512]; /* what a client of Ceph needs */
 };
-/* Blocks. Ceph storages only: STORAGE_TYPE. sv_vm_disk_remove() and _extend() take such a disk, too. */
-enum sv_err sv_volume_make(struct sv_cloud *c, const struct sv_actor *who, const struct sv_volume_new *in,
-                           struct sv_arena *a, struct sv_volume_made *ret, struct sv_error *err);
+/* Ceph storages only: STORAGE_TYPE. sv_vm_disk_remove() and _extend() take such a disk, too. */
+enum sv_err sv_pv_make(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const struct sv_pv_new *in,
+                       struct sv_id *ret_startid, struct sv_error *err);
+/* Once that job is done: what it made. */
+enum sv_err sv_pv_made(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const struct sv_id *startid,
+                       struct sv_pv_made *ret, struct sv_error *err);
 
 /* --- inside the guest (StarVCenter 2.2.10 - 2.2.13) ---------------------------------------------------- */
 
@@ -247,9 +474,12 @@ enum sv_err sv_vm_set_password(struct sv_cloud *c, struct sv_tx *tx, const struc
                                struct sv_error *err);
 enum sv_err sv_vm_agent_resume(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *vm,
                                struct sv_id *ret_startid, struct sv_error *err);
-/* Blocks. `password` NULL: a random one, written to made[]. */
-enum sv_err sv_vm_set_vnc_password(struct sv_cloud *c, const struct sv_actor *who, const char *vm, const char *password,
-                                   char made[SV_MAX_VNC_PASSWORD + 1], struct sv_arena *a, struct sv_error *err);
+/* `password` NULL: a random one. One at a time for a VM: VM_LOCKED. */
+enum sv_err sv_vm_set_vnc_password(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *vm,
+                                   const char *password, struct sv_id *ret_startid, struct sv_error *err);
+/* Once that job is done: what is in force. */
+enum sv_err sv_vm_vnc_password(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who,
+                               const struct sv_id *startid, char ret[SV_MAX_VNC_PASSWORD + 1], struct sv_error *err);
 
 /* --- the screen (StarVCenter 2.2.9) -------------------------------------------------------------------- */
 
@@ -263,17 +493,38 @@ enum sv_err sv_vm_console_open(struct sv_cloud *c, const struct sv_id *tenant, c
 
 /* --- models and templates --------------------------------------------------------------------------- */
 
-enum sv_err sv_model_add(struct sv_tx *tx, const char *type, const char *label, const char *value, const char *descr,
-                         struct sv_id *ret, struct sv_error *err); /* type "tenant_type" adds a type */
-enum sv_err sv_model_remove(struct sv_tx *tx, const char *id, struct sv_error *err);
+/* `type` NULL: adds a type. Administrators, as the two that follow. */
+enum sv_err sv_model_add(struct sv_tx *tx, const struct sv_actor *who, const char *type, const char *label,
+                         const char *value, const char *descr, struct sv_id *ret, struct sv_error *err);
+enum sv_err sv_model_remove(struct sv_tx *tx, const struct sv_actor *who, const char *id, struct sv_error *err);
 enum sv_err sv_model_set(struct sv_tx *tx, const struct sv_actor *who, const char *model, const char *template_id,
                          int64_t sysdisk, struct sv_error *err);
 
+/* Types in order of creation, each (m NULL) followed by its models; for everybody. */
+enum sv_err sv_model_search(struct sv_tx *tx, const struct sv_actor *who,
+                            void (*row)(void *arg, const struct sv_model_type *t, const struct sv_model *m), void *arg,
+                            struct sv_error *err);
+
 struct sv_template_new {
     const char *name, *descr, *os, *format, *md5;
-    const char *path;   /* a file on the server (admin), or: */
-    const char *upload; /* a private file the job may consume */
+    const char *path;    /* a file on the server (admin), as sv_template_path() gave it, or: */
+    const char *upload;  /* a private file the job may consume, */
+    int64_t upload_size; /* of so many bytes */
 };
+/* Where a path leads, if it is one that may be imported: TEMPLATE_PATH. Blocks, for as long as the disk does that it
+ * lies on. Of a tenant's nothing is looked at: the import refuses it. */
+enum sv_err sv_template_path(struct sv_cloud *c, const struct sv_actor *who, const char *path, struct sv_arena *a,
+                             const char **ret, struct sv_error *err);
+/* The file of an upload that will have `announced` bytes (0: nobody knows), in `dir`: whether there is room for it
+ * beside what other uploads have announced, and a reserve that no upload touches, and in the quota of its
+ * tenant: NO_ROOM, QUOTA_IMAGES. */
+struct sv_claim;
+enum sv_err sv_incoming_begin(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *dir,
+                              int64_t announced, struct sv_claim **ret, struct sv_error *err);
+/* Before it grows to `size` bytes: the same, by what is free now. Blocks on the disk. */
+enum sv_err sv_incoming_grow(struct sv_cloud *c, const struct sv_actor *who, struct sv_claim *k, int64_t size,
+                             struct sv_error *err);
+void sv_incoming_end(struct sv_claim *k); /* NULL ok */
 enum sv_err sv_template_import(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who,
                                const struct sv_template_new *in, struct sv_id *ret, struct sv_id *ret_startid,
                                struct sv_error *err);
@@ -284,14 +535,36 @@ enum sv_err sv_template_create(struct sv_cloud *c, struct sv_tx *tx, const struc
 enum sv_err sv_template_remove(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *id,
                                struct sv_id *ret_startid, struct sv_error *err);
 
+/* The actor's own and those offered to all. */
+enum sv_err sv_template_search(struct sv_tx *tx, const struct sv_actor *who, const struct sv_template_filter *f,
+                               const struct sv_page *p, void (*row)(void *arg, const struct sv_template *t), void *arg,
+                               uint64_t *ret_total, struct sv_error *err);
+
 /* --- jobs ----------------------------------------------------------------------------------------- */
 
 enum sv_err sv_job_find(struct sv_tx *tx, const struct sv_actor *who, const char *startid, struct sv_arena *a,
                         struct sv_job *ret, struct sv_error *err);
 enum sv_err sv_job_cancel(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *startid,
                           enum sv_job_result *ret, struct sv_error *err);
-/* What a client reads as job.resultinfo: the failure's text, "" while it goes well. */
+/* How the job of a request that waits for it turned out: *ret_ended false while it is open; its error when it
+ * failed. The startid is one that the caller was given at acceptance. */
+enum sv_err sv_job_outcome(struct sv_tx *tx, const struct sv_id *startid, bool *ret_ended, struct sv_error *err);
+enum sv_err sv_job_search(struct sv_tx *tx, const struct sv_actor *who, const struct sv_job_filter *f,
+                          const struct sv_page *p, void (*row)(void *arg, const struct sv_job *job), void *arg,
+                          uint64_t *ret_total, struct sv_error *err);
+/* Lines of the log of a job, as it was found or searched, after the serial `since`. */
+enum sv_err sv_job_log(struct sv_tx *tx, const struct sv_actor *who, const struct sv_job *job, int64_t since,
+                       void (*row)(void *arg, const struct sv_job_line *l), void *arg, struct sv_error *err);
+/* Changes of what the actor sees after the number `since`, the oldest first, at most `limit` of them. */
+enum sv_err sv_event_search(struct sv_tx *tx, const struct sv_actor *who, int64_t since, unsigned limit,
+                            void (*row)(void *arg, const struct sv_event *e), void *arg, struct sv_error *err);
+/* For people: what kind of job it is, and a line of its log. */
+const char *sv_job_title(struct sv_cloud *c, const struct sv_job *job, enum sv_lang lang);
+void sv_job_line_text(struct sv_cloud *c, const struct sv_job *job, const struct sv_job_line *line, enum sv_lang lang,
+                      char *buf, size_t size);
+/* How it failed, for people; "" while it goes well. */
 void sv_job_info(const struct sv_job *job, enum sv_lang lang, char *buf, size_t size);
+void sv_template_info(const struct sv_template *t, enum sv_lang lang, char *buf, size_t size);
 
 /* --- upkeep ---------------------------------------------------------------------------------------- */
 

@@ -4,7 +4,7 @@
 
 #include "starvirt/api.h"
 
-extern const struct sv_dialect sv_dialect_starvcenter;
+extern const struct sv_dialect sv_dialect_starvcenter, sv_dialect_kvm_platform;
 /* NULL-terminated. */
 extern const struct sv_dialect *const sv_dialects[];
 

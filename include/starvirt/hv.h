@@ -1,4 +1,4 @@
-/* The hypervisor interface (design section 6): one `struct sv_hv_host` for each host behind a URI.
+/* The hypervisor interface: one `struct sv_hv_host` for each host behind a URI.
  *
  * Calls block, keep to their deadline and never outlast it: a hung hypervisor costs HOST_TIMEOUT, a lost
  * one HOST_DOWN. Every call is idempotent as its line says, because job steps run again after a crash.
@@ -34,7 +34,8 @@ struct sv_hv_events {
 };
 
 struct sv_hv_options {
-    const char *data_dir;      /* DIR: images in DIR/images, the simulator's journal in DIR/sim */
+    const char
+        *data_dir; /* DIR, from the root as all paths: images in DIR/images, the simulator's journal in DIR/sim */
     const char *domain_type;   /* "auto", "kvm", "qemu" */
     const char *image_dir;     /* NULL = DIR/images */
     int64_t call_limit_ms;     /* a single hypervisor call, 0 = 30,000 */
@@ -51,6 +52,7 @@ unsigned sv_hv_host_count(const struct sv_hv *hv);
 struct sv_hv_host *sv_hv_host_at(struct sv_hv *hv, unsigned i);
 const char *sv_hv_host_name(const struct sv_hv_host *h);
 const char *sv_hv_driver_name(const struct sv_hv_host *h); /* "libvirt", "sim" */
+int64_t sv_hv_least_memory(const struct sv_hv_host *h);    /* [bytes] no guest runs with less there */
 unsigned sv_hv_host_index(const struct sv_hv_host *h);
 bool sv_hv_connected(const struct sv_hv_host *h);
 /* Owner's pointer, for events. */
@@ -60,6 +62,9 @@ void *sv_hv_user(const struct sv_hv_host *h);
 struct sv_hv_info {
     int64_t vcpus, memory;              /* physical; memory [bytes] */
     int64_t storage_size, storage_used; /* of the image directory [bytes] */
+    int64_t mhz, sockets, cores,
+        threads; /* of its CPUs: clock; sockets, cores of each, threads of each core; 0 = not known */
+    char cpu_model[64];
     char cpu_vendor[64], os_version[128], virt_version[64], domain_type[16];
 };
 
@@ -92,12 +97,15 @@ struct sv_hv_disk {
 enum sv_hv_nic_kind {
     SV_HV_NIC_ISOLATED, /* a tap that leads nowhere (--network none) */
     SV_HV_NIC_BRIDGE,   /* a tap on `bridge` */
+    SV_HV_NIC_OVS,      /* a tap on the Open vSwitch bridge `bridge`, told there by the NIC's id */
 };
 struct sv_hv_nic {
     struct sv_id id;
     enum sv_hv_nic_kind kind;
     char bridge[16], tap[16]; /* tap: device name on the host */
     unsigned char mac[6];
+    unsigned mtu; /* that the guest is told [bytes]; 0 = nothing is said */
+    bool plain;   /* frames as on a wire: no checksums left to be made, no segments to be cut */
 };
 
 /* The whole wanted definition of a VM. */
@@ -125,10 +133,12 @@ struct sv_hv_copy {
     char path[512];
 };
 
-/* Driver table: exactly one row a driver; wrappers below check arguments and `connected`. */
+/* Driver table: exactly one row a driver. Called by SV_HV_CALL() only, which checks that the host is connected
+ * and that the driver has the function; arguments are the caller's to check. */
 struct sv_hv_ops {
     const char *name;
     const char *const *schemes; /* NULL-terminated: "sim://", "qemu", ... matched against the URI's start */
+    int64_t least_memory;       /* [bytes] no guest runs with less */
     enum sv_err (*open)(const char *uri, const struct sv_hv_options *opt, const struct sv_hv_events *ev,
                         struct sv_hv **ret, struct sv_error *err);
     void (*close)(struct sv_hv *hv);
@@ -187,7 +197,8 @@ struct sv_hv_ops {
     /* There already: success. */
     enum sv_err (*disk_attach)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_hv_disk *disk,
                                const struct sv_deadline *d, struct sv_error *err);
-    /* Returns when the guest has let go of it; JOB_DEADLINE when it does not. Gone already: success. */
+    /* Returns when the guest has let go of it; JOB_DEADLINE when it does not, VM_STATE at once when it is paused and
+     * so cannot. Gone already: success. */
     enum sv_err (*disk_detach)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_id *disk,
                                const struct sv_deadline *d, struct sv_error *err);
     /* Grows the volume to `bytes`, off or running (the guest sees it at once). That size already: success;
@@ -204,6 +215,10 @@ struct sv_hv_ops {
     /* Brings the agent's channel back: asks it to synchronise, re-plugs the channel if it does not answer. */
     enum sv_err (*agent_sync)(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d,
                               struct sv_error *err);
+    /* The guest's clock := the host's, by its agent: VM_NO_AGENT, VM_STATE as above. *ret_behind [ms]: by how much it
+     * was wrong, negative when it was ahead. */
+    enum sv_err (*set_time)(struct sv_hv_host *h, const struct sv_id *vm, int64_t *ret_behind,
+                            const struct sv_deadline *d, struct sv_error *err);
     /* Live and persistent. */
     enum sv_err (*set_vnc_password)(struct sv_hv_host *h, const struct sv_id *vm, const char *password,
                                     const struct sv_deadline *d, struct sv_error *err);
@@ -251,8 +266,9 @@ struct sv_hv_ops {
      * caller closes it. */
     enum sv_err (*console_open)(struct sv_hv_host *h, const struct sv_id *vm, int *ret_fd, const struct sv_deadline *d,
                                 struct sv_error *err);
-    /* Addresses the guest itself names (agent), "\n"-separated; VM_NO_AGENT. */
-    enum sv_err (*guest_addresses)(struct sv_hv_host *h, const struct sv_id *vm, char *buf, size_t size,
+    /* Addresses the guest itself names (agent), "\n"-separated, all of them: text of the guest's choice, which the
+     * caller frees. VM_NO_AGENT. */
+    enum sv_err (*guest_addresses)(struct sv_hv_host *h, const struct sv_id *vm, char **ret,
                                    const struct sv_deadline *d, struct sv_error *err);
     /* ABSENT is an answer, not an error. */
     enum sv_err (*state)(struct sv_hv_host *h, const struct sv_id *vm, struct sv_hv_state *ret,
@@ -289,8 +305,8 @@ struct sv_hv {
 /* The rows, in order of asking. */
 extern const struct sv_hv_ops sv_hv_sim_ops, sv_hv_libvirt_ops;
 
-/* Entry points: HOST_DOWN when not connected, UNSUPPORTED when the driver has no such function, else the
- * driver's function. One line each in hv/hv.c. */
+/* The one way to call a driver: HOST_DOWN when the host is not connected, UNSUPPORTED when the driver has no
+ * such function, else what the function returns. Uses the caller's `err`. */
 #define SV_HV_CALL(h, fn, ...)                                                                                         \
     (sv_hv_ready((h), (h)->ops->fn != NULL, err) ? err->code : (h)->ops->fn((h), ##__VA_ARGS__, err))
 enum sv_err sv_hv_ready(struct sv_hv_host *h, bool has_function, struct sv_error *err);
@@ -301,10 +317,17 @@ struct sv_image {
     int64_t size, virtual_size;
 };
 /* Opens (no symlinks, regular file), reads headers itself, refuses backing files, data files, unknown
- * incompatible features, VMDK extents and sub-types outside the list, oversize. `format` NULL = detect
- * (never raw by guess unless no magic matches). IMAGE_REFUSED says why. */
+ * incompatible features, VMDK extents and sub-types outside the list, oversize. `format` NULL = detect: raw
+ * is then what has a boot sector, a partition table, a file system or nothing but zeros; "raw" takes whatever is
+ * no other format of QEMU's. IMAGE_REFUSED says why. */
 enum sv_err sv_image_check(const char *path, const char *format, struct sv_image *ret, struct sv_error *err);
-/* qemu-img convert with named formats and limits into a new standalone qcow2, atomically. */
+/* That, and all that its tables name is there (of raw: what its partition table or file system says). */
+enum sv_err sv_image_whole(const char *path, const char *format, struct sv_image *ret, const struct sv_deadline *d,
+                           struct sv_error *err);
+/* That, and qemu-img check finds no errors; SYSTEM where there is no qemu-img. */
+enum sv_err sv_image_sound(const char *path, const char *format, struct sv_image *ret, const struct sv_deadline *d,
+                           struct sv_error *err);
+/* A sound image by qemu-img convert with named formats and limits into a new standalone qcow2, atomically. */
 enum sv_err sv_image_convert(const char *src, const char *format, const char *dst, sv_hv_progress progress, void *arg,
                              const struct sv_deadline *d, struct sv_error *err);
 /* The same without the gate, for a qcow2 of ours with what it stands on, `size` bytes to its guest. Makes

@@ -33,10 +33,12 @@ enum sv_err sv_model_delete(struct sv_tx *tx, const struct sv_id *id, struct sv_
 enum sv_template_state { SV_TEMPLATE_IMPORTING, SV_TEMPLATE_READY, SV_TEMPLATE_FAILED, SV_TEMPLATE_DELETING };
 struct sv_template {
     struct sv_id id, tenant /* empty = offered to all tenants */;
-    const char *name, *descr, *os, *format /* as imported */;
-    const char *source; /* file to import from, "" afterwards; never shown to tenants */
+    const char *name, *descr, *os, *format /* as imported; "" until it is known */;
+    const char *error_symbol, *error_args[SV_ERR_ARGS]; /* why it failed; "" = it has not */
+    const char *source;                                 /* file to import from, "" afterwards; never shown to tenants */
     const char *md5, *sha256;
     int64_t size, virtual_size; /* [bytes] */
+    int64_t held;               /* [bytes] of these, or of its upload, that count in its tenant's quota */
     enum sv_template_state state;
     int64_t created;
     int64_t uses; /* disks based on it + models bound to it, on reading */
@@ -52,8 +54,13 @@ struct sv_template_filter {
 enum sv_err sv_template_list(struct sv_tx *tx, struct sv_scope scope, const struct sv_template_filter *f,
                              const struct sv_page *p, void (*row)(void *arg, const struct sv_template *t), void *arg,
                              uint64_t *ret_total, struct sv_error *err);
+enum sv_err sv_template_hold(struct sv_tx *tx, const struct sv_id *id, int64_t bytes, struct sv_error *err);
 enum sv_err sv_template_set_state(struct sv_tx *tx, const struct sv_id *id, enum sv_template_state to,
                                   struct sv_error *err);
+enum sv_err sv_template_set_source(struct sv_tx *tx, const struct sv_id *id, const char *source, struct sv_error *err);
+enum sv_err sv_template_set_format(struct sv_tx *tx, const struct sv_id *id, const char *format, struct sv_error *err);
+enum sv_err sv_template_set_failed(struct sv_tx *tx, const struct sv_id *id, const char *symbol,
+                                   const char *const args[SV_ERR_ARGS], struct sv_error *err);
 /* What the import found out; also sets READY and clears source. */
 enum sv_err sv_template_ready(struct sv_tx *tx, const struct sv_id *id, int64_t size, int64_t virtual_size,
                               const char *md5, const char *sha256, struct sv_error *err);

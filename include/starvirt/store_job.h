@@ -1,4 +1,4 @@
-/* Jobs, their log, object locks, events (design section 4). Used by jobs/ (which owns the meaning) and,
+/* Jobs, their log, object locks, events. Used by jobs/ (which owns the meaning) and,
  * for reading, by core/. */
 #ifndef STARVIRT_STORE_JOB_H
 #define STARVIRT_STORE_JOB_H
@@ -36,10 +36,14 @@ struct sv_job {
     enum sv_job_result undo_result;            /* what it ends as after undoing */
     bool cancel;                               /* asked for */
     int64_t created, started, ended, deadline; /* deadline 0 = none until started */
-    bool undo_failed; /* only towards kind->end(): an undo gave up, the host may hold leftovers */
+    struct sv_id finishes;                     /* the job whose pending undo it finishes; empty: an ordinary one */
     const char *error_symbol, *error_args[SV_ERR_ARGS]; /* "" unless failed */
 };
+/* Counted among its tenant's jobs and open jobs. */
 enum sv_err sv_job_insert(struct sv_tx *tx, const struct sv_job *j, struct sv_error *err);
+/* The same within the tenant's quota of open jobs and so many `more`, none where it is 0: QUOTA_JOBS (arguments: open,
+ * quota), nothing written then. */
+enum sv_err sv_job_insert_bounded(struct sv_tx *tx, const struct sv_job *j, unsigned more, struct sv_error *err);
 enum sv_err sv_job_get(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *id, struct sv_arena *a,
                        struct sv_job *ret, struct sv_error *err);
 struct sv_job_filter {

@@ -4,7 +4,7 @@
 
 #include "starvirt/store.h"
 
-/* Wider than any one dialect; each dialect maps it to its codes (design/dialects.md section 4). */
+/* Wider than any one dialect; each dialect maps it to its own codes. */
 enum sv_vm_state {
     SV_VM_BUILDING, /* blank or from an empty model */
     SV_VM_CLONING,  /* from a template */
@@ -12,7 +12,7 @@ enum sv_vm_state {
     SV_VM_RUNNING,
     SV_VM_PAUSED,
     SV_VM_SAVED,
-    SV_VM_FAILED,  /* creation failed: holds its name only, no resource */
+    SV_VM_FAILED,  /* creation failed: holds its name only, no resource once that is undone (`undo` is empty) */
     SV_VM_UNKNOWN, /* its host is not connected; derived on reading, never stored */
 };
 
@@ -27,6 +27,7 @@ struct sv_vm {
     bool nested, agent;              /* nested virtualisation; the guest agent answers */
     bool firewalled;                 /* its filters are in force */
     bool locked;                     /* a job holds it; on reading */
+    struct sv_id undo;               /* on reading: a job on it whose undo is pending; empty = none */
     const char *guest_ips;           /* addresses the guest itself names, by comma; "" = not known */
     int64_t created;
 };
@@ -75,9 +76,10 @@ struct sv_disk {
     const char *target; /* "vda" */
     int64_t size;       /* [bytes] */
     bool boot;
-    bool ready;      /* the volume exists on the storage */
-    bool elsewhere;  /* on reading: on another storage than its host's image directory */
-    const char *use; /* of one without a VM: "vm", "volume"; else NULL or "" */
+    bool ready;        /* the volume exists on the storage */
+    bool elsewhere;    /* on reading: on another storage than its host's image directory */
+    struct sv_id undo; /* on reading: it is to go, which is pending for this job; empty = it stays */
+    const char *use;   /* of one without a VM: "vm", "volume"; else NULL or "" */
     int64_t created;
 };
 enum sv_err sv_disk_insert(struct sv_tx *tx, const struct sv_disk *d, struct sv_error *err);
@@ -102,6 +104,7 @@ struct sv_nic {
     unsigned char mac[6];
     uint32_t ip;
     int64_t created;
+    struct sv_id undo; /* on reading: it is to go, which is pending for this job; empty = it stays */
 };
 /* Also takes one from vpc.free_count; NIC addresses are unique in a VPC, MACs everywhere (indexes). */
 enum sv_err sv_nic_insert(struct sv_tx *tx, const struct sv_nic *n, struct sv_error *err);
@@ -111,6 +114,9 @@ enum sv_err sv_nic_list_vpc(struct sv_tx *tx, struct sv_scope scope, const struc
                             void (*row)(void *arg, const struct sv_nic *n), void *arg, struct sv_error *err);
 enum sv_err sv_nic_get(struct sv_tx *tx, struct sv_scope scope, const struct sv_id *id, struct sv_arena *a,
                        struct sv_nic *ret, struct sv_error *err);
+/* By its address: VPCs share none. */
+enum sv_err sv_nic_get_ip(struct sv_tx *tx, struct sv_scope scope, uint32_t ip, struct sv_arena *a, struct sv_nic *ret,
+                          struct sv_error *err);
 /* One; gives its address back and makes vm.ip the oldest NIC's that is left. Gone already: success. */
 enum sv_err sv_nic_delete(struct sv_tx *tx, const struct sv_id *id, struct sv_error *err);
 /* vm.ip := address of its oldest NIC, 0 without one. */
@@ -146,5 +152,10 @@ enum sv_err sv_vpc_delete(struct sv_tx *tx, const struct sv_id *id,
                           struct sv_error *err); /* also gives the subnet quota back */
 /* Lowest free host address (.2 up to the last but broadcast; .1 is the gateway). VPC_FULL. */
 enum sv_err sv_vpc_next_ip(struct sv_tx *tx, const struct sv_vpc *v, uint32_t *ret, struct sv_error *err);
+/* For something other than a NIC: no NIC gets the address from here on. *ret_taken false, and nothing changed: it is
+ * not free, or none that the VPC hands out. */
+enum sv_err sv_vpc_take_ip(struct sv_tx *tx, const struct sv_id *vpc, uint32_t ip, bool *ret_taken,
+                           struct sv_error *err);
+enum sv_err sv_vpc_give_ip(struct sv_tx *tx, const struct sv_id *vpc, uint32_t ip, struct sv_error *err);
 
 #endif

@@ -19,8 +19,10 @@ void sv_json_str(struct sv_json *j, const char *key, const char *v); /* NULL pri
 void sv_json_strn(struct sv_json *j, const char *key, const char *v, size_t n);
 void sv_json_int(struct sv_json *j, const char *key, int64_t v);    /* 5 */
 void sv_json_intstr(struct sv_json *j, const char *key, int64_t v); /* "5" */
-void sv_json_bool(struct sv_json *j, const char *key, bool v);      /* true */
-void sv_json_boolstr(struct sv_json *j, const char *key, bool v);   /* "true" */
+void sv_json_null(struct sv_json *j, const char *key);
+void sv_json_raw(struct sv_json *j, const char *key, const char *json); /* a value that is JSON already */
+void sv_json_bool(struct sv_json *j, const char *key, bool v);          /* true */
+void sv_json_boolstr(struct sv_json *j, const char *key, bool v);       /* "true" */
 
 /* --- XML, streaming, indented by two blanks. Characters XML 1.0 cannot carry become U+FFFD. --- */
 struct sv_xml {
@@ -39,7 +41,7 @@ void sv_xml_close(struct sv_xml *x);
 void sv_xml_leaf(struct sv_xml *x, const char *name, const char *text);
 void sv_xml_empty(struct sv_xml *x, const char *name);
 
-/* --- Base64 (design section 2). --- */
+/* --- Base64 --- */
 /* Encodes onto `out`: one line, padded. */
 void sv_b64_encode(struct sv_buf *out, const void *data, size_t n);
 /* Decodes `in` into out (room for n bytes is enough). Padding optional, CR/LF anywhere, URL-safe

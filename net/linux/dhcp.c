@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -46,7 +47,7 @@ static void build_argv(struct dhcp *h)
     sv_ip4_format(w->base, base);
     sv_ip4_format(w->base + 1, gateway);
     sv_ip4_format(~(uint32_t)0 << (32 - w->prefix), mask);
-    arg(h, sv_strdup(h->v->net->dnsmasq));
+    arg(h, sv_strdup(h->v->work.net->dnsmasq));
     for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
         arg(h, sv_strdup(fixed[i]));
     arg(h, sv_asprintf("--dhcp-range=%s,static,%s,12h", base, mask));
@@ -82,7 +83,9 @@ static void dhcp_close(struct dhcp *h)
 
 static enum sv_err find(struct dhcp *h, struct sv_error *err)
 {
-    return daemon_find(h->pid_file, (const char *const *)h->argv, h->netns_fd, &h->daemon, err);
+    SV_AUTOFREE char *mark = sv_asprintf("--pid-file=%s", h->pid_file);
+    const struct daemon_mark of = {"dnsmasq", mark};
+    return daemon_find(&of, h->pid_file, (const char *const *)h->argv, h->netns_fd, &h->daemon, err);
 }
 
 /* --- starting --- */
@@ -94,7 +97,7 @@ static enum sv_err start(const struct dhcp *h, struct sv_error *err)
     size_t n = 0;
     if (h->netns_fd < 0) /* never on the machine's own network */
         return sv_fail(err, SV_E_NETWORK, SV_F_NONE, "the namespace of the VPC is gone");
-    argv[n++] = h->v->net->setpriv;
+    argv[n++] = h->v->work.net->setpriv;
     argv[n++] = "--no-new-privs";
     argv[n++] = "--inh-caps=-all";
     argv[n++] = "--bounding-set=-all,+net_admin,+net_raw,+net_bind_service,+setgid,+setuid";
@@ -103,7 +106,7 @@ static enum sv_err start(const struct dhcp *h, struct sv_error *err)
         argv[n++] = h->argv[i];
     argv[n] = NULL;
     /* Returns once the socket is bound and the pid file written; what runs on is its own session. */
-    return tool_run(h->v, argv, NULL, h->netns_fd, err);
+    return tool_run(&h->v->work, argv, NULL, h->netns_fd, err);
 }
 
 /* dnsmasq writes its leases until it ends, so they are filtered only after that. */
@@ -113,7 +116,7 @@ static enum sv_err drop_leases(const struct dhcp *h, const struct sv_net_nic *ni
     SV_CLEANUP(sv_buf_free) struct sv_buf keep = {0};
     bool changed;
     enum sv_err rc = file_read(h->leases, &is, err);
-    if (rc == SV_OK && leases_filter(&is, nics, n, &keep))
+    if (!rc && leases_filter(&is, nics, n, &keep))
         rc = file_write(h->leases, keep.p, keep.n, &changed, err);
     return rc;
 }
@@ -122,25 +125,25 @@ static enum sv_err restart(struct dhcp *h, const struct sv_buf *hosts, const str
                            struct sv_error *err)
 {
     bool changed;
-    enum sv_err rc = daemon_stop(&h->daemon, &h->v->deadline, err);
-    if (rc == SV_OK)
+    enum sv_err rc = daemon_stop(&h->daemon, &h->v->work.deadline, err);
+    if (!rc)
         rc = drop_leases(h, nics, n, err);
-    if (rc == SV_OK)
+    if (!rc)
         rc = file_write(h->hosts, hosts->p, hosts->n, &changed, err);
-    if (rc == SV_OK)
+    if (!rc)
         rc = start(h, err);
-    return rc == SV_OK ? file_remove(h->pending, err) : rc;
+    return rc ? rc : file_remove(h->pending, err);
 }
 
 static enum sv_err reload(struct dhcp *h, const struct sv_buf *hosts, struct sv_error *err)
 {
     bool changed;
     enum sv_err rc = file_write(h->pending, "", 0, &changed, err);
-    if (rc == SV_OK)
+    if (!rc)
         rc = file_write(h->hosts, hosts->p, hosts->n, &changed, err);
-    if (rc == SV_OK && !daemon_reload(&h->daemon))
+    if (!rc && !daemon_signal(&h->daemon, SIGHUP))
         rc = net_errno(err, "signal", "dnsmasq");
-    return rc == SV_OK ? file_remove(h->pending, err) : rc;
+    return rc ? rc : file_remove(h->pending, err);
 }
 
 /* --- the whole --- */
@@ -154,13 +157,13 @@ enum sv_err dhcp_ensure(const struct vpc *v, const struct sv_net_nic *nics, size
     SV_CLEANUP(sv_buf_free) struct sv_buf kept = {0};
     dhcp_open(v, &h);
     enum sv_err rc = hosts_text(nics, n, &hosts, err);
-    if (rc == SV_OK)
+    if (!rc)
         rc = file_read(h.hosts, &old, err);
-    if (rc == SV_OK)
+    if (!rc)
         rc = file_read(h.leases, &leases, err);
-    if (rc == SV_OK)
+    if (!rc)
         rc = find(&h, err);
-    if (rc != SV_OK)
+    if (rc)
         return rc;
     bool stale = leases_filter(&leases, nics, n, &kept);
     if (!h.daemon.pid || !h.daemon.exact || stale || !hosts_only_added(&old, &hosts))
@@ -175,13 +178,13 @@ enum sv_err dhcp_remove(const struct vpc *v, struct sv_error *err)
     SV_CLEANUP(dhcp_close) struct dhcp h;
     dhcp_open(v, &h);
     enum sv_err rc = find(&h, err);
-    if (rc == SV_OK)
-        rc = daemon_stop(&h.daemon, &v->deadline, err);
+    if (!rc)
+        rc = daemon_stop(&h.daemon, &v->work.deadline, err);
     const char *const files[] = {h.hosts, h.leases, h.pid_file, h.pending};
-    for (size_t i = 0; rc == SV_OK && i < sizeof(files) / sizeof(files[0]); i++) {
+    for (size_t i = 0; !rc && i < sizeof(files) / sizeof(files[0]); i++) {
         SV_AUTOFREE char *half = sv_asprintf("%s.new", files[i]);
         rc = file_remove(files[i], err);
-        if (rc == SV_OK)
+        if (!rc)
             rc = file_remove(half, err);
     }
     return rc;

@@ -25,41 +25,29 @@ static void state_free(struct state *s)
 /* --- looking --- */
 
 struct gateway {
-    uint32_t ip, mask; /* wanted */
+    uint32_t ip; /* wanted */
+    unsigned prefix;
     bool present, good;
 };
-
-static bool ask_address(int fd, struct ifreq *r, unsigned long request, uint32_t *ret)
-{
-    struct sockaddr_in a;
-    if (ioctl(fd, request, r) != 0)
-        return false;
-    memcpy(&a, &r->ifr_addr, sizeof(a));
-    *ret = ntohl(a.sin_addr.s_addr);
-    return true;
-}
 
 static void look_gateway(void *arg)
 {
     struct gateway *g = arg;
-    uint32_t ip = 0, mask = 0;
-    struct ifreq r = {.ifr_name = GATEWAY_DEV};
-    SV_AUTOFD int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    g->present = fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &r) == 0;
-    g->good = g->present && (r.ifr_flags & IFF_UP) && ask_address(fd, &r, SIOCGIFADDR, &ip) &&
-              ask_address(fd, &r, SIOCGIFNETMASK, &mask) && ip == g->ip && mask == g->mask;
+    struct device d = {0};
+    g->present = device_look(GATEWAY_DEV, &d, NULL) == SV_OK && d.index;
+    g->good = g->present && d.up && address_is(GATEWAY_DEV, g->ip, g->prefix);
 }
 
 static enum sv_err look(const struct vpc *v, struct state *s, struct sv_error *err)
 {
     enum sv_err rc = device_look(v->names.bridge, &s->bridge, err);
-    if (rc == SV_OK)
+    if (!rc)
         rc = device_look(v->names.leg, &s->leg, err);
-    if (rc != SV_OK)
+    if (rc)
         return rc;
     fd_closep(&s->netns_fd);
     s->netns_fd = netns_open(v->names.netns_path);
-    struct gateway g = {.ip = v->want->base + 1, .mask = ~(uint32_t)0 << (32 - v->want->prefix)};
+    struct gateway g = {.ip = v->want->base + 1, .prefix = v->want->prefix};
     if (s->netns_fd >= 0)
         rc = netns_call(s->netns_fd, look_gateway, &g, err);
     s->gateway = g.present;
@@ -79,53 +67,71 @@ static enum sv_err check_owner(const struct vpc *v, const struct state *s, struc
 
 static bool is_whole(const struct vpc *v, const struct state *s)
 {
-    return s->bridge.index && s->bridge.up && strcmp(s->bridge.alias, v->want->id.s) == 0 && s->leg.index &&
-           s->leg.up && s->leg.master == s->bridge.index && s->netns_fd >= 0 && s->addressed;
+    return s->bridge.index && s->bridge.up && s->bridge.tracked && strcmp(s->bridge.alias, v->want->id.s) == 0 &&
+           s->leg.index && s->leg.up && s->leg.master == s->bridge.index && s->netns_fd >= 0 && s->addressed;
 }
 
 /* --- mending --- */
+
+enum sv_err link_delete(const struct work *w, const char *device, struct sv_error *err)
+{
+    struct device d = {0};
+    SV_CLEANUP(sv_buf_free) struct sv_buf b = {0};
+    enum sv_err rc = device_look(device, &d, err);
+    if (rc || !d.index)
+        return rc;
+    sv_buf_printf(&b, "link del dev %s\n", device);
+    rc = ip_batch(w, NULL, &b, err);
+    if (rc == SV_E_NETWORK && device_look(device, &d, NULL) == SV_OK && !d.index)
+        rc = SV_OK;
+    return rc;
+}
 
 /* First round: everything exists, nothing is up yet, so that no packet passes before the switches are set. */
 static enum sv_err create_missing(const struct vpc *v, const struct state *s, struct sv_error *err)
 {
     SV_CLEANUP(sv_buf_free) struct sv_buf b = {0};
     const struct names *n = &v->names;
+    char mac[SV_MAC_LEN];
+    id_mac(&v->want->id, mac);
+    /* A veth pair is whole or not there; one whose other end is not in this namespace is of a lost one. */
+    enum sv_err rc = s->gateway ? SV_OK : link_delete(&v->work, n->leg, err);
+    if (rc)
+        return rc;
     if (!s->bridge.index)
         sv_buf_printf(&b,
-                      "link add name %s type bridge stp_state 0 forward_delay 0 nf_call_iptables 0 "
+                      "link add name %s type bridge stp_state 0 forward_delay 0 nf_call_iptables 1 "
                       "nf_call_ip6tables 0 nf_call_arptables 0\n",
                       n->bridge);
+    else if (!s->bridge.tracked)
+        sv_buf_printf(&b, "link set dev %s type bridge nf_call_iptables 1\n", n->bridge);
     if (strcmp(s->bridge.alias, v->want->id.s) != 0)
         sv_buf_printf(&b, "link set dev %s alias %s\n", n->bridge, v->want->id.s);
-    /* A veth pair is whole or not there; one whose other end is not in this namespace is of a lost one. */
-    if (s->leg.index && !s->gateway)
-        sv_buf_printf(&b, "link del dev %s\n", n->leg);
     if (s->netns_fd < 0 && access(n->netns_path, F_OK) == 0)
         sv_buf_printf(&b, "netns del %s\n", n->netns);
     if (s->netns_fd < 0)
         sv_buf_printf(&b, "netns add %s\n", n->netns);
     if (!s->leg.index || !s->gateway)
-        sv_buf_printf(&b, "link add name %s type veth peer name " GATEWAY_DEV " netns %s\n", n->leg, n->netns);
-    return ip_batch(v, NULL, &b, err);
+        sv_buf_printf(&b, "link add name %s type veth peer name " GATEWAY_DEV " address %s netns %s\n", n->leg, mac,
+                      n->netns);
+    return ip_batch(&v->work, NULL, &b, err);
 }
 
-/* The machine neither speaks in a VPC nor listens to it: no IPv6, no answer to ARP, no source accepted. */
-static enum sv_err silence_host(const struct vpc *v, struct sv_error *err)
+enum sv_err link_silence(const char *device, struct sv_error *err)
 {
-    const char *const devices[] = {v->names.bridge, v->names.leg};
-    for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++) {
-        const char *dev = devices[i];
-        if (!sysctl_set("ipv6", dev, "disable_ipv6", "1") || !sysctl_set("ipv4", dev, "arp_ignore", "8") ||
-            !sysctl_set("ipv4", dev, "rp_filter", "1") || !sysctl_set("ipv4", dev, "forwarding", "0"))
-            return net_errno(err, "switch off protocols of", dev);
-    }
-    return SV_OK;
+    if (sysctl_set("ipv6", device, "disable_ipv6", "1") && sysctl_set("ipv4", device, "arp_ignore", "8") &&
+        sysctl_set("ipv4", device, "rp_filter", "1") && sysctl_set("ipv4", device, "forwarding", "0"))
+        return SV_OK;
+    return net_errno(err, "switch off protocols of", device);
 }
 
+/* A new namespace takes the machine's own setting, which may be to forward; uplink.c switches that on where it is
+ * meant. */
 static void silence_netns(void *arg)
 {
     bool *ok = arg;
-    *ok = sysctl_set("ipv6", "all", "disable_ipv6", "1") && sysctl_set("ipv6", "default", "disable_ipv6", "1");
+    *ok = sysctl_set("ipv6", "all", "disable_ipv6", "1") && sysctl_set("ipv6", "default", "disable_ipv6", "1") &&
+          sysctl_set("ipv4", "all", "forwarding", "0");
 }
 
 /* A tap that is gone by now belongs to a guest that has stopped; one with a master is somebody's decision. */
@@ -136,7 +142,7 @@ static enum sv_err plug_tap(const struct vpc *v, int fd, const struct sv_net_nic
     struct ifreq r = {.ifr_name = ""};
     tap_name(&nic->id, tap);
     enum sv_err rc = device_look(tap, &d, err);
-    if (rc != SV_OK || !d.index || d.master || strcmp(d.kind, "tun") != 0)
+    if (rc || !d.index || d.master || strcmp(d.kind, "tun") != 0)
         return rc;
     SV_COPY(r.ifr_name, v->names.bridge);
     r.ifr_ifindex = d.index;
@@ -151,7 +157,7 @@ static enum sv_err plug_taps(const struct vpc *v, const struct sv_net_nic *nics,
     SV_AUTOFD int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return net_errno(err, "plug into", v->names.bridge);
-    for (size_t i = 0; rc == SV_OK && i < n; i++)
+    for (size_t i = 0; !rc && i < n; i++)
         rc = plug_tap(v, fd, &nics[i], err);
     return rc;
 }
@@ -167,9 +173,9 @@ static enum sv_err bring_up(const struct vpc *v, struct sv_error *err)
     sv_buf_puts(&in, "link set dev lo up\nlink set dev " GATEWAY_DEV " up\n");
     sv_buf_printf(&out, "link set dev %s master %s up\nlink set dev %s up\n", v->names.leg, v->names.bridge,
                   v->names.bridge);
-    enum sv_err rc = ip_batch(v, v->names.netns, &in, err);
-    if (rc == SV_OK)
-        rc = ip_batch(v, NULL, &out, err);
+    enum sv_err rc = ip_batch(&v->work, v->names.netns, &in, err);
+    if (!rc)
+        rc = ip_batch(&v->work, NULL, &out, err);
     return rc;
 }
 
@@ -178,28 +184,30 @@ static enum sv_err mend(const struct vpc *v, struct state *s, const struct sv_ne
 {
     bool silent = false;
     enum sv_err rc = create_missing(v, s, err);
-    if (rc == SV_OK)
-        rc = silence_host(v, err);
-    if (rc == SV_OK)
+    if (!rc)
+        rc = link_silence(v->names.bridge, err);
+    if (!rc)
+        rc = link_silence(v->names.leg, err);
+    if (!rc)
         rc = look(v, s, err);
-    if (rc == SV_OK && s->netns_fd < 0)
+    if (!rc && s->netns_fd < 0)
         rc = net_errno(err, "open", v->names.netns_path);
-    if (rc == SV_OK)
+    if (!rc)
         rc = netns_call(s->netns_fd, silence_netns, &silent, err);
-    if (rc == SV_OK && !silent)
-        rc = sv_fail(err, SV_E_NETWORK, SV_F_NONE, "IPv6 cannot be switched off in the namespace");
-    if (rc == SV_OK)
+    if (!rc && !silent)
+        rc = sv_fail(err, SV_E_NETWORK, SV_F_NONE, "IPv6 and forwarding cannot be switched off in the namespace");
+    if (!rc)
         rc = plug_taps(v, nics, n, err);
-    return rc == SV_OK ? bring_up(v, err) : rc;
+    return rc ? rc : bring_up(v, err);
 }
 
 enum sv_err link_ensure(const struct vpc *v, const struct sv_net_nic *nics, size_t n, struct sv_error *err)
 {
     SV_CLEANUP(state_free) struct state s = {.netns_fd = -1};
     enum sv_err rc = look(v, &s, err);
-    if (rc == SV_OK)
+    if (!rc)
         rc = check_owner(v, &s, err);
-    if (rc != SV_OK || is_whole(v, &s))
+    if (rc || is_whole(v, &s))
         return rc;
     return mend(v, &s, nics, n, err);
 }
@@ -209,16 +217,17 @@ enum sv_err link_remove(const struct vpc *v, struct sv_error *err)
     SV_CLEANUP(state_free) struct state s = {.netns_fd = -1};
     SV_CLEANUP(sv_buf_free) struct sv_buf b = {0};
     enum sv_err rc = look(v, &s, err);
-    if (rc == SV_OK)
+    if (!rc)
         rc = check_owner(v, &s, err);
-    if (rc != SV_OK)
+    if (rc)
         return rc;
     /* The leg first: a namespace takes its devices with it only some time after it is gone. */
-    if (s.leg.index)
-        sv_buf_printf(&b, "link del dev %s\n", v->names.leg);
+    rc = link_delete(&v->work, v->names.leg, err);
+    if (rc)
+        return rc;
     if (s.netns_fd >= 0 || access(v->names.netns_path, F_OK) == 0)
         sv_buf_printf(&b, "netns del %s\n", v->names.netns);
     if (s.bridge.index)
         sv_buf_printf(&b, "link del dev %s\n", v->names.bridge);
-    return ip_batch(v, NULL, &b, err);
+    return ip_batch(&v->work, NULL, &b, err);
 }

@@ -2,15 +2,14 @@
  * to be parsed. */
 #include "net/linux/internal.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
-#include <pthread.h>
-#include <sched.h>
+#include <net/if_arp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 /* --- devices --- */
@@ -24,12 +23,23 @@ static void copy_attr(char *dst, size_t size, const struct rtattr *a)
     dst[n] = '\0';
 }
 
+/* What is here belongs to the kind, which comes first. */
+static void read_bridge(const struct rtattr *data, struct device *d)
+{
+    int left = (int)RTA_PAYLOAD(data);
+    for (const struct rtattr *a = RTA_DATA(data); RTA_OK(a, left); a = RTA_NEXT(a, left))
+        if (a->rta_type == IFLA_BR_NF_CALL_IPTABLES)
+            d->tracked = *(const unsigned char *)RTA_DATA(a) != 0;
+}
+
 static void read_kind(const struct rtattr *info, struct device *d)
 {
     int left = (int)RTA_PAYLOAD(info);
     for (const struct rtattr *a = RTA_DATA(info); RTA_OK(a, left); a = RTA_NEXT(a, left))
         if (a->rta_type == IFLA_INFO_KIND)
             copy_attr(d->kind, sizeof(d->kind), a);
+        else if (a->rta_type == IFLA_INFO_DATA && strcmp(d->kind, "bridge") == 0)
+            read_bridge(a, d);
 }
 
 static void read_link(const struct nlmsghdr *h, struct device *d)
@@ -37,10 +47,15 @@ static void read_link(const struct nlmsghdr *h, struct device *d)
     const struct ifinfomsg *m = NLMSG_DATA(h);
     d->index = m->ifi_index;
     d->up = (m->ifi_flags & IFF_UP) != 0;
+    d->loopback = (m->ifi_flags & IFF_LOOPBACK) != 0;
+    d->promisc = (m->ifi_flags & IFF_PROMISC) != 0;
+    d->ethernet = m->ifi_type == ARPHRD_ETHER;
     int left = (int)IFLA_PAYLOAD(h);
     for (const struct rtattr *a = IFLA_RTA(m); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
         if (a->rta_type == IFLA_MASTER)
             memcpy(&d->master, RTA_DATA(a), sizeof(d->master));
+        else if (a->rta_type == IFLA_MTU)
+            memcpy(&d->mtu, RTA_DATA(a), sizeof(d->mtu));
         else if (a->rta_type == IFLA_IFALIAS)
             copy_attr(d->alias, sizeof(d->alias), a);
         else if (a->rta_type == IFLA_LINKINFO)
@@ -87,53 +102,41 @@ enum sv_err device_look(const char *name, struct device *ret, struct sv_error *e
     return SV_OK;
 }
 
-/* --- namespaces --- */
+/* --- addresses --- */
 
-int netns_open(const char *path)
+static bool ask_address(int fd, struct ifreq *r, unsigned long request, uint32_t *ret)
 {
-    struct statfs fs;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0 && (fstatfs(fd, &fs) != 0 || fs.f_type != NSFS_MAGIC))
-        fd_closep(&fd);
-    return fd;
+    struct sockaddr_in a;
+    if (ioctl(fd, request, r) != 0)
+        return false;
+    memcpy(&a, &r->ifr_addr, sizeof(a));
+    *ret = ntohl(a.sin_addr.s_addr);
+    return true;
 }
 
-struct call {
-    int netns_fd, number;
-    void (*fn)(void *arg);
-    void *arg;
-};
-
-static void *call_there(void *arg)
+bool address_is(const char *device, uint32_t ip, unsigned prefix)
 {
-    struct call *c = arg;
-    if (setns(c->netns_fd, CLONE_NEWNET) == 0)
-        c->fn(c->arg);
-    else
-        c->number = errno;
-    return NULL;
-}
-
-enum sv_err netns_call(int netns_fd, void (*fn)(void *arg), void *arg, struct sv_error *err)
-{
-    struct call c = {.netns_fd = netns_fd, .fn = fn, .arg = arg};
-    pthread_t thread;
-    int number = pthread_create(&thread, NULL, call_there, &c);
-    if (number == 0)
-        pthread_join(thread, NULL);
-    errno = number ? number : c.number;
-    if (errno != 0)
-        return net_errno(err, "enter", "network namespace");
-    return SV_OK;
+    uint32_t is_ip = 0, is_mask = 0;
+    struct ifreq r = {.ifr_name = ""};
+    SV_AUTOFD int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    SV_COPY(r.ifr_name, device);
+    return fd >= 0 && ask_address(fd, &r, SIOCGIFADDR, &is_ip) && ask_address(fd, &r, SIOCGIFNETMASK, &is_mask) &&
+           is_ip == ip && is_mask == ~(uint32_t)0 << (32 - prefix);
 }
 
 /* --- switches --- */
 
-bool sysctl_set(const char *family, const char *device, const char *key, const char *value)
+bool sysctl_write(const char *key, const char *value)
 {
-    SV_AUTOFREE char *path = sv_asprintf("/proc/sys/net/%s/conf/%s/%s", family, device, key);
+    SV_AUTOFREE char *path = sv_asprintf("/proc/sys/net/%s", key);
     SV_AUTOFD int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOENT;
     return write(fd, value, strlen(value)) == (ssize_t)strlen(value);
+}
+
+bool sysctl_set(const char *family, const char *device, const char *key, const char *value)
+{
+    SV_AUTOFREE char *whole = sv_asprintf("%s/conf/%s/%s", family, device, key);
+    return sysctl_write(whole, value);
 }

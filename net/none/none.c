@@ -60,12 +60,27 @@ static enum sv_err none_list(struct sv_net *net, void (*row)(void *arg, const st
     return SV_OK;
 }
 
+/* Books only: core keeps the rows. */
+static enum sv_err none_host_apply(struct sv_net *net, const struct sv_net_host *want, const struct sv_deadline *d,
+                                   struct sv_error *err)
+{
+    (void)net;
+    (void)want;
+    (void)d;
+    (void)err;
+    return SV_OK;
+}
+
 const struct sv_net_ops sv_net_none_ops = {
     .name = "none",
+    .books_only = true,
     .open = none_open,
     .close = none_close,
     .vpc_apply = none_apply,
     .vpc_remove = none_remove,
     .attach = none_attach,
     .list = none_list,
+    .host_apply = none_host_apply,
+    .host_remove = none_remove,
+    .host_list = none_list,
 };

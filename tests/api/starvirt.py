@@ -7,6 +7,7 @@ the network engine, a launcher to put in front (nsenter, scripts/sandbox --enter
 """
 import base64
 import contextlib
+import fcntl
 import http.client
 import json
 import os
@@ -372,7 +373,23 @@ def unique(prefix):
         return f"{prefix}-{next(_numbers)}"
 
 
+def files_below(folder):
+    """Paths of all regular files."""
+    for where, _, names in os.walk(folder):
+        for path in (os.path.join(where, name) for name in names):
+            if os.path.isfile(path):
+                yield path
+
+
 # --------------------------------------------------------------------------------------------- the server
+def is_free(lock):
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 SANITIZER = re.compile(r"(Address|Leak|Thread|UndefinedBehavior|Memory)Sanitizer|runtime error:|WARNING: .*Sanitizer")
 
 
@@ -386,9 +403,13 @@ class Server:
     """One daemon. Every start of it uses the same data directory and, unless told otherwise, a free port."""
 
     def __init__(self, data, connect="sim://", network="none", options=(), prefix=(), listen="127.0.0.1:0",
-                 listen_fd=None, env=None, crash_point=None, hosts=None, tls=None):
-        """`hosts`: how many hypervisor hosts start() waits for; all that answer, unless told. `tls`: whom to trust."""
+                 listen_fd=None, env=None, crash_point=None, hosts=None, tls=None, daemon=DAEMON,
+                 data_option=True):
+        """`hosts`: how many hypervisor hosts start() waits for; all that answer, unless told. `tls`: whom to trust.
+        `data_option`: the server is told of its data directory on the command line."""
         self.data = str(data)
+        self.data_option = data_option
+        self.daemon = daemon
         self.connect = [connect] if isinstance(connect, str) else list(connect)
         self.network = network
         self.options = list(options)
@@ -400,10 +421,12 @@ class Server:
         self.hosts = sum(map(hosts_of, self.connect)) if hosts is None else hosts
         self.tls = ssl.create_default_context(cafile=tls) if tls else None
         self.address = None
+        self.said = []  # where it listens, a line a listener
         self.process = None
         self.expected = []
         self.tellable = set()
         self.ended_badly = []
+        self.sick = False  # whether a start is expected to be of bad health; None: it may be
         self.stderr = self.data.rstrip("/") + ".log"
         self.admin = Client(self)
 
@@ -412,26 +435,31 @@ class Server:
         found = list(self.prefix)
         if self.listen_fd is not None:
             found += [sys.executable, "-c", HAND_OVER, str(self.listen_fd)]
-        found += [DAEMON, "--data", self.data, "--listen", self.listen, "--network", self.network]
+        found += [self.daemon, *(["--data", self.data] if self.data_option else []), "--listen", self.listen, "--network", self.network,
+                  "--check-replies"]
         for uri in self.connect:
             found += ["--connect", uri]
         if self.crash_point:
             found += ["--crash-point", self.crash_point]
         return found + self.options
 
-    def start(self, timeout=TIMEOUT):
-        """Returns once the server serves and its hosts are known."""
+    def launch(self):
+        """Begins a start that nobody waits for."""
         assert self.process is None, "is running already"
-        before = self._query("SELECT coalesce(max(seq), 0) FROM event", [(0,)])[0][0]
         with open(self.stderr, "ab") as log:
             self.process = subprocess.Popen(
                 self.argv(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
                 env={**os.environ, **self.env}, pass_fds=() if self.listen_fd is None else (self.listen_fd,))
+
+    def start(self, timeout=TIMEOUT):
+        """Returns once the server serves and its hosts are known."""
+        before = self._query("SELECT coalesce(max(seq), 0) FROM event", [(0,)])[0][0] if self.hosts else 0
+        self.launch()
         try:
             self.address = self._read_address(timeout)
             self._read_token()
             reply = Client(self).request("GET", "/healthz")
-            assert reply.status == 200, reply
+            assert self.sick is None or reply.status == (503 if self.sick else 200), reply
             self._wait_hosts(before, timeout)
         except BaseException:
             self.kill()
@@ -463,6 +491,7 @@ class Server:
             if not part:
                 raise RuntimeError(f"the server ended with {self.process.wait()}\n" + self.log()[-4000:])
             text += part
+        self.said = text.decode().splitlines()
         host, _, port = re.search(rb"listening on (\S+)", text).group(1).decode().rpartition(":")
         return host.strip("[]"), int(port)
 
@@ -498,6 +527,22 @@ class Server:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()
+        self._wait_lock()
+
+    def _wait_lock(self):
+        """Children that are about to end, and a server that is no child of ours, may hold it a moment longer."""
+        with contextlib.suppress(FileNotFoundError), open(os.path.join(self.data, "lock"), "rb") as lock:
+            wait_until(lambda: is_free(lock), "the killed server has let go of its data")
+
+    def database(self, mode="ro"):
+        """Its file, for looking at (or, while it is stopped, changing) what no reply shows."""
+        return contextlib.closing(sqlite3.connect(f"file:{self.data}/starvirt.db?mode={mode}", uri=True))
+
+    def secrets(self, kind=None):
+        """Owners of what is kept sealed, of one kind or all."""
+        with self.database() as db:
+            found = db.execute("SELECT owner_id FROM secret WHERE ?1 IS NULL OR kind = ?1", (kind,)).fetchall()
+        return sorted(owner for owner, in found)
 
     def crashed(self, timeout=TIMEOUT):
         """Waits until the server has killed itself at its crash point."""
@@ -509,7 +554,21 @@ class Server:
             self.process = process
             raise TimeoutError(f"the crash point {self.crash_point} was not reached") from None
         process.stdout.close()
+        self._wait_lock()
         assert code == -signal.SIGKILL, f"ended with {code}\n" + self.log()[-4000:]
+
+    def through_crash(self, ask, meanwhile=lambda: None):
+        """Asks for what the server dies of, be its answer out before that or not; the newest job, once it is back."""
+        with contextlib.suppress(http.client.HTTPException, OSError):
+            ask()
+        self.crashed()
+        meanwhile()
+        self.crash_point = None
+        self.start()
+        return self.newest_job()
+
+    def newest_job(self):
+        return self.admin.ok("POST joblog/search").data[-1]
 
     def restart(self):
         self.stop()
@@ -532,7 +591,7 @@ class Server:
 
     def metrics(self):
         """{'name{label="x"}': value}"""
-        reply = Client(self).request("GET", "/metrics")
+        reply = Client(self).request("GET", "/metrics", headers={"KEY_TOKEN": self.admin.token})
         assert reply.status == 200, reply
         rows = (line.rsplit(" ", 1) for line in reply.raw.decode().splitlines() if not line.startswith("#"))
         return {name: float(value) for name, value in rows}
@@ -572,10 +631,14 @@ class Server:
         if not os.path.exists(path):
             return absent
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
-            return db.execute(sql).fetchall()
+            made = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+            return db.execute(sql).fetchall() if made else absent
 
     def open_jobs(self):
         return self._query("SELECT id, kind, result FROM job WHERE result IN (2, 3)", [])
+
+    def pending_undos(self):
+        return self._query("SELECT object_id, job_id FROM pending_undo", [])
 
     def locks(self):
         return self._query("SELECT object_id, job_id FROM lock", [])
@@ -594,7 +657,7 @@ class Server:
         for line in self.log().splitlines():
             if SANITIZER.search(line):
                 found.append(line)
-            elif not line.startswith("ts="):
+            elif not re.match("t?s?ts=|ts?$", line):  # a full disk or a kill may cut the one before
                 found.append("not a log line: " + line)
             elif re.match(r"ts=\S+ level=error ", line) and not any(p.search(line) for p in self.expected):
                 found.append(line)
@@ -626,9 +689,9 @@ class Server:
 
 
 # ----------------------------------------------------------------------------------------- the operations
-def dump_routes():
+def dump_routes(dialect="starvcenter"):
     out = subprocess.run([DAEMON, "--dump-routes"], capture_output=True, text=True, check=True).stdout
-    return [json.loads(line) for line in out.splitlines()]
+    return [row for row in map(json.loads, out.splitlines()) if row["dialect"] == dialect]
 
 
 def dump_kinds():
@@ -641,7 +704,7 @@ def op_name(route):
     return f"{route['method']} {route['path']}"
 
 
-def cli(*argv, server=None, token=None, input=None, env=None, timeout=TIMEOUT):
+def cli(*argv, server=None, token=None, input=None, env=None, timeout=TIMEOUT, prefix=()):
     """The command line, without the settings of whoever runs the tests."""
     full = {key: value for key, value in os.environ.items() if not key.startswith(("STARVIRT_", "LC_", "LANG"))}
     full.update(XDG_CONFIG_HOME="/nonexistent", LC_ALL="C.UTF-8")
@@ -649,4 +712,4 @@ def cli(*argv, server=None, token=None, input=None, env=None, timeout=TIMEOUT):
         full["STARVIRT_SERVER"] = "http://%s:%d" % server.address
         full["STARVIRT_TOKEN"] = token or server.admin.token
     full.update(env or {})
-    return subprocess.run([CLI, *argv], capture_output=True, text=True, input=input, env=full, timeout=timeout)
+    return subprocess.run([*prefix, CLI, *argv], capture_output=True, text=True, input=input, env=full, timeout=timeout)

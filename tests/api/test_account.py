@@ -12,7 +12,7 @@ def order(client, model, **more):
 
 
 def sealed(server):
-    return [name for name in os.listdir(server.data + "/secrets") if ".account" in name]
+    return server.secrets("account")
 
 
 def nobody_else_knows(server, client, startids, vms):
@@ -61,10 +61,7 @@ def test_it_waits_for_the_guest_to_boot(server):
     tenant = made.admin.tenant()
     row = tenant.create(**order(tenant, made.admin.model(size=1))).data[0]
     tenant.wait_line(row["jobstartid"], "set the administrator's password")
-    assert len(sealed(made)) == 1
-    for name in sealed(made):
-        path = f"{made.data}/secrets/{name}"
-        assert os.stat(path).st_mode & 0o077 == 0
+    assert sealed(made) == [row["jobstartid"]]
     assert files_with(made.data, CANARY) == [], "what is kept is sealed"
     tenant.done(row["jobstartid"])
     assert SimHost(made).domains[row["vm.id"]].knows("root", CANARY)
@@ -152,7 +149,7 @@ def test_cancelled_while_it_waits(server):
 
 
 def test_what_was_refused_is_not_kept(server):
-    """A batch that the quota or the hosts refuse leaves no sealed file; the hosts take its first VM, not its second."""
+    """A batch that the quota or the hosts refuse leaves nothing sealed; the hosts take its first VM, not its second."""
     made = server(connect="sim://?mem=1G")
     model = made.admin.model(size=1)
     for quota, memory, code in (({"cpu": 2}, 64, "QUOTA_VCPUS"), ({}, 700, "NO_CAPACITY")):
@@ -160,7 +157,7 @@ def test_what_was_refused_is_not_kept(server):
         tenant.refused("POST cloudvm/create", {
             "vnic.portgroupid": tenant.vpc(), "vm.tenant.model": model, "vm.vcpu.num": 1, "vm.memory.mem": memory,
             "vm.num": 3, "vm.account.pwd": CANARY, "vm.vncpasswd": "x"}, code)
-        assert os.listdir(made.data + "/secrets") == ["key"]
+        assert made.secrets() == []
     assert files_with(made.data, CANARY) == []
 
 
@@ -172,17 +169,35 @@ def test_what_is_no_password(tenant, model, password, code):
                    code, "vm.account.pwd")
 
 
-def test_sealed_passwords_that_no_job_waits_for_go_at_the_start(server):
-    made = server(connect="sim://")
-    made.stop()
-    stray = [f"01900000-0000-7000-8000-000000000000.account{end}" for end in ("", ".new")]
-    kept = ["01900000-0000-7000-8000-000000000000.vnc", "notes.account"]
-    for name in stray + kept:
-        with open(f"{made.data}/secrets/{name}", "wb") as f:
-            f.write(b"sealed")
+def test_sealed_files_of_an_earlier_version_become_rows(server):
+    """What still belongs to somebody does; a job's own is found by the VM that the job has locked."""
+    made = server(connect="sim://?control=1&agent=off")
+    tenant = made.admin.tenant()
+    row = tenant.create(**order(tenant, made.admin.model(size=1), vm_vncpasswd="vnc")).data[0]
+    tenant.wait_line(row["jobstartid"], "set the administrator's password")
+    made.kill()
+    folder = made.data + "/secrets"
+    with made.database("rw") as db:
+        (sealed_vnc,), = db.execute("SELECT sealed FROM secret WHERE kind = 'vnc'").fetchall()
+        db.execute("DELETE FROM secret WHERE kind = 'vnc'")
+        db.commit()
+    files = {f"{row['vm.id']}.vnc": sealed_vnc, "01900000-0000-7000-8000-000000000000.vnc": sealed_vnc,
+             f"{row['vm.id']}.ceph": b"sealed", "notes.account": b""}
+    for name, text in files.items():
+        with open(f"{folder}/{name}", "wb") as f:
+            f.write(text)
     made.start()
-    found = os.listdir(made.data + "/secrets")
-    assert not set(stray) & set(found) and set(kept) <= set(found)
+    assert made.secrets("vnc") == [row["vm.id"]] and sealed(made) == [row["jobstartid"]]
+    assert sorted(os.listdir(folder)) == ["key", "notes.account"] and made.fsck(hosts=False) == ""
+    made.control(f"agent={row['vm.id']}:1")
+    tenant.done(row["jobstartid"])
+    assert SimHost(made).domains[row["vm.id"]].knows("root", CANARY)
+
+
+def is_known_to_the_guest(made, tenant, job):
+    tenant.done(job["startid"])
+    assert SimHost(made).domains[job["job.objid"]].knows("root", CANARY)
+    nobody_else_knows(made, tenant, [job["startid"]], [job["job.objid"]])
 
 
 @pytest.mark.parametrize("kind", ["vm.install", "vm.create"])
@@ -192,14 +207,13 @@ def test_crash_at_the_password(server, raw_image, kind, when):
     tenant = made.admin.tenant()
     source = {"vm_tenant_model": made.admin.model(size=1)} if kind == "vm.install" else \
         {"vm_template_id": made.admin.template(raw_image)}
-    row = tenant.create(vnic_portgroupid=tenant.vpc(), vm_account_pwd=CANARY, **source).data[0]
-    made.crashed()
-    assert files_with(made.data, CANARY) == []
-    made.crash_point = None
-    made.start()
-    tenant.done(row["jobstartid"])
-    assert SimHost(made).domains[row["vm.id"]].knows("root", CANARY)
-    nobody_else_knows(made, tenant, [row["jobstartid"]], [row["vm.id"]])
+    source["vnic_portgroupid"] = tenant.vpc()
+
+    def unknown():
+        assert files_with(made.data, CANARY) == []
+
+    is_known_to_the_guest(made, tenant, made.through_crash(
+        lambda: tenant.create(vm_account_pwd=CANARY, **source), unknown))
 
 
 @pytest.mark.parametrize("point", ["vm.install:disks:before", "vm.install:start:after", "vm.install:end:before",
@@ -207,10 +221,5 @@ def test_crash_at_the_password(server, raw_image, kind, when):
 def test_crash_elsewhere_keeps_it_until_it_is_set(server, point):
     made = server(connect="sim://", crash_point=point)
     tenant = made.admin.tenant()
-    row = tenant.create(**order(tenant, made.admin.model(size=1))).data[0]
-    made.crashed()
-    made.crash_point = None
-    made.start()
-    tenant.done(row["jobstartid"])
-    assert SimHost(made).domains[row["vm.id"]].knows("root", CANARY)
-    nobody_else_knows(made, tenant, [row["jobstartid"]], [row["vm.id"]])
+    wanted = order(tenant, made.admin.model(size=1))
+    is_known_to_the_guest(made, tenant, made.through_crash(lambda: tenant.create(**wanted)))

@@ -59,6 +59,20 @@ def test_what_is_no_address_is_left_out(guest):
     assert guest.shown() == "192.0.2.9"
 
 
+def test_many_addresses_hide_none(guest):
+    """60 and more before the one that it was given: the list is cut, and that one is looked for in all of it."""
+    many = [f"192.0.2.{i}" for i in range(1, 120)] + [f"2001:db8::{i:x}" for i in range(1, 60)]
+    since = guest.tenant.last_event()
+    guest.say(*many, guest.ip)
+    said = guest.told(since).split(",")
+    assert said[-1] == guest.ip and set(said[:-1]) <= set(many) and len(said) > 20
+    assert guest.shown() == ""
+    since = guest.tenant.last_event()
+    guest.say(*many, guest.ip + "0" if len(guest.ip.split(".")[3]) < 2 else "192.0.3.1")
+    guest.told(since)
+    assert guest.ip not in guest.shown().split(",") and guest.shown()
+
+
 def test_it_is_forgotten_when_the_guest_ends(guest):
     since = guest.tenant.last_event()
     guest.say("192.0.2.7")

@@ -1,5 +1,6 @@
 """The command line: every command against a server, its exit codes, settings, completion, fsck."""
 import contextlib
+import http.server
 import json
 import os
 import pty
@@ -10,7 +11,8 @@ import subprocess
 import threading
 
 import pytest
-from starvirt import BASE, CLI, cli, dump_routes, op_name, unique
+from outside import fresh_net, router
+from starvirt import BASE, CLI, DAEMON, cli, dump_routes, encode, op_name, unique, wait_until
 
 SERVED = {op_name(route): route for route in dump_routes() if route["served"]}
 
@@ -61,6 +63,30 @@ def test_a_walk_through_the_life_of_a_vm(run, cloud, admin, model):
         run("vm", "delete", row["vm.id"], "--wait")
     run("vpc", "delete", vpc)
     assert run("vm", "list", "--json").stdout == '{"result":"0","data":[],"dataCount":0}\n'
+
+
+def test_pools_and_mappings(run, admin, model):
+    who = admin.tenant()
+    own = lambda *argv, **how: run(*argv, token=who.token, **how)  # noqa: E731
+    pools = lambda *argv, **how: run("ippool", *argv, token=admin.token, **how)  # noqa: E731
+    net = fresh_net()
+    made = [as_json(pools("add", kind, f"{net}.{first}", f"{net}.{first}", f"{net}.1", "255.255.255.0",
+                          "--json"))["data"]["pool.id"] for kind, first in (("outer", 10), ("share", 20))]
+    assert all(found in pools("list").stdout for found in made)
+    vpc = who.vpc()
+    vm = who.vm(vnic_portgroupid=vpc, vm_tenant_model=model)
+    gateway = router(who, vpc)
+    assert f"{net}.20" in own("mapping", "ip", vm, f"vm.outer.ipaddress={net}.20").stdout
+    nat = as_json(own("mapping", "port", "both", f"{net}.10", "8080", who.show(vm)["vm.ip"], "80",
+                      "--json"))["data"]["nat.id"]
+    assert re.search(rf"{net}\.10 +8080", own("mapping", "choices").stdout)
+    assert "POOL_IN_USE" in pools("delete", made[0], code=1).stderr
+    own("mapping", "delete", nat)
+    (left,) = as_json(own("mapping", "list", "--json"))["data"]
+    own("mapping", "delete", left["nat_id"])
+    who.run("DELETE vroute/{vmId}", {"vmId": gateway})
+    for found in made:
+        pools("delete", found)
 
 
 def test_tenants_and_tokens(run, admin, cloud):
@@ -130,6 +156,48 @@ def test_an_upload_says_how_far_it_is(cloud, tenant, tmp_path):
     assert silent.stderr == b""
 
 
+def test_what_no_row_knows_is_told(run):
+    """The command's own rows know it first; a server of other rows says it in its reply."""
+    assert "vpc.nmae" in run("call", "POST", "cloudnetwork/vpc/create", "vpc.nmae=x", code=2).stderr
+
+    class Other(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = encode({"result": "0", "data": {"vpc.id": "v"}, "warning": "ignored: vpc.desc\x1b[2J"}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Other) as other:
+        thread = threading.Thread(target=other.handle_request)
+        thread.start()
+        result = run("vpc", "create", "net", env={"STARVIRT_SERVER": "http://127.0.0.1:%d" % other.server_port})
+        thread.join()
+    assert result.stderr == "starvirt: ignored: vpc.desc?[2J\n" and "ignored" not in result.stdout
+
+
+def test_an_upload_that_is_refused_while_it_comes(server, tmp_path):
+    """What the server said is told, however much was still to be sent."""
+    one = server()
+    tenant, fifo = one.admin.tenant(), str(tmp_path / "image")
+    os.mkfifo(fifo)
+    env = {"PATH": os.environ["PATH"], "STARVIRT_SERVER": "http://%s:%d" % one.address, "STARVIRT_TOKEN": tenant.token}
+    process = subprocess.Popen([CLI, "template", "upload", fifo, "x"], env=env, stderr=subprocess.PIPE, text=True)
+    with open(fifo, "wb") as f, contextlib.suppress(BrokenPipeError):
+        f.write(bytes(2 << 20))
+        f.flush()
+        wait_until(lambda: os.listdir(os.path.join(one.data, "upload")), "it began")
+        token = one.admin.ok("POST cloudTenant/token/search", {"app.id": tenant.id}).data[0]["token.id"]
+        one.admin.ok("DELETE cloudTenant/token/{tokenId}", {"tokenId": token})
+        wait_until(lambda: not os.listdir(os.path.join(one.data, "upload")), "it ended")
+        f.write(bytes(4 << 20))
+    err = process.communicate(timeout=60)[1]
+    assert process.returncode == 1 and "TOKEN_INVALID" in err
+
+
 def test_call_does_every_operation(run, tenant, tmp_path):
     vpc = tenant.vpc()
     assert vpc in run("call", "cloudnetwork/vpc/search").stdout
@@ -152,7 +220,7 @@ def test_call_does_every_operation(run, tenant, tmp_path):
 
 def test_operations_are_listed(run):
     everything = run("operations").stdout.splitlines()
-    assert len(everything) == 130
+    assert len(everything) == 130 + len(dump_routes("kvm-platform"))
     assert all("vpc" in line for line in run("operations", "vpc").stdout.splitlines())
 
 
@@ -190,7 +258,7 @@ def test_wrong_use_is_told_what_was_wrong(run, argv, says):
 
 def test_refusals_are_1_and_name_the_error(run):
     result = run("vm", "show", "x", code=1)
-    assert result.stderr == "starvirt: VM_NOT_FOUND: no such VM: vmId\n" and result.stdout == ""
+    assert result.stderr == "starvirt: VM_NOT_FOUND: no such VM: vmId=x\n" and result.stdout == ""
     refused = run("vm", "show", "x", "--json", code=1)
     assert as_json(refused)["error"]["code"] == "VM_NOT_FOUND"
     assert "TOKEN_INVALID" in run("vm", "list", token="ff" * 32, code=1).stderr
@@ -344,6 +412,56 @@ def test_help_needs_no_server():
         assert result.returncode == 0 and result.stdout and result.stderr == ""
     assert cli("help", "vm", "create").stdout.startswith("POST cloudvm/create")
     assert cli("complete", "--", "vm", "st").stdout.split() == ["start"], "what the shell asks"
+
+
+# ------------------------------------------------------------------------------------------ what is no UTF-8
+BAD = b"caf\xe9"
+
+
+@pytest.mark.parametrize("argv,says", [
+    ((b"vm", b"create", b"vm.name=" + BAD), "argument 3: not UTF-8: vm.name=caf\\xe9"),
+    ((b"call", b"cloudvm/search", b"vm.name=\xff\xfe"), "argument 3: not UTF-8: vm.name=\\xff\\xfe"),
+    ((b"vm", b"show", b"\xed\xa0\x80"), "argument 3: not UTF-8: \\xed\\xa0\\x80"), ((BAD,), "argument 1: not UTF-8"),
+    ((b"vm", b"list", b"--idempotency-key", BAD), "argument 4: not UTF-8"),
+    ((b"vm", b"list", b"--idempotency-key=" + BAD), "argument 3: not UTF-8"),
+    ((b"--" + BAD,), "argument 1: not UTF-8"), ((b"vm", b"create", b"vm.name=@/tmp/" + BAD), "argument 3: not UTF-8"),
+    ((b"--", b"vm", b"show", BAD), "argument 4: not UTF-8"), ((b"operations", BAD), "argument 2: not UTF-8"),
+    ((b"vm", b"list", b"--token-file", b"/tmp/" + BAD), "argument 4: not UTF-8: /tmp/caf\\xe9"),
+], ids=repr)
+def test_arguments_are_utf8(cloud, argv, says):
+    """Else they would be another text on their way."""
+    done = cli(*argv, server=cloud)
+    assert done.returncode == 2 and says in done.stderr and done.stdout == "", done.stderr
+
+
+def test_values_from_elsewhere_are_utf8(cloud, run, tmp_path):
+    (tmp_path / "value").write_bytes(BAD)
+    done = run("vm", "modify", "x", f"vm.name=@{tmp_path}/value", code=2)
+    assert done.returncode == 2 and "not UTF-8" in done.stderr
+    done = cli("vm", "list", server=cloud, env={"STARVIRT_SERVER": os.fsdecode(BAD)})
+    assert done.returncode == 2 and "STARVIRT_SERVER: not UTF-8: caf\\xe9" in done.stderr
+    (tmp_path / "starvirt").mkdir()
+    (tmp_path / "starvirt" / "config").write_bytes(b"lang = " + BAD + b"\n")
+    done = cli("vm", "list", env={"XDG_CONFIG_HOME": str(tmp_path)})
+    assert done.returncode == 2 and "lang: not UTF-8" in done.stderr
+
+
+@pytest.mark.parametrize("argv,says", [
+    ((b"--data", b"/tmp/" + BAD), "argument 2: not UTF-8: /tmp/caf\\xe9"),
+    ((b"--listen=" + BAD,), "argument 1: not UTF-8: --listen=caf\\xe9"), ((BAD,), "argument 1: not UTF-8"),
+    ((b"--kvm-platform", BAD), "argument 2: not UTF-8"),
+], ids=repr)
+def test_options_of_the_server_are_utf8(argv, says):
+    done = subprocess.run([DAEMON, *argv], capture_output=True, timeout=30)
+    assert done.returncode == 2 and says in done.stderr.decode(), done.stderr
+
+
+def test_the_servers_file_is_utf8(tmp_path):
+    for text, says in ((b"data = /tmp/" + BAD, "data: not UTF-8"), (BAD + b" = x", "a name: not UTF-8"),
+                       (b"kvm-platform = " + BAD, "kvm-platform: not UTF-8")):
+        (tmp_path / "conf").write_bytes(text + b"\n")
+        done = subprocess.run([DAEMON, "--config", tmp_path / "conf"], capture_output=True, timeout=30)
+        assert done.returncode == 2 and says in done.stderr.decode(), done.stderr
 
 
 # -------------------------------------------------------------------------------------------------------- fsck

@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 from simhost import SimHost, vnc_mark
-from test_vdisk import host_of, points, stop
+from starvirt import files_below, wait_until
+from test_vdisk import at_once, host_of, points, stop
 
 CANARY = "kAnArienvogel-8f1c_2$&"
 VNC_CANARY = "vNc7QzKw"
@@ -30,8 +31,7 @@ def forms(secret):
 def files_with(folder, secret, skip=()):
     """Files below a folder, and its log beside it, that have the secret in any form."""
     found = []
-    names = [os.path.join(at, name) for at, _, names in os.walk(folder) for name in names]
-    for path in names + [folder + ".log"]:
+    for path in [*files_below(folder), folder + ".log"]:
         with open(path, "rb") as f:
             content = f.read()
         if any(form in content for form in forms(secret)) and os.path.relpath(path, folder) not in skip:
@@ -56,11 +56,8 @@ def test_nobody_else_learns_it(server):
     vm = tenant.vm(vnic_portgroupid=tenant.vpc(), vm_tenant_model=made.admin.model(size=1))
     made.control("hang=1")
     startid = set_password(tenant, vm).startid
-    sealed = os.listdir(made.data + "/secrets")
-    assert any(vm in name for name in sealed), sealed
+    assert made.secrets("pwd") == [startid]
     assert files_with(made.data, CANARY) == []
-    for path in [made.data + "/secrets/" + name for name in sealed]:
-        assert os.stat(path).st_mode & 0o077 == 0
     arguments = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     assert CANARY not in arguments
     made.control("hang=0")
@@ -69,7 +66,7 @@ def test_nobody_else_learns_it(server):
     for op, params in (("GET joblog/{startid}", {"startid": startid}), ("POST joblog/search", {}),
                        ("GET cloudvm/{vmId}", {"vmId": vm}), ("GET events", {})):
         assert CANARY not in repr(made.admin.ok(op, params))
-    assert not [name for name in os.listdir(made.data + "/secrets") if name.endswith(".pwd")]
+    assert made.secrets("pwd") == []
     assert files_with(made.data, CANARY) == []
     made.stop()
     assert files_with(made.data, CANARY) == []
@@ -92,7 +89,7 @@ def test_a_password_that_did_not_get_there_is_forgotten(cloud, tenant, vm, how):
     finally:
         cloud.control("fail=set_password:0", name)
     assert host_of(cloud, vm)[1].domains[vm].password is None
-    assert not [name for name in os.listdir(cloud.data + "/secrets") if vm in name and name.endswith(".pwd")]
+    assert cloud.secrets("pwd") == []
     assert files_with(cloud.data, CANARY) == []
 
 
@@ -131,14 +128,13 @@ def test_crash_while_setting_a_password(server, point):
     made = server(connect="sim://?control=1", crash_point=point)
     tenant = made.admin.tenant()
     vm = tenant.vm(vnic_portgroupid=tenant.vpc(), vm_tenant_model=made.admin.model(size=1))
-    startid = set_password(tenant, vm).startid
-    made.crashed()
-    assert files_with(made.data, CANARY) == []
-    made.crash_point = None
-    made.start()
-    tenant.done(startid)
+
+    def unknown():
+        assert files_with(made.data, CANARY) == []
+
+    tenant.done(made.through_crash(lambda: set_password(tenant, vm), unknown)["startid"])
     assert SimHost(made).domains[vm].knows("root", CANARY)
-    assert not [name for name in os.listdir(made.data + "/secrets") if name.endswith(".pwd")]
+    assert made.secrets("pwd") == []
     assert files_with(made.data, CANARY) == []
     assert made.fsck(hosts=False) == ""
 
@@ -168,11 +164,8 @@ def test_crash_while_the_agent_is_brought_back(server, point):
     tenant = made.admin.tenant()
     vm = tenant.vm(vnic_portgroupid=tenant.vpc(), vm_tenant_model=made.admin.model(size=1))
     made.control(f"agent={vm}:0")
-    startid = tenant.ok("POST cloudvm/resumeCloudAgent", {"vm.id": vm}).startid
-    made.crashed()
-    made.crash_point = None
-    made.start()
-    tenant.done(startid)
+    job = made.through_crash(lambda: tenant.ok("POST cloudvm/resumeCloudAgent", {"vm.id": vm}))
+    tenant.done(job["startid"])
     tenant.done(set_password(tenant, vm).startid)
 
 
@@ -206,6 +199,51 @@ def test_what_is_no_vnc_password(cloud, tenant, vm, password, code):
     before = vnc(cloud, vm)
     tenant.refused("POST cloudvm/editvncpwd", {"vm.id": vm, "vm.vncpasswd": password}, code, "vm.vncpasswd")
     assert vnc(cloud, vm) == before
+
+
+def test_the_vnc_password_that_is_told_is_the_one_in_force(cloud, tenant, vm):
+    """Three at once, many times over: one has the VM, the others are told so, and nobody is shown another's."""
+    def edit(password):
+        reply = tenant.call("POST cloudvm/editvncpwd", {"vm.id": vm, "vm.vncpasswd": password})
+        return reply, password if reply.ok else None
+
+    def make():
+        reply = tenant.call("POST cloudvm/setvncpwd", {"vm.id": vm})
+        return reply, reply.data["vm.vncpasswd"] if reply.ok else None
+
+    for turn in range(10):
+        for asked in ([make] * 3, [lambda i=i: edit(f"{turn}-{i}") for i in range(3)]):
+            replies = at_once(asked)
+            assert {reply.code for reply, _ in replies if not reply.ok} <= {"VM_LOCKED"}, replies
+            told = [password for _, password in replies if password]
+            assert told and vnc(cloud, vm) in [vnc_mark(vm, password) for password in told]
+            tenant.run("PUT cloudvm/destroy", {"vm.id": vm})
+            tenant.run("PUT cloudvm/start", {"vm.id": vm})  # what defines it anew has the same
+            assert vnc(cloud, vm) in [vnc_mark(vm, password) for password in told]
+
+
+def open_vnc(tenant, vm):
+    """No job has said yet that the undo is finished."""
+    jobs = tenant.ok("POST joblog/search", {"job.objid": vm}).data
+    return not any("undoing is finished, by job" in line for job in jobs for line in tenant.follow(job["startid"]).lines)
+
+
+def test_a_vnc_password_whose_answer_is_lost_is_taken_back(cloud, tenant, vm):
+    """The host took it, and the client was told that it failed: what was told before is in force again."""
+    name, _ = host_of(cloud, vm)
+    tenant.ok("POST cloudvm/editvncpwd", {"vm.id": vm, "vm.vncpasswd": "before"})
+    cloud.expect(r'event=request .*route="cloudvm/editvncpwd" .*result="HYPERVISOR"',
+                 r'event=job\.undo .*kind="vm\.vnc" step="vnc"')
+    cloud.control("lose=set_vnc_password:1", name)
+    try:
+        tenant.refused("POST cloudvm/editvncpwd", {"vm.id": vm, "vm.vncpasswd": "after"})
+        assert vnc(cloud, vm) in (vnc_mark(vm, "after"), vnc_mark(vm, "before"))
+    finally:
+        cloud.control("lose=set_vnc_password:0", name)
+    wait_until(lambda: not open_vnc(tenant, vm), "it is taken back")
+    assert vnc(cloud, vm) == vnc_mark(vm, "before")
+    tenant.ok("POST cloudvm/editvncpwd", {"vm.id": vm, "vm.vncpasswd": "after"})
+    assert vnc(cloud, vm) == vnc_mark(vm, "after")
 
 
 def test_a_vnc_password_that_is_not_in_force_is_not_kept(cloud, tenant, vm):

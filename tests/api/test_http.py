@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+from rawhttp import statuses, talk
 from starvirt import BASE, form_body, unique
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -17,25 +18,6 @@ BODY_LIMIT = 1 << 20
 
 def head(method="POST", path=BASE + "cloudvm/search", host="Host: x\r\n", version="HTTP/1.1"):
     return f"{method} {path} {version}\r\n{host}".encode()
-
-
-def talk(cloud, data, silence=5.0):
-    """Sends all of it, then everything that comes back until the server closes or says nothing more."""
-    with cloud.socket() as s:
-        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
-            s.sendall(data)
-        s.settimeout(silence)
-        found = b""
-        with contextlib.suppress(ConnectionResetError, TimeoutError):
-            while part := s.recv(65536):
-                found += part
-        return found
-
-
-def statuses(answer):
-    """Of all replies. The library's own errors carry their head twice: one reply, and the last one."""
-    found = [int(code) for code in re.findall(rb"HTTP/1\.1 (\d{3}) [A-Z]", answer)]
-    return found[:1] if b"<html>" in answer else found
 
 
 def envelope(answer):

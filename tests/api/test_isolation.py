@@ -4,12 +4,16 @@ import json
 import uuid
 
 import pytest
+from outside import pool, router
 from starvirt import dump_routes, op_name
 from test_negative import params_of
 
 SERVED = [route for route in dump_routes() if route["served"]]
 # text parameters of searches that ids go into
-TEXT_IDS = {"POST cloudvm/search": ["vm.id", "vm.ip", "vm.name"]}
+TEXT_IDS = {"POST cloudvm/search": ["vm.id", "vm.ip", "vm.name"],
+            "POST cloudnetwork/acessrule/add": ["vm.ip"], "POST cloudnetwork/acessrule/search": ["aclrule_vnetid"],
+            "POST cloudsegroup/vnic/bind": ["vnic.id"], "POST cloudsegroup/vnic/unbind": ["vnic.id"],
+            "POST cloudsegroup/rule/search": ["aclrule.securitygroupid"]}
 
 
 class World:
@@ -19,6 +23,7 @@ class World:
         self.admin = admin
         self.api = json.loads(admin.request("GET", "/openapi.json").raw)["paths"]
         self.model = admin.model()
+        pool(admin, "outer", 10, 20)
         self.one, self.other = self.tenant(), self.tenant()
 
     def tenant(self):
@@ -37,10 +42,29 @@ class World:
         who.done(snapshot.startid)
         backup = who.ok("POST cloudvm/backup/create", {"backup.vmid": made["vm.id"], "backup.name": "kept"})
         who.done(backup.startid)
+        gateway = router(who, vpc)
+        slb = who.ok("POST cloudslb/add", {
+            "slb.name": "own", "slb.appid": who.id, "slb.protocal.type": "tcp", "slb.network.type": "inner",
+            "slb.directip": row["vm.ip"].rsplit(".", 1)[0] + ".200", "slb.directport": 80, "slb.vmid": gateway,
+            "realnode": [{"realnode.ip": row["vm.ip"], "realnode.port": 80, "realnode.vmid": made["vm.id"]}]})
+        node = who.ok("POST cloudslb/realnode/search").data[0]["realnode.id"]
+        mapping = who.ok("POST cloudnetwork/portMapping/create", {
+            "innerIp": row["vm.ip"], "innerPort": 80, "outerPort": 80, "protocal": "tcp",
+            "ipaddress": who.ok("POST cloudip/mapping/outerIp/search", {"nat.type": "port"}).data[-1]["ipaddress"]})
         tokens = self.admin.ok("POST cloudTenant/token/search", {"app.id": who.id}).data
+        group = who.ok("POST cloudsegroup/create", {"securitygroup.name": "web"}).data["securitygroup.id"]
+        who.ok("POST cloudsegroup/vnic/bind", {"securitygroup.id": group, "vnic.id": nic})
+        of_group = who.ok("POST cloudsegroup/rule/add", {"aclrule.securitygroupid": group, "aclrule.direction": "in",
+                                                         "aclrule.protocal": "icmp"}).data["aclrule.id"]
+        rule = who.ok("POST cloudnetwork/acessrule/add", {"vm.ip": row["vm.ip"], "aclrule.type": "net_inner",
+                                                          "allow.direction": "in"}).data["rule.id"]
         who.ids = {
+            **dict.fromkeys(("securitygroup.id", "securitygroupid", "aclrule.securitygroupid"), group),
+            **dict.fromkeys(("aclrule.id", "ruleid"), of_group), "ruleId": rule, "securitygroup.appid": who.id,
+            "vnic.id": nic, "aclrule_vnetid": vpc, "aclrule_vrouteid": gateway,
             "vm.id": made["vm.id"], "vmId": made["vm.id"], "job.objid": made["vm.id"], "startid": made["jobstartid"],
-            "vnic.portgroupid": vpc, "vpc.id": vpc, "template.id": who.template_id, "templateId": who.template_id,
+            "vnic.portgroupid": vpc, "vpc.id": vpc, "portgroup.id": vpc, "vroute": gateway,
+            "template.id": who.template_id, "templateId": who.template_id,
             "vm.template.id": who.template_id, "tenant.id": who.id, "app.id": who.id, "appId": who.id,
             "tenantId": who.id, "tokenId": tokens[0]["token.id"], "vm.ip": row["vm.ip"], "vm.name": row["vm.name"],
             "vnic.vmid": made["vm.id"], "vdisk.vmid": made["vm.id"], "vdisk.id": disk, "vdiskId": disk, "vnicId": nic,
@@ -49,6 +73,11 @@ class World:
             "backup.vmid": made["vm.id"], "backup.id": backup.data["backup.id"],
             "backupId": backup.data["backup.id"],
             **dict.fromkeys(("storage.id", "storageId", "vdisk.storageid", "storage.hostid"), str(uuid.uuid4())),
+            **dict.fromkeys(("slb.id", "slbid", "realnode.slbid"), slb.data["slb.id"]), "slb.vmid": gateway,
+            **dict.fromkeys(("realnode.id", "realnodeid"), node), "slb.appid": who.id, "realnode.vmid": made["vm.id"],
+            "realnode.ip": row["vm.ip"], "slb.network.type": "inner",
+            "slb.directip": row["vm.ip"].rsplit(".", 1)[0] + ".201",
+            "natId": mapping.data["nat.id"], "natVrouteid": gateway, "natAppid": who.id, "poolId": str(uuid.uuid4()),
             "vm.hostid": str(uuid.uuid4()), "id": str(uuid.uuid4()),
         }
         return who
@@ -62,9 +91,14 @@ def world(admin, raw_image):
 def picture(who):
     """All that this tenant owns; the rest of the cloud may go on."""
     ops = ["POST cloudvm/search", "POST cloudnetwork/vpc/search", "POST cloudtemplate/search", "POST joblog/search",
-           "GET events"]
+           "GET events", "POST cloudslb/search", "POST cloudslb/realnode/search", "POST cloudsegroup/search",
+           "POST vroute/Mapping/search", "POST vroute/search"]
     own = [who.ok(f"GET cloudvm/{what}/{{vmId}}", {"vmId": who.ids["vmId"]}).body for what in ("snapshot", "backup")]
     own.append(who.usable())
+    own.append(who.ok("POST cloudnetwork/acessrule/search", {"page.startnum": 1, "page.everypagenum": 30}).data)
+    own += [who.ok(f"POST cloudsegroup/{what}/search", {"securitygroup.id": who.ids["securitygroup.id"],
+                                                        "aclrule.securitygroupid": who.ids["securitygroup.id"]}).data
+            for what in ("vnic", "rule")]
     return json.dumps([who.ok(op).body for op in ops] + own)
 
 
@@ -89,6 +123,11 @@ def cases():
             yield pytest.param(route, key, id=f"{op} {key}")
 
 
+def id_of(who, route, key):
+    """What the key names: of a router, whose paths call it a VM, the router."""
+    return who.ids["vroute" if key == "vmId" and route["path"].startswith("vroute/") else key]
+
+
 def ask(world, route, key, value):
     op = op_name(route)
     params = params_of(world.api, route)
@@ -101,13 +140,14 @@ def ask(world, route, key, value):
 
 @pytest.mark.parametrize("route,key", cases())
 def test_anothers_id_is_nobodys(world, route, key):
-    theirs = world.other.ids[key]
+    theirs = id_of(world.other, route, key)
     nobody = "01900000-0000-7000-8000-" + uuid.uuid4().hex[:12]
     unknown = {"vm.ip": "10.255.255.9", "vm.name": "vm-00000000"}.get(key, nobody)
     before = picture(world.one), picture(world.other)
     foreign = ask(world, route, key, theirs)
     nobodys = ask(world, route, key, unknown)
-    assert (foreign.status, foreign.raw) == (nobodys.status, nobodys.raw), f"{foreign!r}\n{nobodys!r}"
+    told = [json.dumps(reply.body).replace(asked, "ASKED") for reply, asked in ((foreign, theirs), (nobodys, unknown))]
+    assert foreign.status == nobodys.status and told[0] == told[1], f"{foreign!r}\n{nobodys!r}"
     assert foreign.status == 200
     assert not foreign.ok or foreign.body.get("dataCount") == 0, f"{foreign!r}"
     assert (picture(world.one), picture(world.other)) == before
@@ -130,6 +170,11 @@ def test_own_ids_are_somebodys(world):
     assert one.ok("POST joblog/search", {"startid": one.ids["startid"]}).count == 1
     assert one.ok("GET joblog/{startid}", {"startid": one.ids["startid"]}).data["startid"] == one.ids["startid"]
     assert one.ok("POST cloudtemplate/search", {"template.id": one.template_id}).count == 1
+    group = one.ids["securitygroup.id"]
+    assert one.ok("POST cloudsegroup/search", {"securitygroup.id": group}).count == 1
+    assert one.ok("POST cloudsegroup/vnic/search", {"securitygroup.id": group}).count == 1
+    assert one.ok("POST cloudsegroup/rule/search", {"aclrule.securitygroupid": group}).count == 1
+    assert one.ok("POST cloudsegroup/rule/vm", {"vm.id": one.ids["vm.id"]}).count == 1
 
 
 def test_lists_hold_ones_own_only(world):

@@ -73,7 +73,7 @@ def test_since_gives_only_what_is_newer(tenant, model):
 
 
 def test_percent_never_falls(own):
-    own.control("delay=30ms")
+    own.control("delay=100ms")
     startid = own.create(**{"vm.vdisk.num": 10, "vm.vdisk.size": 1})[0]["jobstartid"]
     seen, since = [], 0
     while True:
@@ -157,9 +157,9 @@ def test_cancel_what_waits(server):
 
 
 def test_cancel_what_runs(own):
-    own.control("delay=2s")
+    own.control("delay=300ms")
     made = own.create(**{"vm.vdisk.num": 16, "vm.vdisk.size": 1})[0]
-    own.tenant.wait_line(made["jobstartid"], "prepare disks")
+    own.tenant.wait_line(made["jobstartid"], "disk vda is ready")  # in the step, not only before it
     assert own.tenant.ok(CANCEL, {"startid": made["jobstartid"]}).data["job.result"] == "2"
     own.control("delay=0ms")
     job = own.tenant.follow(made["jobstartid"])

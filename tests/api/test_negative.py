@@ -9,6 +9,7 @@ from starvirt import BASE, Client, dump_routes, op_name
 
 ID = "01900000-0000-7000-8000-000000000000"
 SERVED = [route for route in dump_routes() if route["served"]]
+FORMATS = {"ipv4": "198.51.100.9", "pem": "-----BEGIN X-----\n-----END X-----"}
 RAW_BODY = {"POST cloudtemplate/upload"}
 
 
@@ -25,8 +26,14 @@ class Param:
             return schema.get("minimum", 1)
         if schema["type"] == "boolean":
             return True
+        if schema["type"] == "array":
+            return []
+        if schema.get("format") in FORMATS:
+            return FORMATS[schema["format"]]
         if "pattern" in schema:
             return "2099-01-01 00:00:00"
+        if schema.get("format") == "ipv4":
+            return "10.255.255.9"
         return ID
 
     def bad(self):
@@ -43,6 +50,13 @@ class Param:
                 cases.append((schema["maximum"] + 1, "PARAM_RANGE"))
         elif schema["type"] == "boolean":
             cases += [("yes", "PARAM_TYPE"), ("1", "PARAM_TYPE")]
+        elif schema["type"] == "array":
+            cases += [("x", "PARAM_TYPE"), ([{}] * (schema["maxItems"] + 1), "PARAM_RANGE")]
+        elif schema.get("format") == "ipv4":
+            cases += [("10.0.0", "PARAM_FORMAT"), ("10.0.0.256", "PARAM_FORMAT"), ("2001:db8::1", "PARAM_FORMAT")]
+        elif schema.get("format") == "pem":
+            cases += [("no PEM", "PARAM_FORMAT"), ("x" * (schema["maxLength"] + 1), "PARAM_LENGTH"),
+                      ("a\x1bb", "PARAM_CHARS")]
         elif self.good() != ID:
             cases += [("tomorrow", "PARAM_FORMAT"), ("2099-02-30 00:00:00", "PARAM_FORMAT")]
         else:
@@ -93,7 +107,8 @@ def server_of_module(tmp_path_factory):
 
 LISTS = ["POST cloudTenant/search", "POST cloudTenant/token/search", "POST cloudvm/search", "GET cloudvm/model",
          "POST cloudnetwork/vpc/search", "POST cloudtemplate/search", "POST joblog/search", "GET events",
-         "POST resourcequota/search"]
+         "POST resourcequota/search", "POST cloudslb/search", "POST cloudslb/realnode/search",
+         "POST cloudip/pool/search", "POST vroute/Mapping/search", "POST vroute/search"]
 
 
 def picture(admin, tenant):
@@ -165,6 +180,7 @@ def test_these_are_for_admins():
         "POST cloudTenant/token/create", "POST cloudTenant/token/search", "DELETE cloudTenant/token/{tokenId}",
         "PUT resourcequota/modify", "POST cloudvm/addVhostModelAndType", "DELETE cloudvm/delVhostModelAndType/{id}",
         "POST cloudvm/model/bind", "POST cloudstorage/search", "POST cloudstorage/add", "PUT cloudstorage/modify",
+        "POST cloudip/pool/add", "POST cloudip/pool/search", "DELETE cloudip/pool/{poolId}",
         "PUT cloudstorage/refresh", "DELETE cloudstorage/{storageId}", "POST cloudvm/vdisk/create/pv"}
 
 

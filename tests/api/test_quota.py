@@ -1,8 +1,13 @@
 """Quotas: taken at acceptance, exact to the unit, given back when the thing is gone; under races, too
 (threats 21, 35)."""
+import base64
 import concurrent.futures
+import json
+import socket
 
 import pytest
+from images import MIB, upload, uploads
+from starvirt import BASE, wait_until
 
 UNLIMITED = {"cpu": -1, "memory": -1, "storage": -1, "ip": -1, "vpc": -1}
 
@@ -116,6 +121,94 @@ def test_a_growth_that_failed_is_given_back(server):
     job = tenant.follow(startid)
     assert job.result == "1" and left(tenant)["cpu"] == 3 and tenant.show(vm)["vm.vcpu.num"] == "1"
     tenant.run("PUT cloudvm/cpu/modify", {"vm.id": vm, "vm.vcpu.num": 4})
+
+
+# ------------------------------------------------------------------------------------------------ open jobs
+def bound(admin, tenant, jobs):
+    admin.ok("PUT cloudTenant/modify", {"app.id": tenant.id, "app.job.quota": jobs})
+
+
+def shown(admin, tenant):
+    row = admin.ok("POST cloudTenant/search", {"app.id": tenant.id}).data[0]
+    return row["app.job.quota"], row["app.job.open"]
+
+
+def test_open_jobs_are_bounded(server):
+    one = server(connect="sim://?control=1", options=["--jobs.slots_per_host", "1"])
+    tenant, other = one.admin.tenant(cpu=10), one.admin.tenant()
+    order = {"vm.tenant.model": one.admin.model(size=1), "vm.vcpu.num": 1, "vm.memory.mem": 64}
+    mine, theirs = ({**order, "vnic.portgroupid": who.vpc()} for who in (tenant, other))
+    bound(one.admin, tenant, 3)
+    one.control("hang=1")
+    tenant.refused("POST cloudvm/create", {**mine, "vm.num": 4}, "QUOTA_JOBS")
+    assert left(tenant)["cpu"] == 10 and shown(one.admin, tenant) == ("3", "0"), "all or nothing"
+    assert tenant.ok("POST cloudvm/search").count == 0 and tenant.ok("POST joblog/search").count == 0
+    made = tenant.ok("POST cloudvm/create", {**mine, "vm.num": 3}).data
+    reply = tenant.refused("POST cloudvm/create", mine, "QUOTA_JOBS")
+    assert reply.body["error"]["retry"] == "safe" and "3, at most 3" in reply.text
+    assert left(tenant)["cpu"] == 7 and shown(one.admin, tenant) == ("3", "3")
+    single = other.ok("POST cloudvm/create", theirs).data[0]["jobstartid"]
+    bound(one.admin, tenant, 1)  # below what is open: those end by themselves
+    tenant.ok("PUT joblog/cancel", {"startid": made[2]["jobstartid"]})
+    tenant.follow(made[2]["jobstartid"])
+    one.kill()
+    one.start()
+    for row in made[:2]:
+        tenant.done(row["jobstartid"])
+    other.done(single)
+    assert shown(one.admin, tenant) == ("1", "0")
+    tenant.run("PUT cloudvm/destroy", {"vm.id": made[0]["vm.id"]})
+    bound(one.admin, tenant, 0)
+    tenant.refused("PUT cloudvm/start", {"vm.id": made[0]["vm.id"]}, "QUOTA_JOBS")
+    bound(one.admin, tenant, -1)
+    tenant.run("PUT cloudvm/start", {"vm.id": made[0]["vm.id"]})
+
+
+def test_at_the_bound_a_tenant_can_free_what_it_holds(server):
+    """Or it could not get below it while its jobs hang."""
+    one = server(connect="sim://?control=1&hosts=2")
+    tenant = one.admin.tenant()
+    order = {"vnic_portgroupid": tenant.vpc(), "vm_tenant_model": one.admin.model(size=1)}
+    vms = [tenant.vm(**order) for _ in range(3)]
+    one.control("hang=1", "host1")
+    one.control("hang=1", "host2")
+    bound(one.admin, tenant, 1)
+    held = [tenant.ok("PUT cloudvm/suspend", {"vm.id": vms[0]}).startid]
+    tenant.refused("PUT cloudvm/suspend", {"vm.id": vms[1]}, "QUOTA_JOBS")
+    held += [tenant.ok("DELETE cloudvm/{vmId}", {"vmId": vm}).startid for vm in vms[1:]]
+    tenant.refused("PUT cloudvm/suspend", {"vm.id": vms[1]}, "VM_LOCKED")
+    assert shown(one.admin, tenant) == ("1", "3")
+    one.control("hang=0", "host1")
+    one.control("hang=0", "host2")
+    for startid in held:
+        tenant.done(startid)
+    assert shown(one.admin, tenant) == ("1", "0")
+
+
+def test_only_what_is_asked_for_is_refused(server):
+    """The deletion of an old backup is nobody's request: one open job is allowed, and it is the second."""
+    one = server(options=["--backup.keep", "1"])
+    tenant = one.admin.tenant()
+    vm = tenant.vm(vnic_portgroupid=tenant.vpc(), vm_tenant_model=one.admin.model(size=1))
+    bound(one.admin, tenant, 1)
+    for _ in range(3):
+        made = tenant.ok("POST cloudvm/backup/create", {"backup.vmid": vm, "backup.name": "b"})
+        tenant.done(made.startid)
+        assert [row["backup.id"] for row in tenant.ok("GET cloudvm/backup/{vmId}", {"vmId": vm}).data] == [
+            made.data["backup.id"]]
+        wait_until(lambda: shown(one.admin, tenant) == ("1", "0"), "the files of the old one go")
+
+
+def test_the_bound_is_an_admins_to_set(admin, tenant):
+    params = {"app.id": tenant.id, "app.job.quota": 5}
+    tenant.refused("PUT cloudTenant/modify", params, "ADMIN_ONLY")
+    admin.refused("PUT cloudTenant/modify", {**params, "app.job.quota": -2}, "PARAM_RANGE", "app.job.quota")
+    admin.refused("PUT cloudTenant/modify", {**params, "app.job.quota": 4000000001}, "PARAM_RANGE", "app.job.quota")
+    admin.ok("PUT cloudTenant/modify", params)
+    admin.ok("PUT resourcequota/modify", {**UNLIMITED, "tenantId": tenant.id})
+    assert shown(admin, tenant) == ("5", "0"), "the document's quotas leave ours alone"
+    assert shown(admin, type("admin", (), {
+        "id": admin.ok("POST cloudTenant/search", {"app.name": "admin"}).data[0]["app.id"]}))[0] == "-1"
 
 
 # ------------------------------------------------------------------------------------------ changing a quota
@@ -262,3 +355,97 @@ def test_a_quota_cut_races_with_creates(admin, model):
     assert {reply.code for reply in replies if not reply.ok} <= {"QUOTA_VCPUS", "QUOTA_BELOW_USE"}
     for row in made:
         tenant.done(row["jobstartid"])
+
+
+# ------------------------------------------------------------------------------------------------ templates and backups
+GIB, BACKUP = 1 << 30, "POST cloudvm/backup/create"
+
+
+def images(admin, tenant):
+    row = admin.ok("POST cloudTenant/search", {"app.id": tenant.id}).data[0]
+    return int(row["app.image.used"]), int(row["app.image.quota"])
+
+
+def image_quota(admin, tenant, gib):
+    admin.ok("PUT cloudTenant/modify", {"app.id": tenant.id, "app.image.quota": gib})
+
+
+def test_the_quota_of_images_is_that_of_storage_until_it_is_said(admin, poor):
+    assert images(admin, poor) == (0, 50)
+    image_quota(admin, poor, 7)
+    assert images(admin, poor) == (0, 7)
+    admin.ok("PUT resourcequota/modify", {"tenantId": poor.id, **UNLIMITED, "storage": 60})
+    assert images(admin, poor) == (0, 7)
+    image_quota(admin, poor, -2)
+    assert images(admin, poor) == (0, 60)
+    image_quota(admin, poor, -1)
+    assert images(admin, poor) == (0, -1)
+    admin.refused("PUT cloudTenant/modify", {"app.id": poor.id, "app.image.quota": -3}, "PARAM_RANGE",
+                  "app.image.quota")
+
+
+def slow_upload(cloud, client, *lines):
+    s = cloud.socket()
+    s.sendall("".join(f"{line}\r\n" for line in (
+        f"POST {BASE}cloudtemplate/upload?name=up&format=raw HTTP/1.1", "Host: x", f"KEY_TOKEN: {client.token}",
+        *lines, "")).encode())
+    return s
+
+
+def said(s):
+    return json.loads(base64.b64decode(s.recv(65536).split(b"\r\n\r\n", 1)[1]))
+
+
+def test_an_upload_counts_when_its_head_is_there_and_while_it_comes(server):
+    one = server()
+    tenant = one.admin.tenant(storage=1)
+    with slow_upload(one, tenant, f"Content-Length: {GIB + 1}") as s:
+        assert said(s)["error"]["code"] == "QUOTA_IMAGES"
+    with slow_upload(one, tenant, f"Content-Length: {GIB - 2 * MIB}") as first:
+        wait_until(lambda: uploads(one), "it began")
+        with slow_upload(one, tenant, f"Content-Length: {3 * MIB}") as s:
+            assert said(s)["error"]["code"] == "QUOTA_IMAGES"
+        with slow_upload(one, tenant, "Transfer-Encoding: chunked") as s:
+            for _ in range(4):
+                s.sendall(b"%x\r\n%s\r\n" % (MIB, bytes(MIB)))
+            assert said(s)["error"]["code"] == "QUOTA_IMAGES"
+            wait_until(lambda: len(uploads(one)) == 1, "its file is gone")
+        first.shutdown(socket.SHUT_RDWR)
+    wait_until(lambda: not uploads(one), "nothing is left", 90)
+    assert images(one.admin, tenant) == (0, 1)
+
+
+def test_what_a_template_holds_is_given_back(server):
+    one = server()
+    tenant = one.admin.tenant(storage=1)
+    mine = upload(tenant, bytes(3 * MIB), format="raw")
+    assert images(one.admin, tenant)[0] == 1
+    tenant.done(mine.startid)
+    assert images(one.admin, tenant)[0] == 1 and tenant.usable()["storage"] == 1, "it is no disk"
+    bad = upload(tenant, b"QFI\xfb" + bytes(MIB), format="qcow2")
+    assert tenant.follow(bad.startid).result == "1"
+    tenant.run("DELETE cloudtemplate/{templateId}", {"templateId": mine.data["template.id"]})
+    assert images(one.admin, tenant)[0] == 0, "failed or deleted, it holds nothing"
+    image_quota(one.admin, tenant, 0)
+    tenant.refused("POST cloudtemplate/upload", code="QUOTA_IMAGES", query={"name": "x"}, body=bytes(MIB),
+                   type="application/octet-stream")
+    vm = tenant.vm(vnic_portgroupid=tenant.vpc(), vm_tenant_model=one.admin.model(size=1))
+    tenant.refused("POST cloudtemplate/create", {"vm.id": vm, "template.name": "x"}, "QUOTA_IMAGES")
+
+
+@pytest.mark.parametrize("keep", [0, 1])
+def test_what_backups_hold(server, keep):
+    one = server(options=["--backup.keep", str(keep)])
+    tenant = one.admin.tenant(storage=5)
+    vm = tenant.vm(vnic_portgroupid=tenant.vpc(), vm_tenant_model=one.admin.model(size=1))
+    order = {"backup.vmid": vm, "backup.name": "b"}
+    tenant.run(BACKUP, order)
+    assert images(one.admin, tenant)[0] == 1 and tenant.usable()["storage"] == 4, "it is no disk"
+    image_quota(one.admin, tenant, 0)  # below what there is: it is full
+    if keep:
+        tenant.run(BACKUP, order)  # takes the place of the first
+        wait_until(lambda: shown(one.admin, tenant)[1] == "0", "the first one's files are gone")
+    else:
+        tenant.refused(BACKUP, order, "QUOTA_IMAGES")
+    tenant.run("DELETE cloudvm/{vmId}", {"vmId": vm}, query={"backups": "delete"})
+    assert images(one.admin, tenant)[0] == 0

@@ -21,7 +21,9 @@ def test_requests_that_never_end_are_cut_off(slow_clients):
     """A byte now and then does not buy more time: the limit is on the request, not on silence."""
     ended = slow_clients.wait(60)
     assert len(ended) == len(slow_clients.sockets), f"{len(slow_clients.sockets) - len(ended)} are still open"
-    assert all(20 <= seconds <= 50 for seconds in ended), sorted(ended)
+    heads, others = sorted(ended)[:len(ended) // 3], sorted(ended)[len(ended) // 3:]
+    assert all(8 <= seconds <= 20 for seconds in heads), heads
+    assert all(20 <= seconds <= 50 for seconds in others), others
 
 
 @pytest.mark.last

@@ -30,6 +30,8 @@ def test_a_tenant_is_as_it_was_made(admin):
     assert re.fullmatch(r"[0-9a-f]{64}", made["app.token"])
     row = admin.ok(SEARCH, {"app.id": made["app.id"]}).data[0]
     row.pop("app.createtime")
+    assert (row.pop("app.job.quota"), row.pop("app.job.open")) == ("20000", "0")
+    assert (row.pop("app.image.quota"), row.pop("app.image.used")) == ("100", "0"), "as the storage quota"
     assert row == {"app.id": made["app.id"], "app.name": name, "app.desc": "d", "app.cpu.quota": "4",
                    "app.memory.quota": "2048", "app.storage.quota": "100", "app.portgroup.quota": "0",
                    "app.outerip.quota": "-1"}
@@ -37,7 +39,9 @@ def test_a_tenant_is_as_it_was_made(admin):
 
 
 def test_no_quota_is_no_limit(admin, tenant):
-    assert {value for key, value in show(admin, tenant).items() if key.endswith(".quota")} == {"-1"}
+    row = show(admin, tenant)
+    assert row.pop("app.job.quota") == "20000", "jobs alone are bounded"
+    assert {value for key, value in row.items() if key.endswith(".quota")} == {"-1"}
     assert tenant.usable()["cpu"] == -1 and tenant.usable()["countStorage"] == -1
 
 

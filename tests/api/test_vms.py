@@ -39,7 +39,7 @@ def test_a_vm_is_as_it_was_ordered(tenant, vpc, model, admin):
     assert row == {"vm.id": vm, "vm.name": "网站 <1>", "vm.desc": "", "vm.state": "1", "vm.vcpu.num": "2",
                    "vm.memory.mem": "128", "vm.tenant.type": type["vm.tenant.type"], "vm.tenant.model": model,
                    "vm.reboot.enable": "true", "vm.shutdown.enable": "true", "vm.firewalld.enable": "true",
-                   "vm.guest.ip": ""}
+                   "vm.guest.ip": "", "vm.undo.startid": ""}
     assert rows(tenant).data == [tenant.show(vm)]
 
 

@@ -4,6 +4,7 @@ import ipaddress
 
 import pytest
 from simhost import SimHost
+from starvirt import wait_until
 from test_vdisk import agrees, at_once, host_of, points, start, stop
 
 NOBODY = "01900000-0000-7000-8000-000000000000"
@@ -218,6 +219,7 @@ def test_an_addition_that_fails_leaves_nothing(cloud, tenant, vm, vpc, call):
     finally:
         cloud.control(f"fail={call}:0", name)
     assert "simulated fault" in reply.text
+    wait_until(lambda: not tenant.show(vm)["vm.undo.startid"], "what could not be undone is")
     assert len(nics(tenant, vm)) == 1
     agrees(cloud, tenant, vm)
     add(tenant, vm, vpc)

@@ -56,8 +56,7 @@ static inline void must_be_an_error(const struct bound *b)
         MUST(sv_utf8_valid(b->err.arg[i], strlen(b->err.arg[i])));
     sv_err_text(&b->err, SV_LANG_ZH, text, sizeof(text));
     MUST(text[0] && sv_utf8_valid(text, strlen(text)));
-    /* our reader and the tree parser behind it must agree */
-    MUST(strcmp(b->err.arg[0], "refused by the tree parser") != 0);
+    MUST(NO_TREE_ERROR(&b->err));
 }
 
 static inline void must_hold(const struct bound *b)

@@ -201,10 +201,8 @@ class Agreement:
                     self.expect(f"{key} used by tenant {tenant}", whole - left[key[0].lower() + key[1:]], should)
 
     def secrets(self):
-        folder = os.path.join(self.server.data, "secrets")
-        names = os.listdir(folder) if os.path.isdir(folder) else []
-        self.expect("secrets of nobody", [n for n in names if n != "key" and n.split(".")[0] not in self.placed
-                                              and n.split(".")[0] not in self.storages], [])
+        self.expect("secrets of nobody", [owner for owner in self.server.secrets()
+                                          if owner not in self.placed and owner not in self.storages], [])
 
 
 def virtual_size_inside(sandbox, path):

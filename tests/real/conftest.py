@@ -13,7 +13,7 @@ sys.dont_write_bytecode = True
 import sandbox as sandboxes  # noqa: E402
 from agree import disagreements  # noqa: E402
 from sandbox import SLOW, Guest, Sandbox, until  # noqa: E402
-from starvirt import DAEMON, ROOT, Server, unique  # noqa: E402
+from starvirt import DAEMON, ROOT, Client, Server, unique  # noqa: E402
 
 MEMORY = 128  # [MB] of a guest
 MOMENT = 30  # [s] for the API to hear of what has happened
@@ -79,8 +79,7 @@ class RealServer(Server):
 
     def wait_connected(self):
         """start() does not wait: some tests start it without a hypervisor."""
-        until(lambda: self._query("SELECT count(*) FROM host WHERE connected", [(0,)]) == [(1,)],
-              "the host is connected", tick=0.05)
+        until(lambda: Client(self).request("GET", "/readyz").status == 200, "the host is ready", tick=0.05)
         return self
 
 
@@ -89,13 +88,17 @@ class Cloud:
 
     def __init__(self, folder, sandbox, image, options=()):
         self.sandbox, self.image = sandbox, image
-        self.server = RealServer(folder / "data", sandbox, options).start().wait_connected()
+        self.server = self.make_server(folder / "data", options).start().wait_connected()
         self.admin = self.server.admin
         self.template = self.admin.template(image)
         self.model = self.admin.model(template=self.template)
         self.tenant = self.admin.tenant(**QUOTA)
         self.foreign = []  # domains of somebody else
+        self.armed = None  # the crash that is being waited for
         self.pending = []  # jobs meant to be still open when a test ends
+
+    def make_server(self, data, options):
+        return RealServer(data, self.sandbox, options)
 
     # --- guests ---
     def guests(self, vpc, count=1, client=None, wait=True, **more):

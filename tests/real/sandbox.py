@@ -215,6 +215,14 @@ class Guest:
     def boot_id(self):
         return self.sh("cat /proc/sys/kernel/random/boot_id")
 
+    def wait_reboot(self, boot):
+        """Until another boot answers; the agent of the last one may go in the middle of a question."""
+        def has_rebooted():
+            with contextlib.suppress(AgentError):
+                return self.agent_answers() and self.boot_id() != boot
+
+        until(has_rebooted, f"{self.id} has rebooted")
+
     def memory_mib(self):
         return int(self.sh("awk '/^MemTotal/ { print $2 }' /proc/meminfo")) // 1024
 

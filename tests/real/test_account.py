@@ -181,5 +181,5 @@ def test_killed_while_a_full_clone_with_a_password_is_made(cloud, guest, point):
     clone = Guest(cloud.sandbox, made["vm.id"], guest.vpc, cloud.tenant.show(made["vm.id"])["vm.ip"])
     disk = disks(cloud, clone)["vda"]["vdisk.id"]
     assert chain(file_of(cloud, disk)) == [disk + ".qcow2"]
-    assert not [name for name in os.listdir(os.path.join(cloud.server.data, "secrets")) if name.endswith(".account")]
+    assert cloud.server.secrets("account") == []
     cloud.delete(clone)

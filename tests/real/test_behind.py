@@ -33,7 +33,7 @@ def test_guest_that_powers_itself_off(cloud, guest):
 def test_guest_that_reboots_itself(cloud, guest):
     boot = guest.wait_agent().boot_id()
     guest.exec("/sbin/shutdown -r")
-    until(lambda: guest.agent_answers() and guest.boot_id() != boot, "the guest has rebooted")
+    guest.wait_reboot(boot)
     assert cloud.state(guest) == "1"
 
 

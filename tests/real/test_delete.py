@@ -5,6 +5,7 @@ import re
 import secrets
 
 import pytest
+from starvirt import files_below
 
 
 def traces(cloud, guest, macs, disks):
@@ -23,7 +24,7 @@ def traces(cloud, guest, macs, disks):
         found += box.try_run("find", folder, "-name", f"*{guest.id}*").stdout.split()
     if box.qemu_of(guest.id):
         found.append("QEMU")
-    if guest.id in str(os.listdir(cloud.server.data + "/secrets")):
+    if guest.id in cloud.server.secrets():
         found.append("secret")
     return found
 
@@ -128,9 +129,7 @@ def shapes(secret):
 
 def everything_written(cloud):
     yield cloud.server.stderr
-    for root, _, names in os.walk(cloud.server.data):
-        if not root.endswith("/images"):
-            yield from (os.path.join(root, name) for name in names)
+    yield from (path for path in files_below(cloud.server.data) if not os.path.dirname(path).endswith("/images"))
 
 
 def assert_nowhere(cloud, secret):

@@ -12,7 +12,7 @@ PROMPT = 5  # [s] a read of the API may take on a busy machine; hanging calls wo
 @pytest.fixture
 def guests(cloud):
     """Running, and stopped."""
-    cloud.server.expect(r'event=request .* result="(HOST_DOWN|NO_CAPACITY)"')
+    cloud.server.expect(r'event=request .* result="(HOST_DOWN|HOST_NOT_READY)"')
     if not hasattr(cloud, "pair"):
         cloud.pair = cloud.guests(cloud.tenant.vpc(), 2)
         cloud.act("destroy", cloud.pair[1])
@@ -62,7 +62,7 @@ def test_libvirtd_killed_and_started(cloud, guests):
     cloud.tenant.refused("PUT cloudvm/cpu/modify", {"vm.id": guests[0].id, "vm.vcpu.num": 2}, "HOST_DOWN")
     refused = cloud.tenant.call("POST cloudvm/create", {"vnic.portgroupid": guests[0].vpc, "vm.vcpu.num": 1,
                                                         "vm.memory.mem": 128, "vm.tenant.model": cloud.model})
-    assert refused.code in ("NO_CAPACITY", "HOST_DOWN"), refused
+    assert refused.code == "HOST_NOT_READY", refused
     cloud.sandbox.start_libvirtd()
     cloud.admin.wait_event(lambda e: e["event.type"] == "host.connected", since, SLOW)
     assert cloud.sandbox.qemu_of(guests[0].id) == qemu

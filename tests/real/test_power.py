@@ -1,6 +1,7 @@
 """Every verb of power on a real guest: what the job's log says, what libvirt has, what the guest saw of it."""
 import os
 import re
+import time
 
 import pytest
 from sandbox import SLOW, until
@@ -72,6 +73,39 @@ def test_start_lets_a_paused_guest_run_on(cloud, guest):
     cloud.act("suspend", guest)
     cloud.act("start", guest)
     assert cloud.state(guest) == "1" and guest.wait_agent().boot_id() == boot
+
+
+def behind(guest):
+    """[s] how far its clock is behind; the asking costs a part of it."""
+    began = time.time()
+    return began - guest.agent("guest-get-time") / 1e9
+
+
+def told(job):
+    """[s] by how much the job says that the clock was behind."""
+    (line,) = said(job, "clock was .* s behind and is set")
+    return float(re.search(r"clock was (-?[\d.]+) s", line)[1])
+
+
+@pytest.mark.parametrize("verb", ["resume", "start"])
+def test_the_clock_is_right_after_a_suspension(cloud, guest, verb):
+    guest.wait_agent()
+    guest.sh("date -s @$(($(date +%s) - 600))")
+    cloud.act("suspend", guest)
+    assert 600 <= told(cloud.act(verb, guest)) < 600 + SLOW
+    assert abs(behind(guest)) < 1
+    cloud.act("suspend", guest)
+    time.sleep(2)  # what is to be seen is that time goes on
+    assert 2 <= told(cloud.act("resume", guest)) < SLOW
+    assert abs(behind(guest)) < 1
+
+
+def test_an_agent_has_its_time_and_no_more(cloud, guest):
+    """Libvirt waits without end for one that keeps its answer, and the host's threads for calls into guests with it."""
+    cloud.act("suspend", guest)
+    cloud.act("resume", guest)
+    state = cloud.sandbox.run("cat", f"/run/libvirt/qemu/{guest.id}.xml")
+    assert "<agentTimeout>20<" in state, re.findall("agentTimeout.*", state)
 
 
 def test_restart_by_the_agent(cloud, guest):

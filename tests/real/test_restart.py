@@ -38,7 +38,7 @@ def test_guests_boot_while_the_server_is_away(cloud, guests):
     cloud.server.stop()
     boot = guests[0].boot_id()
     guests[0].exec("/sbin/shutdown -r")
-    until(lambda: guests[0].agent_answers() and guests[0].boot_id() != boot, "the guest has rebooted")
+    guests[0].wait_reboot(boot)
     guests[0].wait_http()
     cloud.server.start().wait_connected()
     cloud.wait_state(guests[0], "1")

@@ -125,3 +125,12 @@ def test_beyond_the_quota(cloud, guest):
     cloud.tenant.refused("PUT cloudvm/cpu/modify", {"vm.id": guest.id, "vm.vcpu.num": 33}, "QUOTA_VCPUS")
     cloud.tenant.refused("PUT cloudvm/mem/modify", {"vm.id": guest.id, "vm.memory.mem": 16385}, "QUOTA_MEMORY")
     assert shown(cloud, guest) == before
+
+
+def test_memory_that_no_guest_runs_with(cloud, guest):
+    """What that is says the driver: a simulated guest is content with 1 MB."""
+    order = {"vnic.portgroupid": guest.vpc, "vm.tenant.model": cloud.model, "vm.vcpu.num": 1}
+    for op, params in (("POST cloudvm/create", order), ("PUT cloudvm/mem/modify", {"vm.id": guest.id})):
+        for size in (1, 15):
+            text = cloud.tenant.refused(op, {**params, "vm.memory.mem": size}, "PARAM_RANGE", "vm.memory.mem").text
+            assert "vm.memory.mem" in text and "16-" in text, text

@@ -5,6 +5,7 @@ from sandbox import SLOW, until
 from starvirt import dump_kinds
 from test_crash import Armed
 from test_devices import SECTORS, add_disk, delete_disk, disks, grow, let_in, read, sectors, write
+from test_power import behind, told
 
 KINDS = dump_kinds()
 
@@ -87,6 +88,19 @@ def test_a_running_guest_goes_on_from_where_it_was(cloud, guest):
     cloud.act("destroy", guest)
     restore(cloud, snapshot)
     assert cloud.state(guest) == "1" and marked(guest, "first") and guest.boot_id() == boot
+
+
+def test_the_clock_does_not_go_back(cloud, guest):
+    """What is in the memory is the time of then, which was wrong even then."""
+    guest.sh("date -s @$(($(date +%s) - 600))")
+    snapshot, startid = accept(cloud, guest)
+    assert told(cloud.tenant.done(startid, SLOW)) >= 600, "it stood still meanwhile, and is right at once"
+    assert abs(behind(guest)) < 1
+    for before in ((), ("destroy",)):
+        for verb in before:
+            cloud.act(verb, guest)
+        assert told(restore(cloud, snapshot)) >= 600
+        assert abs(behind(guest)) < 1
 
 
 def test_a_stopped_guest_is_stopped_again(cloud, guest):

@@ -146,14 +146,16 @@ def test_a_mount_that_is_missing(cloud, guest, place, tmp_path):
     place.box.run("umount", place.path)
     cloud.server.restart()
     cloud.server.wait_connected()
-    for op, params in (("POST cloudvm/vdisk/add", {"vdisk.vmid": guest.id, "vdisk.size": 1}),
-                       ("PUT cloudvm/vdisk/extend", {"vdisk.id": disk, "vdisk.size": 2}),
-                       ("DELETE cloudvm/vdisk/{vdiskId}", {"vdiskId": disk})):
+    for op, params in (("PUT cloudvm/vdisk/extend", {"vdisk.id": disk, "vdisk.size": 2}),
+                       ("DELETE cloudvm/vdisk/{vdiskId}", {"vdiskId": disk}),
+                       ("POST cloudvm/vdisk/add", {"vdisk.vmid": guest.id, "vdisk.size": 1})):
         job = cloud.tenant.follow(cloud.tenant.ok(op, params).startid, SLOW)
         assert job.result == "1" and "is it mounted?" in job.info, job
     assert os.listdir(place.path) == []
+    assert cloud.tenant.show(guest.id)["vm.undo.startid"] == job["startid"], "what it made may lie there"
     place.box.run("mount", "--bind", str(keep), place.path)
     place.box.run("umount", str(keep))
+    until(lambda: not cloud.tenant.show(guest.id)["vm.undo.startid"], "the undo is finished")
     cloud.act("start", guest)
     guest.wait_agent()
     delete_disk(cloud, disk)
@@ -307,7 +309,7 @@ def test_a_crash_while_it_is_made(cloud, ceph, storage, point):
                                     {"storage.ceph.poolname": "none"}], ids=["key", "pool"])
 def test_who_may_not(cloud, ceph, change):
     cloud.server.expect(REFUSED)
-    before = os.listdir(cloud.server.data + "/secrets")
+    before = cloud.server.secrets()
     reply = cloud.admin.refused("POST cloudstorage/add", ceph.params(**change), "STORAGE")
     assert ceph.how["key"] not in str(reply) and libvirt_holds(cloud) == []
-    assert os.listdir(cloud.server.data + "/secrets") == before
+    assert cloud.server.secrets() == before

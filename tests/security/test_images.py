@@ -1,11 +1,11 @@
 """Images that would have the host read, write or spend what is not theirs (threats 1, 2, 3, 5). The gate looks at
 headers by itself; what is behind it, tests/unit/test_image.c and test_image_convert.c try on it directly."""
 import struct
-import subprocess
 
 import pytest
-from images import (DELETE, extension, imported, needs_qemu_img, put, qcow2_bytes, qemu_img, row_of, upload,
+from images import (DELETE, MIB, UPLOAD, extension, imported, needs_qemu_img, put, qcow2_bytes, qemu_img, row_of, upload,
                     uploads)
+from starvirt import wait_until
 
 VMDK_TEXT = b"""# Disk DescriptorFile
 version=1
@@ -26,6 +26,16 @@ def vmdk_bytes(extent=b'RW 2048 SPARSE "x.vmdk"', kind=b"monolithicSparse", more
     text += more if at is None else b""
     data = (head + text).ljust(128 * 512, b"\0")
     return data if at is None else data[:at] + more + data[at + len(more):]
+
+
+def luks_bytes():
+    """A LUKS1 image of 1 MiB with one key. The tool makes none reliably: it measures how fast it derives keys, and gives
+    up where the clock of its CPU time is coarse."""
+    slots = b"".join(struct.pack(">II32sII", 0x00AC71F3 if i == 0 else 0x0000DEAD, 1000, b"salt", 8 + i * 504, 4000)
+                     for i in range(8))
+    head = struct.pack(">6sH32s32s32sII20s32sI40s", b"LUKS\xba\xbe", 1, b"aes", b"xts-plain64", b"sha256", 4096, 64,
+                       b"digest", b"salt", 1000, b"6d1a3ff6-4b4c-4bd2-9a0c-3c9f0d4b2a10") + slots
+    return head.ljust((4096 << 9) + MIB, b"\0")
 
 
 EVIL = {  # what the file is, and a word of the refusal
@@ -64,7 +74,6 @@ EVIL = {  # what the file is, and a word of the refusal
     "qcow2-cut": (qcow2_bytes()[:80], "cut off"),
     # what is known and not taken
     "vhd": (b"\0" * 1024 + b"conectix" + b"\0" * 504, "VHD"),
-    "gzip": (b"\x1f\x8b\x08" + b"\0" * 1000, ""),
     "luks": (b"LUKS\xba\xbe\0\1" + b"\0" * 1000, ""),
     "nothing": (b"", ""),
 }
@@ -94,12 +103,17 @@ def format_of(kind, key, named):
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["named", "found"])
-@pytest.mark.parametrize("kind", EVIL)
+@pytest.mark.parametrize("kind", [kind for kind in EVIL if kind != "nothing"])  # the request itself is refused
 def test_evil_images_that_tenants_upload(cloud, tenant, kind, named):
     data, word = EVIL[kind]
     reply = upload(tenant, data, **format_of(kind, "format", named))
     refused(cloud, tenant, reply.data["template.id"], tenant.follow(reply.startid), word)
-    assert uploads(cloud) == []
+    wait_until(lambda: not uploads(cloud), "the file is gone")
+
+
+def test_an_upload_of_nothing(cloud, tenant):
+    tenant.refused(UPLOAD, code="BAD_REQUEST", query={"name": "x"}, body=b"", type="application/octet-stream")
+    assert not uploads(cloud)
 
 
 @pytest.mark.parametrize("kind", EVIL)
@@ -111,7 +125,6 @@ def test_evil_images_that_are_imported_by_path(cloud, admin, tmp_path, kind):
 
 MADE = {"backing": ["-f", "qcow2", "-b", "/etc/passwd", "-F", "raw"],
         "data-file": ["-f", "qcow2", "-o", "data_file={dir}/data,data_file_raw=on"],
-        "luks": ["-f", "luks", "--object", "secret,id=s,data=x", "-o", "key-secret=s,iter-time=10"],
         "vmdk-flat": ["-f", "vmdk", "-o", "subformat=monolithicFlat"],
         "vmdk-pieces": ["-f", "vmdk", "-o", "subformat=twoGbMaxExtentSparse"],
         "vmdk-parent": ["-f", "vmdk", "-b", "{dir}/base", "-F", "vmdk"],
@@ -125,13 +138,18 @@ def test_evil_images_as_the_tool_makes_them(admin, tmp_path, kind):
     qemu_img("create", "-f", "vmdk", str(tmp_path / "base"), "1M")
     size = [] if kind == "vmdk-parent" else ["1M"]
     create = ["create", *[option.format(dir=tmp_path) for option in MADE[kind]], path, *size]
-    for last in [False] * 9 + [True]:  # "Unable to get accurate CPU usage", now and then, of LUKS' key
-        try:
-            qemu_img(*create)
-            break
-        except subprocess.CalledProcessError as failed:
-            if last or b"CPU usage" not in failed.stderr:
-                raise
+    qemu_img(*create)
+    refuse(admin, path)
+
+
+@needs_qemu_img
+def test_an_evil_image_that_the_tool_knows(admin, tmp_path):
+    path = put(tmp_path, luks_bytes())
+    assert b"file format: luks" in qemu_img("info", path)
+    refuse(admin, path)
+
+
+def refuse(admin, path):
     template, job = imported(admin, path)
     assert job.result == "1" and "refused" in job.info, job
     assert row_of(admin, template)["template.state"] == "failed"

@@ -47,15 +47,11 @@ def swapped(server, tmp_path, point, swap, **more):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "image").write_bytes(b"\0evil".ljust(MIB, b"\0"))
     one = server(options=["--import.dirs", str(tmp_path / "in")], crash_point=point)
-    params = {"template.name": "t", "template.path": str(tmp_path / "in" / "sub" / "image"), **more}
-    reply = one.admin.ok(IMPORT, params)
-    one.crashed()
-    swap()
-    one.crash_point = None
-    one.start()
-    job = one.admin.follow(reply.startid)
+    params = {"template.name": "t", "template.path": str(tmp_path / "in" / "sub" / "image"), "template.format": "raw",
+              **more}
+    job = one.admin.follow(one.through_crash(lambda: one.admin.ok(IMPORT, params), swap)["startid"])
     assert job.result == "1", "what came in is not what was let in"
-    assert row_of(one.admin, reply.data["template.id"])["template.state"] == "failed"
+    assert row_of(one.admin, job["job.objid"])["template.state"] == "failed"
     return job
 
 

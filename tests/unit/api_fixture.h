@@ -4,6 +4,7 @@
 
 #include "check.h"
 
+#include "handlers/starvcenter/wire.h"
 #include "starvirt/api.h"
 #include "starvirt/limits.h"
 
@@ -98,7 +99,7 @@ static const struct sv_route fixture_routes[] = {
      SV_PARAMS(all_params),
      .in_size = sizeof(struct all_in),
      .data = SV_DATA_LIST,
-     SV_FIELDS("vm.id", "model[]", "count#"),
+     SV_FIELDS(SV_TEXT("vm.id"), SV_OBJS("model", NULL), SV_NUM("count")),
      .handler = served,
      DOC},
     {.section = "2.2.3",
@@ -107,7 +108,7 @@ static const struct sv_route fixture_routes[] = {
      SV_PARAMS(id_params),
      .in_size = sizeof(struct id_in),
      .data = SV_DATA_OBJ,
-     SV_FIELDS("vm.id"),
+     SV_FIELDS(SV_TEXT("vm.id")),
      .handler = served,
      DOC},
     {.section = "2.2.7",
@@ -140,7 +141,7 @@ static const struct sv_route fixture_routes[] = {
      .path = "cloudtemplate/upload",
      .raw_body = true,
      .extension = true,
-     .runs = SV_RUN_BLOCK,
+     .runs = SV_RUN_WAIT,
      .handler = served,
      DOC},
     {.section = "2.12.4", .method = "DELETE", .path = "cloudslb/{slbid}", DOC},
@@ -152,6 +153,7 @@ static const struct sv_dialect fixture_dialect = {.name = "starvcenter",
                                                   .title = "StarVCenter",
                                                   .base = BASE,
                                                   .describe = "/starvcenter/services",
+                                                  .wire = &sv_wire_starvcenter,
                                                   .tables = fixture_tables};
 static const struct sv_dialect *const fixture_dialects[] = {&fixture_dialect, NULL};
 
@@ -187,10 +189,12 @@ static inline struct bound bind_to(size_t route, const struct sv_input *in)
     struct sv_match m = {.dialect = &fixture_dialect, .route = &fixture_routes[route]};
     struct bound b = {.arena = sv_arena_new()};
     if (strchr(m.route->path, '{')) {
-        m.path_value.p = "some-id/next";
-        m.path_value.n = 7;
+        m.path_value[0] = (struct sv_slice){"some-id/next", 7};
+        m.path_values = 1;
     }
-    b.code = sv_api_bind(&m, in, b.arena, &b.in, &b.unknown, &b.err);
+    const struct sv_unknown *unknown = NULL;
+    b.code = sv_api_bind(&m, in, b.arena, &b.in, &unknown, &b.err);
+    b.unknown = unknown ? unknown->list : NULL;
     return b;
 }
 static inline struct bound bind_json_n(const char *json, size_t n)
@@ -215,7 +219,7 @@ static inline void check_chinese(const struct bound *b)
         return;
     struct sv_buf out = {0};
     size_t n, bad;
-    sv_reply_failure(&b->err, NULL, SV_LANG_ZH, &out);
+    sv_reply_failure(&sv_wire_starvcenter, &b->err, NULL, NULL, SV_LANG_ZH, &out);
     unsigned char *text = sv_alloc(out.n + 1);
     CHECK(sv_b64_decode(out.p, out.n, text, &n, &bad));
     for (size_t i = 0; i < sizeof(english) / sizeof(english[0]); i++)

@@ -31,19 +31,19 @@ static void write_file(const void *data, size_t n)
 
 static unsigned char q[1024];
 
-static void put32(size_t at, uint32_t v)
+static inline void put32(size_t at, uint32_t v)
 {
     v = htobe32(v);
     memcpy(q + at, &v, 4);
 }
 
-static void put64(size_t at, uint64_t v)
+static inline void put64(size_t at, uint64_t v)
 {
     v = htobe64(v);
     memcpy(q + at, &v, 8);
 }
 
-static void good_qcow2(uint32_t version)
+static inline void good_qcow2(uint32_t version)
 {
     memset(q, 0, sizeof(q));
     memcpy(q, "QFI\xfb", 4);
@@ -61,6 +61,26 @@ static void good_qcow2(uint32_t version)
 }
 
 static unsigned char v[64 * 1024];
+
+static inline void refused_as(const char *format, const char *why)
+{
+    struct sv_error err = {0};
+    struct sv_image image = {.size = -5};
+    CHECK_INT(sv_image_check(path, format, &image, &err), SV_E_IMAGE_REFUSED);
+    if (!strstr(err.arg[0], why))
+        check_failed(__FILE__, __LINE__, "refused with \"%s\", expected \"%s\"", err.arg[0], why);
+    CHECK_INT(image.size, -5);
+}
+
+static inline void taken_as(const char *format, const char *found, int64_t virtual_size)
+{
+    struct sv_error err = {0};
+    struct sv_image image;
+    if (sv_image_check(path, format, &image, &err))
+        check_failed(__FILE__, __LINE__, "refused: %s", err.arg[0]);
+    CHECK_STR(image.format, found);
+    CHECK_INT(image.virtual_size, virtual_size);
+}
 
 static void image_dir_make(void)
 {

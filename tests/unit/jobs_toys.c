@@ -91,7 +91,7 @@ static enum sv_err toy_undo(struct sv_run *r, const char *step, struct sv_error 
     trace(t, '-', step, 0);
     if (told(r, "hold", step))
         (void)at_gate(r, true, err);
-    if (told(r, "stuck", step))
+    if (told(r, "stuck", step) && !t->unstuck)
         return sv_fail(err, SV_E_STORAGE, SV_F_NONE, "stuck");
     CHECK(unlink(path) == 0 || errno == ENOENT);
     return SV_OK;
@@ -201,9 +201,20 @@ const struct sv_job_kind toy_grim = {.name = "toy.grim",
                                      .steps = steps,
                                      .step_count = 3,
                                      .end = toy_end};
+static const struct sv_step alone_steps[] = {
+    {.name = "a", .title_zh = "甲", .title_en = "first", .run = do_a, .undo = undo_a, .undo_alone = true},
+    {.name = "b", .title_zh = "乙", .title_en = "second", .run = do_b, .undo = undo_b},
+    {.name = "c", .title_zh = "丙", .title_en = "third", .run = do_c, .undo = undo_c},
+};
+const struct sv_job_kind toy_alone = {.name = "toy.alone",
+                                      .title_zh = "各自",
+                                      .title_en = "each on its own",
+                                      .lock_code = 9,
+                                      SV_STEPS(alone_steps),
+                                      .end = toy_end};
 const struct sv_job_kind toy_none = {.name = "toy.none", .title_zh = "无", .title_en = "no step"};
-const struct sv_job_kind *const toy_kinds[] = {&toy_three, &toy_once, &toy_hasty, &toy_one,
-                                               &toy_grim,  &toy_none, &toy_some,  NULL};
+const struct sv_job_kind *const toy_kinds[] = {&toy_three, &toy_once, &toy_hasty, &toy_one, &toy_grim,
+                                               &toy_none,  &toy_some, &toy_alone, NULL};
 const struct sv_job_kind *const toy_kinds_but_three[] = {&toy_once, NULL};
 
 /* --- up and down --- */
@@ -228,13 +239,9 @@ static void must(enum sv_err rc, const struct sv_error *err, const char *what)
 
 void toys_open(struct toys *t)
 {
-    pthread_condattr_t attr;
     struct sv_error err;
     pthread_mutex_init(&t->mutex, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&t->cond, &attr);
-    pthread_condattr_destroy(&attr);
+    sv_cond_init(&t->cond);
     must(sv_db_open(t->dir, &(struct sv_db_options){.create = true}, &t->db, &err), &err, "open");
     sv_db_on_change(t->db, changed, t);
 }
@@ -242,7 +249,7 @@ void toys_open(struct toys *t)
 static enum sv_err tenant_tx(struct sv_tx *tx, void *arg, struct sv_error *err)
 {
     const struct toys *t = arg;
-    struct sv_amounts all = {-1, -1, -1, -1, -1};
+    struct sv_amounts all = {-1, -1, -1, -1, -1, -1, -1};
     struct sv_tenant row = {.id = t->tenant, .name = "toys", .descr = "", .created = sv_tx_now(tx), .quota = all};
     return sv_tenant_insert(tx, &row, err);
 }
@@ -266,7 +273,6 @@ void toys_engine(struct toys *t, const struct sv_jobs_options *opt, const struct
     struct sv_error err;
     must(sv_jobs_new(t->db, kinds, t, opt, &t->jobs, &err), &err, "engine");
     t->jobs->undo_wait_ms = 5;
-    t->jobs->write_wait_ms = 5;
 }
 
 void toys_close(struct toys *t)
@@ -548,4 +554,13 @@ unsigned toy_events(struct toys *t, const struct sv_id *object, const char *type
     struct object_reading g = {.object = *object, .type = type};
     must(sv_db_read(t->db, event_tx, &g, &err), &err, "events");
     return g.n;
+}
+
+void toy_wait_running(struct toys *t, unsigned n, struct sv_jobs_stats *s)
+{
+    int64_t until = sv_mono_ms() + TOY_WAIT_MS;
+    for (sv_jobs_stats(t->jobs, s); s->running > n; sv_jobs_stats(t->jobs, s)) {
+        CHECK(sv_mono_ms() < until);
+        CHECK(jobs_pause(t->jobs, 1));
+    }
 }

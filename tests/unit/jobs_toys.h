@@ -15,6 +15,7 @@
 #include "check.h"
 #include "jobs/internal.h"
 #include "starvirt/store_tenant.h"
+#include "starvirt/thread.h"
 
 #define TOY_WAIT_MS 30000 /* nothing here takes near as long */
 
@@ -28,11 +29,12 @@ struct toys {
     struct sv_buf trace; /* "+a +b -b " of all jobs */
     unsigned at_gate, running, most_running;
     bool gate_open;
+    bool unstuck;          /* undos that were told to fail work now */
     enum sv_err end_fails; /* once */
     int tell_fd;           /* a byte for each effect; -1 = none */
 };
 
-extern const struct sv_job_kind toy_three, toy_once, toy_hasty, toy_one, toy_grim, toy_none, toy_some;
+extern const struct sv_job_kind toy_three, toy_once, toy_hasty, toy_one, toy_grim, toy_none, toy_some, toy_alone;
 extern const struct sv_job_kind *const toy_kinds[], *const toy_kinds_but_three[];
 
 /* A new directory and database, with a tenant. */
@@ -62,5 +64,7 @@ char *toy_log_text(struct toys *t, const struct sv_id *id, enum sv_lang lang, st
 bool toy_locked(struct toys *t, const struct sv_id *object);
 /* How many events of this type the object has. */
 unsigned toy_events(struct toys *t, const struct sv_id *object, const char *type);
+/* Until at most n run: a worker lets go of a job a moment after its end is on disk. */
+void toy_wait_running(struct toys *t, unsigned n, struct sv_jobs_stats *s);
 
 #endif

@@ -18,7 +18,7 @@ struct world {
 
 static struct world w; /* of the test that runs */
 
-static const struct sv_amounts no_limit = {-1, -1, -1, -1, -1};
+static const struct sv_amounts no_limit = {-1, -1, -1, -1, -1, -1, -1};
 static const struct sv_id no_id = {.s = ""};
 static const struct sv_page all_rows = {0};
 

@@ -41,7 +41,7 @@ static json_object *openapi(void)
 {
     struct sv_api *api = fixture_api();
     struct sv_buf out = {0};
-    sv_describe_openapi(api, &out);
+    sv_describe_openapi(api, sv_api_dialects(api)[0], &out);
     json_object *o = parse(out.p, out.n - 1);
     CHECK(out.p[out.n - 1] == '\n');
     sv_buf_free(&out);
@@ -215,9 +215,11 @@ static void dump_shape(void)
     CHECK(!strstr(out.p, "\"two\""));
     CHECK(!strstr(out.p, "\"vmId\""));
     CHECK(strstr(out.p, "\"data\":\"list\",\"fields\":[\"vm.id\",\"model\",\"count\"],\"role\":\"tenant\",\"runs\":"
-                        "\"write\",\"extension\":false,\"served\":true}\n"));
-    CHECK(strstr(out.p, "\"path\":\"cloudvm/cpu/modify\",\"kind\":\"async\",\"params\":[],\"data\":\"none\",\"fields\":"
-                        "[],\"role\":\"admin\",\"runs\":\"read\",\"extension\":false,\"served\":false}\n"));
+                        "\"write\",\"extension\":false,\"served\":true,\"dialect\":\"starvcenter\"}\n"));
+    CHECK(strstr(
+        out.p,
+        "\"path\":\"cloudvm/cpu/modify\",\"kind\":\"async\",\"params\":[],\"data\":\"none\",\"fields\":"
+        "[],\"role\":\"admin\",\"runs\":\"read\",\"extension\":false,\"served\":false,\"dialect\":\"starvcenter\"}\n"));
     sv_buf_free(&out);
     sv_api_free(api);
 }
@@ -260,7 +262,7 @@ static void wadl(void)
 {
     struct sv_api *api = fixture_api();
     struct sv_buf out = {0};
-    sv_describe_wadl(api, &out);
+    sv_describe_wadl(api, sv_api_dialects(api)[0], &out);
     check_markup(out.p);
     CHECK(strstr(out.p, "<resources base=\"" BASE "\">"));
     CHECK(strstr(out.p, "<resource path=\"cloudvm/{vmId}\">"));
@@ -276,8 +278,8 @@ static void html(void)
 {
     struct sv_api *api = fixture_api();
     struct sv_buf zh = {0}, en = {0};
-    sv_describe_html(api, SV_LANG_ZH, &zh);
-    sv_describe_html(api, SV_LANG_EN, &en);
+    sv_describe_html(api, sv_api_dialects(api)[0], SV_LANG_ZH, &zh);
+    sv_describe_html(api, sv_api_dialects(api)[0], SV_LANG_EN, &en);
     check_markup(zh.p);
     check_markup(en.p);
     for (size_t i = 0; i < sizeof(fixture_routes) / sizeof(fixture_routes[0]); i++)

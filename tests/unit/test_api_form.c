@@ -39,6 +39,9 @@ static const struct form_case cases[] = {
     {URLENCODED, "&&a=b&KEY_PARAM=" RAW "&c=%zz&d&", SV_OK, "a>?b"},
     {URLENCODED, "KEY_TOKEN=t&KEY_PARAM=" RAW, SV_OK, "a>?b"},
     {URLENCODED "; charset=UTF-8", "KEY_PARAM=" RAW, SV_OK, "a>?b"},
+    {NULL, "KEY_PARAM=" RAW, SV_OK, "a>?b"},
+    {"", "KEY_PARAM=" RAW, SV_OK, "a>?b"},
+    {" \t", "KEY_PARAM=" RAW, SV_OK, "a>?b"},
     {"Application/X-WWW-Form-URLEncoded ;charset=utf-8", "KEY_PARAM=" RAW, SV_OK, "a>?b"},
     /* refused */
     {URLENCODED, "KEY_PARAM=" RAW "&KEY_PARAM=" RAW, SV_E_BAD_REQUEST, "twice"},
@@ -50,13 +53,15 @@ static const struct form_case cases[] = {
     {URLENCODED, "KEY%ZZ=1", SV_E_BAD_REQUEST, "hex"},
     {URLENCODED, "key_param=" RAW, SV_E_BAD_REQUEST, "no field KEY_PARAM"},
     {URLENCODED, "{\"vm.name\":\"x\"}", SV_E_BAD_REQUEST, "no field KEY_PARAM"},
+    {NULL, "{\"vm.name\":\"x\"}", SV_E_BAD_REQUEST, "no field KEY_PARAM"},
     {URLENCODED, "KEY_PARAM;x=" RAW, SV_E_BAD_REQUEST, "no field KEY_PARAM"},
     {URLENCODED, "KEY_PARAM=!!!!", SV_E_BAD_BASE64, "1"},
     {URLENCODED, "KEY_PARAM=QUJD{", SV_E_BAD_BASE64, "5"},
     {URLENCODED, "KEY_PARAM=QUI=QUI=", SV_E_BAD_BASE64, "5"},
     {URLENCODED, "KEY_PARAM=QUJD%00QUJD", SV_E_BAD_BASE64, "5"},
-    {NULL, "KEY_PARAM=" RAW, SV_E_MEDIA_TYPE, "x-www-form-urlencoded"},
-    {"", "KEY_PARAM=" RAW, SV_E_MEDIA_TYPE, "multipart/form-data"},
+    {"text/plain", "KEY_PARAM=" RAW, SV_E_MEDIA_TYPE, "x-www-form-urlencoded"},
+    {"application/octet-stream", "KEY_PARAM=" RAW, SV_E_MEDIA_TYPE, "multipart/form-data"},
+    {";charset=UTF-8", "KEY_PARAM=" RAW, SV_E_MEDIA_TYPE, "multipart/form-data"},
     {"application/json", "{\"vm.name\":\"x\"}", SV_E_MEDIA_TYPE, "x-www-form-urlencoded"},
     {"application/x-www-form-urlencodedx", "KEY_PARAM=" RAW, SV_E_MEDIA_TYPE, "form"},
     /* no parameters: the required one is missing */
@@ -254,9 +259,10 @@ static void bad_path_values(void)
         struct sv_match m = {.dialect = &fixture_dialect, .route = &fixture_routes[1]};
         struct sv_input in = {0};
         struct bound b = {.arena = sv_arena_new()};
-        m.path_value.p = c[i].value;
-        m.path_value.n = strlen(c[i].value);
-        CHECK_INT(sv_api_bind(&m, &in, b.arena, &b.in, &b.unknown, &b.err), c[i].code);
+        m.path_value[0] = (struct sv_slice){c[i].value, strlen(c[i].value)};
+        m.path_values = 1;
+        const struct sv_unknown *unknown = NULL;
+        CHECK_INT(sv_api_bind(&m, &in, b.arena, &b.in, &unknown, &b.err), c[i].code);
         if (c[i].code != SV_OK) {
             CHECK_STR(b.err.wire, "vmId");
             CHECK_INT(b.err.field, SV_F_VM);

@@ -113,6 +113,8 @@ static const struct param_case cases[] = {
     {"\"ips\":\"10.0.0.0/33\"", SV_E_PARAM_FORMAT, "a.b.c.d[/0-32],..."},
     {"\"ips\":\"10.0.0.0/-1\"", SV_E_PARAM_FORMAT, "a.b.c.d[/0-32],..."},
     {"\"ips\":\"10.0.0.0/\"", SV_E_PARAM_FORMAT, "a.b.c.d[/0-32],..."},
+    {"\"ips\":\"10.0.0.1-10.0.0.9, 10.1.0.0/16\"", SV_OK, "10.0.0.1-10.0.0.9,10.1.0.0/16;"},
+    {"\"ips\":\"10.0.0.1-\"", SV_E_PARAM_FORMAT, "a.b.c.d[/0-32],..."},
     {"\"ips\":\"10.0.0.0/8/8\"", SV_E_PARAM_FORMAT, "a.b.c.d[/0-32],..."},
     {"\"ports\":\"80\"", SV_OK, "80;"},
     {"\"ports\":80", SV_OK, "80;"},

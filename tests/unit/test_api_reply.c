@@ -14,19 +14,22 @@ static char *decode(struct sv_buf *out)
 
 struct made {
     struct sv_reply r;
+    struct sv_route route;
     struct sv_buf json, out;
 };
 
 static struct made *start(void)
 {
     struct made *m = sv_alloc(sizeof(*m));
-    sv_reply_begin(&m->r, &m->json);
+    sv_reply_begin(&m->r, &sv_wire_starvcenter, &m->route, NULL, &m->json);
     return m;
 }
 
 static void finish(struct made *m, const struct sv_route *route, const char *want)
 {
-    sv_reply_finish(&m->r, route, &m->json, &m->out);
+    m->route = *route;
+    sv_reply_close(&m->r);
+    sv_reply_finish(&m->r, &m->json, &m->out);
     char *got = decode(&m->out);
     CHECK_STR(got, want);
     free(got);
@@ -34,7 +37,7 @@ static void finish(struct made *m, const struct sv_route *route, const char *wan
     free(m);
 }
 
-static const char *const some[] = {"a", NULL};
+static const struct sv_reply_row some[] = {SV_TEXT("a"), {0}};
 
 static void nothing_written(void)
 {
@@ -79,11 +82,11 @@ static void list_with_count(void)
     for (int i = 0; i < 2; i++) {
         sv_reply_obj(&m->r);
         sv_put_int(&m->r, "n", i);
-        sv_json_arr(&m->r.j, "model");
+        sv_reply_list_in(&m->r, "model");
         sv_reply_obj(&m->r);
         sv_put_str(&m->r, "value", "v");
         sv_reply_end_obj(&m->r);
-        sv_json_end_arr(&m->r.j);
+        sv_reply_end_list(&m->r);
         sv_reply_end_obj(&m->r);
     }
     sv_reply_end_list(&m->r);
@@ -120,7 +123,7 @@ static void startid_of_async_kinds_only(void)
 static void fails_as(const struct sv_error *e, const struct sv_route *route, enum sv_lang lang, const char *want)
 {
     struct sv_buf out = {0};
-    sv_reply_failure(e, route, lang, &out);
+    sv_reply_failure(&sv_wire_starvcenter, e, route, NULL, lang, &out);
     char *got = decode(&out);
     CHECK_STR(got, want);
     free(got);
@@ -165,9 +168,10 @@ static void token_faults_are_1003(void)
     for (unsigned c = SV_OK + 1; c < SV_ERR_COUNT; c++) {
         struct sv_buf out = {0};
         struct sv_error e = {.code = (enum sv_err)c};
-        sv_reply_failure(&e, NULL, SV_LANG_EN, &out);
+        sv_reply_failure(&sv_wire_starvcenter, &e, NULL, NULL, SV_LANG_EN, &out);
         char *got = decode(&out);
-        bool token = c == SV_E_TOKEN_MISSING || c == SV_E_TOKEN_INVALID || c == SV_E_TOKEN_EXPIRED;
+        bool token =
+            c == SV_E_TOKEN_MISSING || c == SV_E_TOKEN_INVALID || c == SV_E_TOKEN_EXPIRED || c == SV_E_TOKEN_ENDED;
         CHECK(strncmp(got, token ? "{\"result\":\"1003\"," : "{\"result\":\"1\",", token ? 17 : 14) == 0);
         free(got);
     }
@@ -187,15 +191,16 @@ static void http_status(void)
     static const struct {
         enum sv_err code;
         int status;
-    } faults[] = {{SV_E_BAD_REQUEST, 400},    {SV_E_NOT_FOUND, 404},    {SV_E_METHOD_NOT_ALLOWED, 405},
-                  {SV_E_BODY_TOO_LARGE, 413}, {SV_E_MEDIA_TYPE, 415},   {SV_E_TOO_MANY_REQUESTS, 429},
-                  {SV_E_OVERLOADED, 503},     {SV_E_SHUTTING_DOWN, 503}};
+    } faults[] = {{SV_E_BAD_REQUEST, 400},    {SV_E_NOT_FOUND, 404},  {SV_E_METHOD_NOT_ALLOWED, 405},
+                  {SV_E_BODY_TOO_LARGE, 413}, {SV_E_MEDIA_TYPE, 415}, {SV_E_TOO_MANY_REQUESTS, 429},
+                  {SV_E_OVERLOADED, 503},     {SV_E_SHARE_USED, 429}, {SV_E_SHUTTING_DOWN, 503},
+                  {SV_E_NO_ROOM, 507},        {SV_E_DISK_FULL, 507},  {SV_E_DB_IO, 503}};
     for (unsigned c = SV_OK; c < SV_ERR_COUNT; c++) {
         int want = 200;
         for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
             if (faults[i].code == (enum sv_err)c)
                 want = faults[i].status;
-        CHECK_INT(sv_err_http_status((enum sv_err)c), want);
+        CHECK_INT(sv_wire_status(&sv_wire_starvcenter, (enum sv_err)c), want);
     }
 }
 

@@ -1,5 +1,7 @@
 #include "api_fixture.h"
 
+#define UUID "0190A0b0-0000-7000-8000-00000000000a"
+
 struct path_case {
     const char *method, *path;
     enum sv_err code;
@@ -20,13 +22,24 @@ static const struct path_case path_cases[] = {
     {"POST", "//starvcenter/services//cloudresource/cloudvm/ create ", SV_OK, 0, "", ""},
     {"GET", BASE "cloudvm/ 0190-ab ", SV_OK, 1, "0190-ab", ""},
     {"GET", BASE "cloudvm/0190-ab/", SV_OK, 1, "0190-ab", ""},
+    /* what follows from the routes */
+    {"HEAD", BASE "cloudvm/0190-ab", SV_OK, 1, "0190-ab", ""},
+    {"HEAD", BASE "cloudvm/create", SV_E_METHOD_NOT_ALLOWED, -1, "", "POST, OPTIONS"},
+    {"OPTIONS", BASE "cloudvm/create", SV_OK, -1, "", "POST, OPTIONS"},
     /* a literal wins for good */
-    {"GET", BASE "cloudvm/create", SV_E_METHOD_NOT_ALLOWED, -1, "", "POST"},
+    {"GET", BASE "cloudvm/create", SV_E_METHOD_NOT_ALLOWED, -1, "", "POST, OPTIONS"},
     {"DELETE", BASE "cloudvm/backup", SV_E_NOT_FOUND, -1, "", ""},
-    {"POST", BASE "cloudvm/0190-ab", SV_E_METHOD_NOT_ALLOWED, -1, "", "GET, DELETE"},
-    {"PATCH", BASE "cloudvm/0190-ab", SV_E_METHOD_NOT_ALLOWED, -1, "", "GET, DELETE"},
-    {"get", BASE "cloudvm/0190-ab", SV_E_METHOD_NOT_ALLOWED, -1, "", "GET, DELETE"},
-    {"", BASE "cloudvm/0190-ab", SV_E_METHOD_NOT_ALLOWED, -1, "", "GET, DELETE"},
+    {"POST", BASE "cloudvm/" UUID, SV_E_METHOD_NOT_ALLOWED, -1, "", "GET, DELETE, HEAD, OPTIONS"},
+    {"PATCH", BASE "cloudvm/" UUID "/", SV_E_METHOD_NOT_ALLOWED, -1, "", "GET, DELETE, HEAD, OPTIONS"},
+    {"get", BASE "cloudvm/" UUID, SV_E_METHOD_NOT_ALLOWED, -1, "", "GET, DELETE, HEAD, OPTIONS"},
+    {"", BASE "cloudvm/" UUID, SV_E_METHOD_NOT_ALLOWED, -1, "", "GET, DELETE, HEAD, OPTIONS"},
+    /* what only {vmId} catches and can be none: no path, and not another's methods */
+    {"POST", BASE "cloudvm/0190-ab", SV_E_NOT_FOUND, -1, "", ""},
+    {"POST", BASE "cloudvm/craete", SV_E_NOT_FOUND, -1, "", ""},
+    {"get", BASE "cloudvm/create1", SV_E_NOT_FOUND, -1, "", ""},
+    {"PUT", BASE "cloudvm/backup/x", SV_E_NOT_FOUND, -1, "", ""},
+    {"PUT", BASE "cloudvm/backup/" UUID, SV_E_METHOD_NOT_ALLOWED, -1, "", "GET, DELETE, HEAD, OPTIONS"},
+    {"OPTIONS", BASE "cloudvm/0190-ab", SV_OK, -1, "", "GET, DELETE, HEAD, OPTIONS"},
     {"POST", BASE "cloudvm/CREATE/x", SV_E_NOT_FOUND, -1, "", ""},
     {"POST", BASE "CloudVM/create", SV_E_NOT_FOUND, -1, "", ""},
     {"GET", BASE "cloudvm", SV_E_NOT_FOUND, -1, "", ""},
@@ -44,13 +57,15 @@ static void check_case(const struct sv_api *api, const struct path_case *c)
     struct sv_match m;
     struct sv_error err = {0};
     char value[64];
-    enum sv_err e = sv_api_match(api, c->method, c->path, &m, &err);
+    enum sv_err e = sv_api_match(api, NULL, c->method, c->path, &m, &err);
     if (e != c->code)
         check_failed(__FILE__, __LINE__, "%s %s gave %s", c->method, c->path, sv_err_symbol(e));
     if (m.route != (c->route < 0 ? NULL : &fixture_routes[c->route]))
         check_failed(__FILE__, __LINE__, "%s %s gave another route", c->method, c->path);
-    snprintf(value, sizeof(value), "%.*s", (int)m.path_value.n, m.path_value.p ? m.path_value.p : "");
-    if (e == SV_OK)
+    snprintf(value, sizeof(value), "%.*s", (int)m.path_value[0].n, m.path_value[0].p ? m.path_value[0].p : "");
+    if (m.options)
+        CHECK(strcmp(c->method, "OPTIONS") == 0);
+    else if (e == SV_OK)
         CHECK_STR(value, c->value);
     else
         CHECK_INT(err.code, c->code);
@@ -67,13 +82,33 @@ static void paths(void)
     sv_api_free(api);
 }
 
+/* What may have been meant is named, and nothing where nothing is like it. */
+static void hints(void)
+{
+    static const struct {
+        const char *path, *hint;
+    } c[] = {{"cloudvm/craete", "create"},  {"cloudvm/CREATE", "create"},     {"cloudvm/creat", "create"},
+             {"cloudwm/create", "cloudvm"}, {"cloudvm/cpu/modfiy", "modify"}, {"cloudvm/" UUID "/x", ""},
+             {"cloudslb/mody", "modify"},   {"cloudvm/zzzzzz", ""},           {"c", ""},
+             {"nothing/like/this", ""}};
+    struct sv_api *api = fixture_api();
+    for (size_t i = 0; i < sizeof(c) / sizeof(c[0]); i++) {
+        struct sv_match m;
+        struct sv_error err = {0};
+        SV_AUTOFREE char *path = sv_asprintf("%s%s", BASE, c[i].path);
+        CHECK_INT(sv_api_match(api, NULL, "PUT", path, &m, &err), SV_E_NOT_FOUND);
+        CHECK_STR(err.arg[2], c[i].hint);
+    }
+    sv_api_free(api);
+}
+
 static void dialect_of_a_path(void)
 {
     struct sv_api *api = fixture_api();
     struct sv_match m;
-    CHECK_INT(sv_api_match(api, "GET", BASE "nothing", &m, NULL), SV_E_NOT_FOUND);
+    CHECK_INT(sv_api_match(api, NULL, "GET", BASE "nothing", &m, NULL), SV_E_NOT_FOUND);
     CHECK(m.dialect == &fixture_dialect);
-    CHECK_INT(sv_api_match(api, "GET", "/elsewhere", &m, NULL), SV_E_NOT_FOUND);
+    CHECK_INT(sv_api_match(api, NULL, "GET", "/elsewhere", &m, NULL), SV_E_NOT_FOUND);
     CHECK(m.dialect == NULL);
     sv_api_free(api);
 }
@@ -87,14 +122,14 @@ static void hostile_paths(void)
     sv_buf_puts(&longer, BASE "cloudvm/");
     while (longer.n <= SV_MAX_PATH)
         sv_buf_puts(&longer, "x");
-    CHECK_INT(sv_api_match(api, "GET", longer.p, &m, &err), SV_E_NOT_FOUND);
+    CHECK_INT(sv_api_match(api, NULL, "GET", longer.p, &m, &err), SV_E_NOT_FOUND);
     longer.p[SV_MAX_PATH] = '\0';
-    CHECK_INT(sv_api_match(api, "GET", longer.p, &m, &err), SV_OK);
+    CHECK_INT(sv_api_match(api, NULL, "GET", longer.p, &m, &err), SV_OK);
     sv_buf_free(&longer);
     /* the error shows the path without control characters and broken UTF-8 */
-    CHECK_INT(sv_api_match(api, "GET", "/a\r\nb\xff\x1b", &m, &err), SV_E_NOT_FOUND);
+    CHECK_INT(sv_api_match(api, NULL, "GET", "/a\r\nb\xff\x1b", &m, &err), SV_E_NOT_FOUND);
     CHECK_STR(err.arg[0], "/a??b??");
-    CHECK_INT(sv_api_match(api, "GET", "/云", &m, &err), SV_E_NOT_FOUND);
+    CHECK_INT(sv_api_match(api, NULL, "GET", "/云", &m, &err), SV_E_NOT_FOUND);
     CHECK_STR(err.arg[0], "/云");
     sv_api_free(api);
 }
@@ -105,7 +140,8 @@ static void refuse_routes(const struct sv_route *routes, size_t n, const char *w
 {
     const struct sv_route_table table = {routes, n};
     const struct sv_route_table *const tables[] = {&table, NULL};
-    const struct sv_dialect d = {.name = "d", .title = "D", .base = "/d/", .describe = "/x", .tables = tables};
+    const struct sv_dialect d = {
+        .name = "d", .title = "D", .base = "/d/", .describe = "/x", .wire = &sv_wire_starvcenter, .tables = tables};
     const struct sv_dialect *const dialects[] = {&d, NULL};
     struct sv_api *api = NULL;
     struct sv_error err = {0};
@@ -118,6 +154,8 @@ static void refuse_routes(const struct sv_route *routes, size_t n, const char *w
 static const struct sv_route good_route = {.section = "1", .method = "POST", .path = "a/b", .handler = served, DOC};
 static const struct sv_param good_param = {.name = "p", .type = SV_T_STR, .offset = SV_OFF_STR(struct all_in, name)};
 
+static const struct sv_param far_param = {.name = "q", .type = SV_T_STR, .offset = SV_OFF_STR(struct all_in, desc)};
+
 /* A good route spoilt by the statements given. */
 #define BAD_ROUTE(what, ...)                                                                                           \
     do {                                                                                                               \
@@ -128,7 +166,7 @@ static const struct sv_param good_param = {.name = "p", .type = SV_T_STR, .offse
 
 static void bad_routes(void)
 {
-    BAD_ROUTE("method", r.method = "PATCH");
+    BAD_ROUTE("method", r.method = "TRACE");
     BAD_ROUTE("method", r.method = NULL);
     BAD_ROUTE("section", r.section = NULL);
     BAD_ROUTE("doc", r.doc_en = NULL);
@@ -137,7 +175,6 @@ static void bad_routes(void)
     static const struct {
         const char *path, *what;
     } paths_[] = {{NULL, "path"},
-                  {"", "path"},
                   {"/a", "path"},
                   {"a/", "segment"},
                   {"a//b", "segment"},
@@ -146,7 +183,9 @@ static void bad_routes(void)
                   {"a/{}", "segment"},
                   {"a/x{b}", "segment"},
                   {"a?b", "segment"},
-                  {"{a}/{b}", "more than one"},
+                  {"{a}/{a}", "stands twice"},
+                  {"{a}/{b}/{c}/{d}/{e}/{f}/{g}", "too many"},
+                  {"{a}/{b}", "no parameter row"},
                   {"a/{id}", "no parameter row"}};
     for (size_t i = 0; i < sizeof(paths_) / sizeof(paths_[0]); i++)
         BAD_ROUTE(paths_[i].what, r.path = paths_[i].path);
@@ -154,7 +193,8 @@ static void bad_routes(void)
 
 static void bad_replies_and_sizes(void)
 {
-    static const char *const one[] = {"x", NULL}, *const twice[] = {"x", "x[]", NULL}, *const empty[] = {"", NULL};
+    static const struct sv_reply_row one[] = {SV_TEXT("x"), {0}}, twice[] = {SV_TEXT("x"), SV_OBJS("x", NULL), {0}},
+                                     empty[] = {SV_TEXT(""), {0}}, inner[] = {SV_TEXT("y", .sub = one), {0}};
     const size_t n = sizeof(all_params) / sizeof(all_params[0]);
     BAD_ROUTE("param_count", r.param_count = 1);
     BAD_ROUTE("param_count", r.params = all_params);
@@ -165,6 +205,9 @@ static void bad_replies_and_sizes(void)
     BAD_ROUTE("fields without data", r.fields = one);
     BAD_ROUTE("twice", r.data = SV_DATA_OBJ; r.fields = twice);
     BAD_ROUTE("empty reply field", r.data = SV_DATA_OBJ; r.fields = empty);
+    BAD_ROUTE("rows inside", r.data = SV_DATA_OBJ; r.fields = inner);
+    BAD_ROUTE("between 200", r.ok = 404);
+    BAD_ROUTE("no body", r.ok = 204; r.data = SV_DATA_OBJ);
     BAD_ROUTE("list", r.kind = SV_ASYNC_EACH; r.data = SV_DATA_OBJ);
 }
 
@@ -203,6 +246,10 @@ static void bad_params(void)
     BAD_PARAM("no such {name}", p->in = SV_IN_PATH);
     BAD_PARAM("no such {name}", p->in = SV_IN_PATH; path = "a/{other}");
     BAD_PARAM("list", p->in = SV_IN_QUERY; p->type = SV_T_LIST);
+    BAD_PARAM("without rows", p->type = SV_T_OBJ);
+    BAD_PARAM("rows inside", p->sub = &good_param; p->sub_count = 1; p->sub_size = sizeof(struct all_in));
+    BAD_PARAM("have no size", p->type = SV_T_OBJS; p->sub = &good_param; p->sub_count = 1; p->sub_size = 0);
+    BAD_PARAM("in_size", p->type = SV_T_OBJ; p->sub = &far_param; p->sub_count = 1; p->sub_size = 8);
 }
 
 static void bad_bounds_and_values(void)
@@ -242,8 +289,12 @@ static void duplicate_routes(void)
 
 static void bad_dialects(void)
 {
-    static const struct sv_dialect base = {
-        .name = "d", .title = "D", .base = "/d", .describe = "/x", .tables = fixture_tables};
+    static const struct sv_dialect base = {.name = "d",
+                                           .title = "D",
+                                           .base = "/d",
+                                           .describe = "/x",
+                                           .wire = &sv_wire_starvcenter,
+                                           .tables = fixture_tables};
     const struct sv_dialect *const open[] = {&base, NULL};
     const struct sv_dialect *const twice[] = {&fixture_dialect, &fixture_dialect, NULL};
     struct sv_api *api = NULL;
@@ -254,15 +305,19 @@ static void bad_dialects(void)
 
 static void two_dialects(void)
 {
-    static const struct sv_dialect second = {
-        .name = "hci", .title = "H", .base = "/starvcenter/", .describe = "/h", .tables = fixture_tables};
+    static const struct sv_dialect second = {.name = "hci",
+                                             .title = "H",
+                                             .base = "/starvcenter/",
+                                             .describe = "/h",
+                                             .wire = &sv_wire_starvcenter,
+                                             .tables = fixture_tables};
     const struct sv_dialect *const both[] = {&fixture_dialect, &second, NULL};
     struct sv_api *api = NULL;
     struct sv_match m;
     CHECK_INT(sv_api_new(both, &api, NULL), SV_OK);
-    CHECK_INT(sv_api_match(api, "GET", "/starvcenter/cloudvm/x", &m, NULL), SV_OK);
+    CHECK_INT(sv_api_match(api, NULL, "GET", "/starvcenter/cloudvm/x", &m, NULL), SV_OK);
     CHECK(m.dialect == &second);
-    CHECK_INT(sv_api_match(api, "GET", BASE "cloudvm/x", &m, NULL), SV_OK);
+    CHECK_INT(sv_api_match(api, NULL, "GET", BASE "cloudvm/x", &m, NULL), SV_OK);
     CHECK(m.dialect == &fixture_dialect);
     sv_api_free(api);
 }
@@ -284,5 +339,6 @@ static void each_in_order(void)
     sv_api_free(api);
 }
 
-CHECK_MAIN(T(paths), T(dialect_of_a_path), T(hostile_paths), T(bad_routes), T(bad_replies_and_sizes), T(bad_params),
-           T(bad_bounds_and_values), T(duplicate_routes), T(bad_dialects), T(two_dialects), T(each_in_order))
+CHECK_MAIN(T(paths), T(hints), T(dialect_of_a_path), T(hostile_paths), T(bad_routes), T(bad_replies_and_sizes),
+           T(bad_params), T(bad_bounds_and_values), T(duplicate_routes), T(bad_dialects), T(two_dialects),
+           T(each_in_order))

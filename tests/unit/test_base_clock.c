@@ -133,4 +133,77 @@ static void deadlines(void)
     CHECK_INT(sv_deadline_left(&d), 0);
 }
 
-CHECK_MAIN(T(formats), T(same_as_strftime), T(parses), T(clocks_move), T(deadlines))
+/* --- a wall clock that is set --------------------------------------------------------------------------- */
+
+enum { HOUR = SV_CLOCK_HOUR_MS, DOUBT = SV_CLOCK_DOUBT_MS };
+static const int64_t wall_0 = 1700000000000;
+
+/* At `boot` after the start the wall clock is `off` from right; what is gone by is `want` from right. */
+static void at(struct sv_clock *c, int64_t boot, int64_t off, int64_t want, int64_t want_step)
+{
+    int64_t step = -1;
+    CHECK_INT(sv_clock_judge(c, wall_0 + boot + off, 1000 + boot, &step) - wall_0 - boot, want);
+    CHECK_INT(step, want_step);
+}
+
+static int64_t sure(const struct sv_clock *c, int64_t boot, int64_t now_off)
+{
+    return sv_clock_sure(c, wall_0 + boot + now_off, 1000 + boot) - wall_0 - boot;
+}
+
+static void drift_is_followed(void)
+{
+    struct sv_clock c = {0};
+    at(&c, 0, 0, 0, 0);
+    for (int i = 1; i < 100; i++)
+        at(&c, i, i * 900, i * 900, 0);
+    at(&c, 100, 98 * 900, 98 * 900, 0); /* and back */
+}
+
+static void a_moment_is_not_believed(void)
+{
+    const int64_t jumps[] = {HOUR, -HOUR, 1001, -1001, 100000LL * HOUR};
+    for (size_t i = 0; i < sizeof(jumps) / sizeof(jumps[0]); i++) {
+        struct sv_clock c = {0};
+        at(&c, 0, 0, 0, 0);
+        at(&c, 10, jumps[i], 0, 0);
+        at(&c, 10 + DOUBT - 1, jumps[i], 0, 0);
+        at(&c, 10 + DOUBT, 0, 0, 0);
+        at(&c, 20 + DOUBT, jumps[i], 0, 0); /* once more: from the beginning */
+        at(&c, 20 + 2 * DOUBT - 1, jumps[i], 0, 0);
+        at(&c, 20 + 2 * DOUBT, 5 * jumps[i], 0, 0); /* to somewhere else */
+        at(&c, 20 + 3 * DOUBT - 1, 5 * jumps[i], 0, 0);
+    }
+}
+
+static void what_stays_is_believed(void)
+{
+    struct sv_clock c = {0};
+    at(&c, 0, 0, 0, 0);
+    at(&c, 10, HOUR, 0, 0);
+    at(&c, 10 + DOUBT, HOUR, HOUR, HOUR);
+    CHECK_INT(sure(&c, 10 + DOUBT, HOUR), 0); /* not for what cannot be undone */
+    at(&c, 11 + DOUBT, HOUR, HOUR, 0);
+    at(&c, 20 + DOUBT, 0, 0, -HOUR); /* it comes back: at once */
+    at(&c, 30 + DOUBT, HOUR, 0, 0);  /* and that is not to be gone back to */
+    at(&c, 40 + DOUBT, 0, 0, 0);
+    at(&c, 50 + DOUBT, -HOUR, 0, 0); /* set back for good */
+    at(&c, 50 + 2 * DOUBT, -HOUR, -HOUR, -HOUR);
+    CHECK_INT(sure(&c, 50 + 2 * DOUBT, -HOUR), -HOUR); /* the earlier one */
+}
+
+static void in_time_it_is_sure(void)
+{
+    struct sv_clock c = {0};
+    at(&c, 0, 0, 0, 0);
+    at(&c, 0, HOUR, 0, 0);
+    at(&c, DOUBT, HOUR, HOUR, HOUR);
+    at(&c, DOUBT + HOUR, HOUR, HOUR, 0);
+    CHECK_INT(sure(&c, DOUBT + HOUR - 1, HOUR), 0);
+    CHECK_INT(sure(&c, DOUBT + HOUR, HOUR), HOUR);
+    at(&c, DOUBT + HOUR, 0, HOUR, 0); /* no longer a return, but a step */
+    at(&c, 2 * DOUBT + HOUR, 0, 0, -HOUR);
+}
+
+CHECK_MAIN(T(formats), T(same_as_strftime), T(parses), T(clocks_move), T(deadlines), T(drift_is_followed),
+           T(a_moment_is_not_believed), T(what_stays_is_believed), T(in_time_it_is_sure))

@@ -1,11 +1,13 @@
 #include "check.h"
 #include "starvirt/error.h"
+#include "starvirt/limits.h"
 #include "starvirt/mem.h"
 #include "starvirt/note.h"
 
 static enum sv_err rule(struct sv_error *err, int64_t need)
 {
-    return sv_fail(err, SV_E_QUOTA_MEMORY, SV_F_QUOTA_MEMORY, sv_dec(need).s, sv_dec(512).s);
+    return sv_fail(err, SV_E_QUOTA_MEMORY, SV_F_QUOTA_MEMORY, sv_bytes(need * SV_MIB, 0).s,
+                   sv_bytes(512 * SV_MIB, 0).s);
 }
 
 static void expect_text(const struct sv_error *e, enum sv_lang lang, const char *want)
@@ -44,7 +46,8 @@ static void no_arguments(void)
     CHECK_STR(e.arg[0], "");
     CHECK_STR(e.arg[2], "");
     CHECK_STR(e.wire, "");
-    expect_text(&e, SV_LANG_EN, "the header KEY_TOKEN is missing");
+    /* the header is the wire's to name */
+    expect_text(&e, SV_LANG_EN, "the header  is missing");
 }
 
 /* An error wrapped into another takes its arguments from the struct it is written to. */
@@ -155,5 +158,124 @@ static void notes(void)
     CHECK_INT(sv_note_by_symbol("NO_SUCH"), SV_NOTE_COUNT);
 }
 
-CHECK_MAIN(T(both_languages), T(names_the_wire_key), T(no_arguments), T(wraps_itself), T(long_arguments_are_cut),
-           T(arguments_are_not_templates), T(rows_are_whole), T(symbols), T(numbers), T(notes))
+/* The core counts bytes; whoever shows them has units. */
+static void amounts_are_shown_in_units(void)
+{
+    struct sv_error e;
+    char buf[64];
+
+    sv_fail(&e, SV_E_QUOTA_STORAGE, SV_F_DISK_SIZE, sv_bytes(3 * SV_GIB + 1, SV_OF_DISK).s,
+            sv_bytes(3 * SV_GIB - 1, SV_OF_DISK | SV_ROUND_DOWN).s);
+    expect_text(&e, SV_LANG_EN, "storage quota exceeded: 4 GB needed, 2 GB available");
+    e.unit = "MB"; /* of the wire key at fault */
+    expect_text(&e, SV_LANG_EN, "storage quota exceeded: 3073 MB needed, 3071 MB available");
+    sv_fail(&e, SV_E_QUOTA_BELOW_USE, SV_F_QUOTA_MEMORY, sv_bytes(5 * SV_MIB, 0).s);
+    expect_text(&e, SV_LANG_EN, "quota-memory is below what is in use: 5");
+    snprintf(buf, sizeof(buf), "4 vCPU, %s", sv_bytes(2 * SV_GIB, 0).s);
+    sv_fail(&e, SV_E_NO_CAPACITY, SV_F_NONE, buf);
+    expect_text(&e, SV_LANG_EN, "no host can take it: 4 vCPU, 2048 MB");
+    sv_amounts_text("\x1cz12 \x1c", NULL, true, buf, sizeof(buf)); /* nobody's */
+    CHECK_STR(buf, "z12 ");
+    sv_amounts_text(sv_bytes(INT64_MAX, SV_OF_DISK | SV_ROUND_DOWN).s, "B", true, buf, sizeof(buf));
+    CHECK_STR(buf, "9223372036854775807");
+}
+
+static void ranges_and_fields(void)
+{
+    struct sv_error e;
+
+    sv_fail(&e, SV_E_PARAM_RANGE, SV_F_VCPUS, "1", "255");
+    expect_text(&e, SV_LANG_EN, "parameter vcpus is out of range, allowed: 1-255");
+    sv_fail(&e, SV_E_PARAM_RANGE, SV_F_VCPUS, "1-30");
+    expect_text(&e, SV_LANG_EN, "parameter vcpus is out of range, allowed: 1-30");
+    sv_fail(&e, SV_E_PARAM_RANGE, SV_F_DISK_SIZE, sv_bytes(SV_GIB, SV_OF_DISK).s, sv_bytes(9 * SV_GIB, SV_OF_DISK).s);
+    expect_text(&e, SV_LANG_EN, "parameter disk-size is out of range, allowed: 1-9");
+    sv_fail(&e, SV_E_PARAM_RANGE, SV_F_QUOTA_IPS, "-1", "5");
+    expect_text(&e, SV_LANG_EN, "parameter quota-ips is out of range, allowed: -1 - 5");
+    sv_fail(&e, SV_E_PARAM_CONFLICT, SV_F_DISK_SIZE, sv_arg_field(SV_F_DISK_COUNT).s);
+    expect_text(&e, SV_LANG_EN, "parameter disk-size conflicts with another: disk-count");
+    CHECK_INT(sv_field_of_arg(e.arg[0]), SV_F_DISK_COUNT);
+    CHECK_INT(sv_field_of_arg("12"), SV_F_NONE);
+    CHECK_INT(sv_field_of_arg("\x1d"
+                              "9999"),
+              SV_F_NONE);
+}
+
+/* Reasons are English where they arise. */
+static void reasons_in_chinese(void)
+{
+    static const struct {
+        const char *en, *zh;
+    } c[] = {{"3 VMs, 1 VPC", "3 台云主机、1 个私网"},
+             {"1 VM, 2 templates, 1 disk", "1 台云主机、2 个模板、1 块磁盘"},
+             {"stopped", "已停止"},
+             {"No such file or directory", "文件或目录不存在"},
+             {"backup: open: No space left on device", "备份:open:设备空间不足"},
+             {"secrets/key: Permission denied", "secrets/key:权限不足"},
+             {"named qcow2 but the content is raw", "声明为 qcow2,内容却是 raw"},
+             {"this is a tar archive: unpack it first", "这是 tar 归档,请先解包"},
+             {"this is gzip: unpack it first", "这是 gzip,请先解包"},
+             {"ip ended with 2: RTNETLINK answers: File exists", "ip 以状态 2 结束:RTNETLINK answers:文件已存在"},
+             {"internal error: the monitor said so", "“internal error: the monitor said so”"},
+             {"vda", "vda"},
+             {"数据盘 1", "数据盘 1"},
+             {"named  but the content is ", "“named  but the content is ”"},
+             {"* VMs", "* 台云主机"},
+             {"", ""}};
+    for (size_t i = 0; i < sizeof(c) / sizeof(c[0]); i++) {
+        const char *const args[SV_ERR_ARGS] = {c[i].en};
+        char text[256];
+        sv_text_expand("{0~}", "", args, text, sizeof(text));
+        CHECK_STR(text, c[i].zh);
+        sv_text_expand("{0}", "", args, text, sizeof(text));
+        CHECK_STR(text, c[i].en);
+    }
+}
+
+/* What the client sent, others that would do, and what may have been meant. */
+static void values_others_and_hints(void)
+{
+    struct sv_error e = {0};
+    char text[512];
+    sv_fail(&e, SV_E_VM_NOT_FOUND, SV_F_VM);
+    sv_err_text(&e, SV_LANG_EN, text, sizeof(text));
+    CHECK_STR(text, "no such VM: vm");
+    SV_COPY(e.wire, "vm.id");
+    e.value = "x";
+    sv_err_text(&e, SV_LANG_EN, text, sizeof(text));
+    CHECK_STR(text, "no such VM: vm.id=x");
+    sv_fail(&e, SV_E_PARAM_MISSING, SV_F_MODEL, "b", "c");
+    sv_err_text(&e, SV_LANG_EN, text, sizeof(text));
+    CHECK_STR(text, "the required parameter model / b / c is missing");
+    sv_fail(&e, SV_E_NOT_FOUND, SV_F_NONE, "/x", "", "y");
+    sv_err_text(&e, SV_LANG_ZH, text, sizeof(text));
+    CHECK_STR(text, "请求路径不存在:/x,是否指 y?");
+}
+
+static void shown_texts(void)
+{
+    static const struct {
+        const char *text;
+        unsigned max;
+        const char *shown;
+    } c[] = {{"", 4, ""},
+             {"abcd", 4, "abcd"},
+             {"abcde", 4, "abcd…"},
+             {"云主机云主", 4, "云主机云…"},
+             {"a\nb", 9, "a\\u000ab"},
+             {"\xe2\x80\xae", 9, "\\u202e"},
+             {"😀😀", 1, "😀…"}};
+    char text[64], small[16];
+    for (size_t i = 0; i < sizeof(c) / sizeof(c[0]); i++) {
+        sv_show(text, sizeof(text), c[i].text, strlen(c[i].text), c[i].max);
+        CHECK_STR(text, c[i].shown);
+    }
+    for (size_t size = 1; size <= sizeof(small); size++) {
+        sv_show(small, size, "云主机云主机", strlen("云主机云主机"), 64);
+        CHECK(strlen(small) < size && sv_utf8_valid(small, strlen(small)));
+    }
+}
+
+CHECK_MAIN(T(reasons_in_chinese), T(values_others_and_hints), T(shown_texts), T(both_languages), T(names_the_wire_key),
+           T(no_arguments), T(wraps_itself), T(long_arguments_are_cut), T(arguments_are_not_templates),
+           T(rows_are_whole), T(symbols), T(numbers), T(notes), T(amounts_are_shown_in_units), T(ranges_and_fields))

@@ -98,4 +98,30 @@ static void hex_and_random(void)
     CHECK(memcmp(a, b, sizeof(a)) != 0);
 }
 
-CHECK_MAIN(T(looks_like_uuid7), T(strictly_rising), T(unique_across_threads), T(validity), T(hex_and_random))
+static void lists_grow_and_find(void)
+{
+    struct sv_ids l = {0};
+    struct sv_id all[100];
+    const struct sv_id other = sv_id_new();
+
+    CHECK(!sv_ids_have(&l, &other));
+    for (int i = 0; i < 100; i++) {
+        all[i] = sv_id_new();
+        sv_ids_add(&l, &all[i]);
+    }
+    for (int i = 0; i < 50; i++) { /* the other way round */
+        const struct sv_id swap = l.v[i];
+        l.v[i] = l.v[99 - i];
+        l.v[99 - i] = swap;
+    }
+    sv_ids_sort(&l);
+    CHECK_INT(l.n, 100);
+    for (int i = 0; i < 100; i++)
+        CHECK(sv_ids_have(&l, &all[i]) && sv_id_eq(&l.v[i], &all[i]));
+    CHECK(!sv_ids_have(&l, &other));
+    sv_ids_free(&l);
+    CHECK(!l.v && l.n == 0);
+}
+
+CHECK_MAIN(T(looks_like_uuid7), T(strictly_rising), T(unique_across_threads), T(validity), T(hex_and_random),
+           T(lists_grow_and_find))

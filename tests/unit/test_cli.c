@@ -71,8 +71,8 @@ static bool has_param(const struct sv_route *r, const char *name)
 
 static bool has_field(const struct sv_route *r, const char *name)
 {
-    for (const char *const *f = r->fields; f && *f; f++)
-        if (strlen(name) == strcspn(*f, "[#+") && strncmp(*f, name, strlen(name)) == 0)
+    for (const struct sv_reply_row *f = r->fields; f && f->name; f++)
+        if (strcmp(f->name, name) == 0)
             return true;
     return false;
 }

@@ -2,12 +2,14 @@
 #include "db_fixture.h"
 #include "starvirt/store_catalog.h"
 #include "starvirt/store_job.h"
+#include "starvirt/store_rule.h"
 #include "starvirt/store_vm.h"
 
 /* The numbers of the script below. */
 _Static_assert(SV_VM_BUILDING == 0 && SV_VM_STOPPED == 2 && SV_VM_FAILED == 6, "states of VMs");
 _Static_assert(SV_TEMPLATE_IMPORTING == 0 && SV_TEMPLATE_READY == 1 && SV_TEMPLATE_DELETING == 3,
                "states of templates");
+_Static_assert(SV_RULE_GATE == 0 && SV_RULE_NIC == 1 && SV_RULE_GROUP == 2, "kinds of rules");
 _Static_assert(SV_JOB_DONE == 0 && SV_JOB_RUNNING == 2 && SV_JOB_QUEUED == 3, "results of jobs");
 
 /* A tenant with a stopped VM (disk, two NICs), one being built, a failed one; an image being imported; an
@@ -47,12 +49,27 @@ static const char sound[] =
     " ended) VALUES('j1', 't1', 'v2', 'h1', 'vm.create', 'vm', 'v', 0, 0, '', 2, 1, 0),"
     " ('j2', 't1', 'i2', '', 'template.import', 'template', 'j', 0, 0, '', 3, 1, 0),"
     " ('j3', 't1', 'v1', 'h1', 'vm.stop', 'vm', 'v', 0, 0, '', 0, 1, 5);"
-    "INSERT INTO job_count VALUES('t1', 3);"
+    "INSERT INTO job_count VALUES('t1', 3, 2);"
     "INSERT INTO lock VALUES('v2', 'j1', 1), ('i2', 'j2', 1);"
     /* a chain of two, one that is being taken, one that broke */
     "INSERT INTO snapshot(id, tenant_id, vm_id, parent, name, descr, shape, memory, ready, current, created)"
     " VALUES('s1', 't1', 'v1', '', 's', '', 'off', 0, 1, 0, 1), ('s2', 't1', 'v1', 's1', 's', '', 'off', 0, 1, 1, 2),"
-    " ('s3', 't1', 'v2', '', 's', '', 'off', 0, 0, 0, 3), ('s4', 't1', 'v1', 's1', 's', '', 'off', 0, 2, 0, 4);";
+    " ('s3', 't1', 'v2', '', 's', '', 'off', 0, 0, 0, 3), ('s4', 't1', 'v1', 's1', 's', '', 'off', 0, 2, 0, 4);"
+    "INSERT INTO host_network VALUES('n1', 'eth1', '', 10, 1, 1), ('n2', 'eth1', 'blue', 0, 1, 2);"
+    /* a group of one rule, two of its NIC */
+    "INSERT INTO secgroup VALUES('g1', 't1', 'g', '', 1);"
+    "INSERT INTO secgroup_nic(group_id, nic_id) VALUES('g1', 'n1');"
+    "INSERT INTO rule VALUES('r1', 't1', 2, NULL, 'g1', 1, 1, '', '', '80', '', 1),"
+    " ('r2', 't1', 1, 'n1', NULL, 1, 0, '', '', '', '', 2), ('r3', 't1', 0, 'n1', NULL, 1, 0, '', '', '', '', 3);"
+    /* three outer addresses: the router's own, one with a mapping, one that is free */
+    "INSERT INTO pool VALUES('o1', 1, 'o', '', 1010, 1012, 1001, 24, 2, 1);"
+    "INSERT INTO free_range(space, base, last) VALUES('o1', 1012, 1012);"
+    "INSERT INTO router(id, tenant_id, name, descr, ha, state, created) VALUES('g1', 't1', 'r', '', 0, 1, 1);"
+    "INSERT INTO router_node VALUES('g1', 'g1', 0);"
+    "INSERT INTO router_leg VALUES('p1', 'g1', 0, 1);"
+    "INSERT INTO outer_ip VALUES(1010, 'o1', 't1', 'g1', 1), (1011, 'o1', 't1', '', 1);"
+    "UPDATE tenant SET used_ips = 2 WHERE id = 't1';"
+    "INSERT INTO nat VALUES('m1', 't1', 'n1', 1011, 1, 80, 80, '', '', 1);";
 
 struct planted {
     const char *sql;
@@ -85,7 +102,9 @@ static const struct planted breaches[] = {
     {"UPDATE vm SET ip = 167772414 WHERE id = 'v1'", "vm v1: ip is 167772414, its first NIC has 167772162"},
     {"UPDATE vm SET ip = 1 WHERE id = 'v2'", "vm v2: ip is 1, its first NIC has 0"},
     {"UPDATE vpc SET deleting = 1, free_count = 252; DELETE FROM nic WHERE id = 'n2';"
-     " UPDATE free_range SET last = 167772414 WHERE space = 'p1'",
+     " UPDATE free_range SET last = 167772414 WHERE space = 'p1'; DELETE FROM router_leg; DELETE FROM nat;"
+     " DELETE FROM outer_ip WHERE ip = 1011; UPDATE free_range SET base = 1011 WHERE space = 'o1';"
+     " UPDATE pool SET used = 1; UPDATE tenant SET used_ips = 1 WHERE id = 't1'",
      "vpc p1: is being deleted and has NIC n1"},
     {"UPDATE disk SET vm_id = 'v3'", "vm v3: failed and owns disk d1"},
     {"UPDATE nic SET vm_id = 'v3' WHERE id = 'n2'; UPDATE vm SET ip = 167772414 WHERE id = 'v3'",
@@ -99,13 +118,27 @@ static const struct planted breaches[] = {
     {"UPDATE template SET state = 3 WHERE id = 'i1'", "template i1: is being imported or deleted and has no open job"},
     {"UPDATE job_count SET jobs = 4", "job_count of t1: is 4, there are 3 jobs"},
     {"DELETE FROM job_count", "job_count of t1: is 0, there are 3 jobs"},
-    {"INSERT INTO job_count VALUES('t2', 1)", "job_count of t2: is 1, there are 0 jobs"},
+    {"INSERT INTO job_count VALUES('t2', 1, 0)", "job_count of t2: is 1, there are 0 jobs"},
+    {"UPDATE job_count SET open = 1", "job_count of t1: open is 1, 2 jobs are"},
     {"UPDATE job SET result = 8 WHERE id = 'j3'", "job j3: result 8 is unknown"},
     {"UPDATE job SET ended = 0 WHERE id = 'j3'", "job j3: ended without a time"},
     {"UPDATE job SET ended = 7 WHERE id = 'j1'", "job j1: is open and has a time of ending"},
     {"UPDATE job SET undoing = 1 WHERE id = 'j3'", "job j3: is being undone and has ended"},
+    {"DELETE FROM router_node", "router g1: has 0 instances"},
+    {"UPDATE router SET state = 0", "router g1: is being made or removed and has no open job"},
+    {"INSERT INTO net_unit VALUES(4, 'u1', '', 1, 0, 0, '', '', 0)", "network unit u1: its kind 4 is unknown"},
+    {"INSERT INTO net_unit VALUES(3, 'u1', '', 1, 2, 0, '', '', 0)", "network unit u1: failed without an error"},
+    {"INSERT INTO pending_undo VALUES('j1', 'v1', 'v1', '', '', 1, 0, 0, 0)",
+     "pending undo of job j1: there is no such"},
+    {"UPDATE job SET result = 1 WHERE id = 'j3'; INSERT INTO pending_undo VALUES('j3', 'v1', 'v1', '', 'j1', 1, 0, 0, "
+     "0)",
+     "pending undo of job j3: job j1, which is to finish it, is not open"},
+    {"UPDATE job SET finishes = 'j3' WHERE id = 'j1'", "job j1: is open to finish an undo that is not pending"},
     {"UPDATE storage SET promised = 1 WHERE id = 's1'", "storage s1: promised is 1, its disks have 1000"},
     {"UPDATE storage SET ready = 0 WHERE id = 's2'", "storage s2: is being added or removed and has no open job"},
+    {"UPDATE host_network SET ready = 0 WHERE id = 'n2'", "network n2: is being made or removed and has no open job"},
+    {"UPDATE host_network SET netns = '' WHERE id = 'n2'", "network n1: its device eth1 also carries a flat network"},
+    {"UPDATE host_network SET vlan = 4095 WHERE id = 'n1'", "network n1: has tag 4095"},
     {"UPDATE storage SET own = 1 WHERE id = 's2'", "host h1: has 2 image directories"},
     {"UPDATE disk SET storage_id = 's2'; UPDATE storage SET promised = 1000 - promised",
      "disk d1: has a VM and is on storage s2, which is for none"},
@@ -113,6 +146,30 @@ static const struct planted breaches[] = {
     {"UPDATE template SET disks = 2 WHERE id = 'i1'", "template i1: disks is 2, its disks have 1"},
     {"UPDATE disk SET template_id = 'ix'; UPDATE template SET disks = 0 WHERE id = 'i1'",
      "disk row 1: refers to a row of template that does not exist"},
+    {"UPDATE rule SET kind = 1 WHERE id = 'r1'", "rule r1: is of kind 1 and has NIC - and group g1"},
+    {"UPDATE rule SET nic_id = 'n2' WHERE id = 'r1'", "rule r1: is of kind 2 and has NIC n2 and group g1"},
+    {"UPDATE rule SET tenant_id = 't2' WHERE id = 'r2'", "rule r2: is of tenant t2, its NIC or group is not"},
+    {"UPDATE secgroup SET tenant_id = 't2'; UPDATE rule SET tenant_id = 't2' WHERE id = 'r1'",
+     "NIC n1: is in group g1 of another tenant"},
+    {"INSERT INTO rule VALUES('r4', 't1', 2, NULL, 'g1', 1, 1, '', '', '80', 'x', 1)", "rule r1: 2 rules say the same"},
+    {"UPDATE tenant SET used_ips = 1 WHERE id = 't1'", "tenant t1: used_ips is 1, its outer IPs have 2"},
+    {"UPDATE pool SET used = 1, last = 1011", "pool o1: used is 1, its outer IPs have 2"},
+    {"DELETE FROM free_range WHERE space = 'o1'", "pool o1: 0 of its addresses are free, should be 1"},
+    {"UPDATE free_range SET base = 1011, last = 1011 WHERE space = 'o1'",
+     "pool o1: its address 1011, which tenant t1 has, is free"},
+    {"UPDATE pool SET first = 1011, last = 1013", "outer address 1010: not one of pool o1"},
+    {"INSERT INTO pool VALUES('o2', 1, 'o', '', 1012, 1012, 1001, 24, 0, 1); INSERT INTO free_range(space, base, last)"
+     " VALUES('o2', 1012, 1012)",
+     "pool o1: overlaps pool o2"},
+    {"DELETE FROM nat", "outer address 1011 of tenant t1: nothing uses it"},
+    {"INSERT INTO router(id, tenant_id, name, descr, ha, state, created) VALUES('g2', 't2', 'r', '', 0, 1, 1);"
+     " INSERT INTO router_node VALUES('g2', 'g2', 0);"
+     " UPDATE outer_ip SET router_id = 'g2' WHERE ip = 1010",
+     "outer address 1010: is router g2's own, which is not of tenant t1"},
+    {"UPDATE nat SET tenant_id = 't2'", "mapping m1: is of tenant t2, its NIC or its outer address is not"},
+    {"INSERT INTO nat VALUES('m2', 't1', 'n2', 1011, 3, 80, 80, '', '', 1)", "mapping m1: maps what mapping m2 maps"},
+    {"INSERT INTO nat VALUES('m2', 't1', 'n2', 1011, 0, 0, 0, '', '', 1)", "mapping m1: maps what mapping m2 maps"},
+    {"DELETE FROM router_leg", "mapping m1: VPC p1 has no leg on the router of its tenant"},
     {"UPDATE snapshot SET ready = 0 WHERE id = 's2'", "snapshot s2: has no end and no open job"},
     {"UPDATE snapshot SET tenant_id = 't2' WHERE id = 's2'", "snapshot s2: is of tenant t2, its VM is not"},
     {"UPDATE snapshot SET current = 1 WHERE id = 's1'", "vm v1: 2 snapshots are current"},

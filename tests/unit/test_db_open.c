@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "db_fixture.h"
+#include "starvirt/limits.h"
 
 static enum sv_err open_as(const struct fixture *f, struct sv_db_options opt, struct sv_db **ret, struct sv_error *err)
 {
@@ -73,6 +74,35 @@ static void newer_file_is_refused(void)
     fixture_remove(&f);
 }
 
+/* A file of version 2 with jobs in it: what is open is counted, and every tenant but the administrators' is bounded. */
+static void counts_open_jobs_of_an_older_file(void)
+{
+    static const char rows[] =
+        "INSERT INTO tenant(id, name, descr, is_admin, created, quota_vcpus, quota_memory, quota_storage, "
+        "quota_subnets, quota_ips) VALUES('t1', 'a', '', 1, 1, -1, -1, -1, -1, -1), ('t2', 'b', '', 0, 1, -1, -1, -1, "
+        "-1, -1);"
+        "INSERT INTO job(id, tenant_id, object_id, host_id, kind, object_type, object_name, iarg0, iarg1, sarg, result,"
+        " created, ended) VALUES('j1', 't1', '', '', 'k', '', '', 0, 0, '', 0, 1, 5),"
+        " ('j2', 't2', '', '', 'k', '', '', 0, 0, '', 2, 1, 0), ('j3', 't2', '', '', 'k', '', '', 0, 0, '', 3, 1, 0),"
+        " ('j4', 't2', '', '', 'k', '', '', 0, 0, '', 1, 1, 5);"
+        "INSERT INTO job_count(tenant_id, jobs) VALUES('t1', 1), ('t2', 3); PRAGMA user_version = 2";
+    struct fixture f;
+    sqlite3 *old = NULL;
+    fixture_dir(&f);
+    SV_AUTOFREE char *path = sv_asprintf("%s/starvirt.db", f.dir);
+    CHECK_INT(sqlite3_open(path, &old), SQLITE_OK);
+    CHECK_INT(sqlite3_exec(old, sv_schema[0], NULL, NULL, NULL), SQLITE_OK);
+    CHECK_INT(sqlite3_exec(old, sv_schema[1], NULL, NULL, NULL), SQLITE_OK);
+    CHECK_INT(sqlite3_exec(old, rows, NULL, NULL, NULL), SQLITE_OK);
+    CHECK_INT(sqlite3_close(old), SQLITE_OK);
+    fixture_open(&f);
+    CHECK_INT(read_number(&f, "SELECT open FROM job_count WHERE tenant_id = 't1'"), 0);
+    CHECK_INT(read_number(&f, "SELECT open FROM job_count WHERE tenant_id = 't2'"), 2);
+    CHECK_INT(read_number(&f, "SELECT quota_jobs FROM tenant WHERE id = 't1'"), -1);
+    CHECK_INT(read_number(&f, "SELECT quota_jobs FROM tenant WHERE id = 't2'"), SV_DEFAULT_OPEN_JOBS);
+    fixture_remove(&f);
+}
+
 static void spoiled_file_is_refused(void)
 {
     struct fixture f;
@@ -84,7 +114,7 @@ static void spoiled_file_is_refused(void)
     for (int i = 0; i < 1000; i++)
         fputs("this is no database ", file);
     fclose(file);
-    CHECK_INT(open_as(&f, (struct sv_db_options){.create = true}, &db, &err), SV_E_DB);
+    CHECK_INT(open_as(&f, (struct sv_db_options){.create = true}, &db, &err), SV_E_DB_DAMAGED);
     CHECK(err.arg[0][0] != '\0');
     fixture_remove(&f);
 }
@@ -292,6 +322,7 @@ static void closures_do_not_nest(void)
     check_aborts(sv_db_write, write_again);
 }
 
-CHECK_MAIN(T(makes_what_is_absent), T(directory_belongs_to_one), T(newer_file_is_refused), T(spoiled_file_is_refused),
-           T(every_statement_prepares), T(reader_sees_one_snapshot), T(reader_cannot_write), T(connections_do_not_leak),
+CHECK_MAIN(T(makes_what_is_absent), T(directory_belongs_to_one), T(newer_file_is_refused),
+           T(counts_open_jobs_of_an_older_file), T(spoiled_file_is_refused), T(every_statement_prepares),
+           T(reader_sees_one_snapshot), T(reader_cannot_write), T(connections_do_not_leak),
            T(acknowledged_survives_kill), T(closures_do_not_nest))

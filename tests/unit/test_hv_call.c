@@ -386,10 +386,46 @@ static void waits_end(void)
     sv_hv_close(hv);
 }
 
+static enum sv_err call_of(struct lv_host *h, const struct sv_id *vm, lv_fn fn, bool makes, bool settles)
+{
+    const struct sv_deadline d = sv_deadline_within(NULL, 200);
+    struct sv_error err = {0};
+    LV_OP op = lv_op_new(vm);
+    op->makes = makes;
+    op->settles = settles;
+    enum sv_err rc = lv_call(h, op, fn, LV_CALL_HOST, &d, &err);
+    CHECK_INT(op->value, !rc);
+    return rc;
+}
+
+static void what_was_given_up_is_waited_for_by_who_undoes_it(void)
+{
+    struct sv_hv *hv = open_host(4, 0);
+    struct lv_host *h = host_of(hv);
+    const struct sv_id vm = sv_id_new(), other = sv_id_new();
+    struct sv_error err = {0};
+    bool waited = true;
+    CHECK_INT(call_of(h, &other, hang, false, false), SV_E_HOST_TIMEOUT);
+    CHECK_INT(call_of(h, &other, answer, false, true), SV_OK); /* it makes nothing */
+    CHECK_INT(call_of(h, &vm, hang, true, false), SV_E_HOST_TIMEOUT);
+    CHECK_INT(call_of(h, &vm, answer, false, false), SV_OK);
+    CHECK_INT(call_of(h, &other, answer, false, true), SV_OK);
+    CHECK_INT(call_of(h, &vm, answer, false, true), SV_E_HOST_TIMEOUT);
+    CHECK_INT(lv_settle(h, &other, &waited, NULL, &err), SV_OK);
+    CHECK(!waited);
+    gate_set(true);
+    CHECK_INT(lv_settle(h, &vm, NULL, NULL, &err), SV_OK);
+    CHECK(gate.passed >= 1);
+    CHECK_INT(call_of(h, &vm, answer, false, true), SV_OK);
+    gate_until(&gate.passed, 2);
+    sv_hv_close(hv);
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
         T(results_and_errors_come_back),
+        T(what_was_given_up_is_waited_for_by_who_undoes_it),
         T(the_earlier_limit_counts),
         T(cancel_is_seen),
         T(stuck_host_fails_fast),

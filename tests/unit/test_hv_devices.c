@@ -105,7 +105,7 @@ static void volumes_grow(void)
     OK(h, volume_resize, &d.id, &alone.id, 2 * SV_GIB, NULL); /* not plugged in: its file is nobody's */
     CHECK_INT(size_of(&alone.id), 2 * SV_GIB);
     OK(h, volume_delete, &alone.id, NULL);
-    CHECK_INT(SV_HV_CALL(h, volume_resize, &d.id, &alone.id, 4 * SV_GIB, NULL), SV_E_STORAGE);
+    CHECK_INT(SV_HV_CALL(h, volume_resize, &d.id, &alone.id, 4 * SV_GIB, NULL), SV_E_DISK_FILE);
     struct sv_buf info = {0};
     SV_AUTOFREE char *path = path_of(&d.disks[0].id);
     const char *const argv[] = {"qemu-img", "info", "-U", path, NULL};

@@ -1,46 +1,15 @@
-/* Domain XML against golden files (STARVIRT_REGEN=1 writes them anew), and what is read back out of
+/* Domain XML against golden files, and what is read back out of
  * libvirt's XML and error texts. */
 #include "hv/libvirt/internal.h"
 
-#include "tests/unit/check.h"
-
-#include <libgen.h>
-
-static char *golden_path(const char *name)
-{
-    SV_AUTOFREE char *here = sv_strdup(__FILE__);
-    return sv_asprintf("%s/../golden/domain_%s.xml", dirname(here), name);
-}
-
-static char *read_whole(const char *path)
-{
-    struct sv_buf b = {0};
-    char chunk[4096];
-    size_t n;
-    FILE *f = fopen(path, "r");
-    if (!f)
-        return NULL;
-    while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0)
-        sv_buf_add(&b, chunk, n);
-    fclose(f);
-    return sv_buf_steal(&b);
-}
+#include "tests/unit/golden.h"
 
 static void matches_golden_on(const char *name, const struct sv_hv_domain *dom, const char *type, const char *nested)
 {
     const struct lv_xml_env env = {.type = type, .image_dir = "/srv/images", .nested = nested};
     SV_AUTOFREE char *xml = lv_domain_xml(dom, &env);
-    SV_AUTOFREE char *path = golden_path(name);
-    if (getenv("STARVIRT_REGEN")) {
-        FILE *f = fopen(path, "w");
-        CHECK(f);
-        fputs(xml, f);
-        fclose(f);
-    }
-    SV_AUTOFREE char *want = read_whole(path);
-    if (!want)
-        check_failed(__FILE__, __LINE__, "%s is missing", path);
-    CHECK_STR(xml, want);
+    SV_AUTOFREE char *file = sv_asprintf("domain_%s.xml", name);
+    matches_golden_file(file, xml);
 }
 
 static void matches_golden(const char *name, const struct sv_hv_domain *dom, const char *type)
@@ -82,6 +51,23 @@ static struct sv_hv_domain large(void)
     d.nics[1] =
         (struct sv_hv_nic){.kind = SV_HV_NIC_ISOLATED, .tap = "svt00000002", .mac = {2, 0x54, 0, 0xaa, 0xbb, 2}};
     return d;
+}
+
+/* A NIC on OVN: told to its bridge by its id, and on the user-space datapath with whole frames. */
+static void golden_ovs(void)
+{
+    struct sv_hv_domain d = small();
+    d.nic_count = 2;
+    d.nics[0] = (struct sv_hv_nic){.id = sv_id_from("01890000-0000-7003-8000-00000000c001"),
+                                   .kind = SV_HV_NIC_OVS,
+                                   .bridge = "br-int",
+                                   .tap = "svt00000000c001",
+                                   .mac = {0x52, 0x54, 0, 0xaa, 0xbb, 1},
+                                   .mtu = 1442};
+    d.nics[1] = d.nics[0];
+    d.nics[1].id = sv_id_from("01890000-0000-7003-8000-00000000c002");
+    d.nics[1].plain = true;
+    matches_golden("ovs", &d, "qemu");
 }
 
 static void golden_small(void)
@@ -166,4 +152,4 @@ static void texts_lose_paths(void)
     CHECK_STR(tiny, "0123456");
 }
 
-CHECK_MAIN(T(golden_small), T(golden_large), T(golden_hostile), T(reads_attributes), T(texts_lose_paths))
+CHECK_MAIN(T(golden_small), T(golden_ovs), T(golden_large), T(golden_hostile), T(reads_attributes), T(texts_lose_paths))

@@ -145,7 +145,8 @@ static void convert_bomb(void)
     struct sv_error err = {0};
     in_dir(dst, sizeof(dst), "out");
     write_bomb();
-    CHECK_INT(sv_image_convert(path, "qcow2", dst, NULL, NULL, NULL, &err), SV_E_STORAGE_FULL);
+    CHECK_INT(sv_image_convert(path, "qcow2", dst, NULL, NULL, NULL, &err), SV_E_IMAGE_REFUSED);
+    CHECK(strstr(err.arg[0], "overlap"));
     CHECK_INT(files_in_dir(), 1);
 }
 
@@ -165,7 +166,8 @@ static void convert_compressed_bomb(void)
     put_at(fd, 2LL * CLUSTER, table, CLUSTER);
     close(fd);
     free(table);
-    CHECK_INT(sv_image_convert(path, "qcow2", dst, NULL, NULL, NULL, &err), SV_E_STORAGE_FULL);
+    CHECK_INT(sv_image_convert(path, "qcow2", dst, NULL, NULL, NULL, &err), SV_E_IMAGE_REFUSED);
+    CHECK(strstr(err.arg[0], "overlap"));
     CHECK_INT(files_in_dir(), 1);
 }
 
@@ -252,6 +254,20 @@ static void convert_has_limits(void)
     take_tool_away();
 }
 
+/* What it takes is known before anything is written. */
+static void convert_needs_room(void)
+{
+    char dst[256];
+    struct sv_error err = {0};
+    in_dir(dst, sizeof(dst), "out");
+    memset(v, 7, sizeof(v));
+    write_file(v, sizeof(v));
+    put_tool("[ $1 != measure ] || { echo '\"required\": 1152921504606846976,'; exit 0; }\nexit 9");
+    CHECK_INT(sv_image_convert(path, "raw", dst, NULL, NULL, NULL, &err), SV_E_STORAGE_FULL);
+    take_tool_away();
+    CHECK_INT(files_in_dir(), 1);
+}
+
 /* An image that turns into another one after it was measured fills no storage. */
 static void convert_no_more_than_measured(void)
 {
@@ -275,8 +291,10 @@ static void convert_no_more_than_measured(void)
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
-        T(convert_each_format),     T(convert_stream_optimized), T(convert_leaves_nothing),        T(convert_bomb),
-        T(convert_compressed_bomb), T(convert_has_limits),       T(convert_no_more_than_measured),
+        T(convert_each_format),           T(convert_stream_optimized),
+        T(convert_leaves_nothing),        T(convert_bomb),
+        T(convert_compressed_bomb),       T(convert_has_limits),
+        T(convert_no_more_than_measured), T(convert_needs_room),
     };
     image_dir_make();
     int rc = check_run(tests, sizeof(tests) / sizeof(tests[0]), argc, argv);

@@ -1,4 +1,4 @@
-/* Jobs from acceptance to their end: steps, undos, log, cancel, deadline, lanes. */
+/* Jobs from acceptance to their end: steps, undos, log, cancel, deadline. */
 #include "jobs_toys.h"
 
 static const char host_a[] = "01900000-0000-7000-8000-00000000000a";
@@ -110,7 +110,7 @@ static void speaks_two_languages(void)
     CHECK(strstr(en, "undoing: second\n"));
     CHECK(strstr(en, "job failed: hypervisor error: toy broke\n"));
     CHECK(strstr(zh, "三步\n"));
-    CHECK(strstr(zh, "乙:失败:虚拟化层错误:toy broke\n"));
+    CHECK(strstr(zh, "乙:失败:虚拟化层错误:“toy broke”\n"));
     CHECK(!strchr(en, '\x1e') && !strchr(zh, '\x1e'));
     toys_down(&t);
 }
@@ -130,6 +130,11 @@ static void packs_errors(void)
     jobs_error_pack(&e, packed, sizeof(packed));
     jobs_error_unpack(packed, &back);
     CHECK_STR(back.arg[0], "two lines ");
+    const struct sv_dec amount = sv_bytes(5LL << 30, SV_OF_DISK);
+    (void)sv_fail(&e, SV_E_HYPERVISOR, SV_F_NONE, amount.s);
+    jobs_error_pack(&e, packed, sizeof(packed));
+    jobs_error_unpack(packed, &back);
+    CHECK_STR(back.arg[0], amount.s);
     jobs_error_unpack("no such symbol", &back);
     CHECK_INT(back.code, SV_ERR_COUNT);
 }
@@ -172,18 +177,79 @@ static void undoes_from_the_failed_step(void)
     }
 }
 
-static void goes_on_when_an_undo_fails(void)
+struct finishing {
+    struct toys *t;
+    struct sv_id job, startid;
+    struct sv_pending pending;
+    bool found;
+};
+
+static enum sv_err finish_tx(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    struct finishing *f = arg;
+    enum sv_err rc = sv_pending_get(tx, &f->job, &f->pending, &f->found, err);
+    return rc || !f->found ? rc : sv_jobs_finish_undo(f->t->jobs, tx, &f->pending, &f->startid, err);
+}
+
+/* The result of a job that finishes what is pending for `job`. */
+static enum sv_job_result finish(struct toys *t, struct finishing *f)
+{
+    struct sv_error err;
+    CHECK_INT(sv_db_write(t->db, finish_tx, f, &err), SV_OK);
+    CHECK(f->found);
+    return toy_wait(t, &f->startid);
+}
+
+/* What the earlier steps made may be used by what could not be undone: it stays, and so does what end() would release,
+ * until a later job has finished the undo. */
+static void stops_where_an_undo_fails(void)
 {
     struct toys t;
     SV_CLEANUP(sv_arena_freep) struct sv_arena *a = sv_arena_new();
     toys_up(&t, 1);
     struct sv_id id = toy_accept(&t, &toy_three, "", "fail:c;stuck:b;");
+    struct finishing f = {.t = &t, .job = id};
     CHECK_INT(toy_wait(&t, &id), SV_JOB_FAILED);
-    CHECK_STR(t.trace.p, "+a +b +c -c -b -b -b -a ");
-    CHECK(strstr(toy_log(&t, &id, a), "UNDO_BEGIN:b UNDO_FAILED:b UNDO_BEGIN:a "));
+    CHECK_STR(t.trace.p, "+a +b +c -c -b -b -b ");
+    CHECK(strstr(toy_log(&t, &id, a), "UNDO_BEGIN:b UNDO_FAILED:b UNDO_PENDING "));
     CHECK(strstr(toy_log_text(&t, &id, SV_LANG_EN, a), "undo failed: second: storage error: stuck\n"));
     struct sv_job job = toy_job(&t, &id, a);
-    CHECK(!toy_effect(&t, &job.object, "a") && toy_effect(&t, &job.object, "b"));
+    CHECK(toy_effect(&t, &job.object, "a") && toy_effect(&t, &job.object, "b") && !toy_effect(&t, &job.object, "c"));
+    CHECK(!toy_locked(&t, &job.object));
+    CHECK_INT(toy_events(&t, &job.object, "toy.end"), 0);
+
+    /* A try that fails, too: later than the first. */
+    CHECK_INT(finish(&t, &f), SV_JOB_FAILED);
+    CHECK_INT(f.pending.tries, 0);
+    CHECK_INT(f.pending.step, 2);
+    CHECK_INT(toy_events(&t, &job.object, "toy.end"), 0);
+    enum sv_job_result result;
+    CHECK_INT(toy_cancel(&t, &f.startid, &result), SV_E_JOB_TOO_LATE);
+
+    const int64_t due = f.pending.due;
+    t.unstuck = true;
+    CHECK_INT(finish(&t, &f), SV_JOB_DONE);
+    CHECK_INT(f.pending.tries, 1);
+    CHECK(f.pending.due > due);
+    CHECK(!toy_effect(&t, &job.object, "a") && !toy_effect(&t, &job.object, "b"));
+    CHECK_INT(toy_events(&t, &job.object, "toy.end"), 1);
+    CHECK(strstr(toy_log(&t, &id, a), "UNDO_FINISHED"));
+    CHECK_INT(sv_db_write(t.db, finish_tx, &f, NULL), SV_OK);
+    CHECK(!f.found && !toy_locked(&t, &job.object));
+    toys_down(&t);
+}
+
+/* b is stuck; a's undo of this kind needs nothing of b's. */
+static void goes_on_with_what_stands_alone(void)
+{
+    struct toys t;
+    toys_up(&t, 1);
+    struct sv_id id = toy_accept(&t, &toy_alone, "", "fail:c;stuck:b;");
+    struct finishing f = {.t = &t, .job = id};
+    CHECK_INT(toy_wait(&t, &id), SV_JOB_FAILED);
+    CHECK_STR(t.trace.p, "+a +b +c -c -b -b -b -a ");
+    t.unstuck = true;
+    CHECK_INT(finish(&t, &f), SV_JOB_DONE);
     toys_down(&t);
 }
 
@@ -422,75 +488,6 @@ static void refuses_a_bad_crash_point(void)
 
 /* --- lanes --- */
 
-static void a_lane_is_first_come_first_served(void)
-{
-    struct toys t;
-    struct sv_id ids[20];
-    SV_CLEANUP(sv_buf_free) struct sv_buf want = {0};
-    toys_up(&t, 1);
-    ids[0] = toy_accept(&t, &toy_one, host_a, "gate:a;");
-    toy_wait_gate(&t, 1);
-    sv_buf_puts(&want, "+a ");
-    for (unsigned i = 1; i < 20; i++) {
-        ids[i] = toy_accept(&t, i % 3 ? &toy_three : &toy_one, host_a, "");
-        sv_buf_puts(&want, i % 3 ? "+a +b +c " : "+a ");
-    }
-    toy_open_gate(&t);
-    for (unsigned i = 0; i < 20; i++)
-        CHECK_INT(toy_wait(&t, &ids[i]), SV_JOB_DONE);
-    CHECK_INT(t.most_running, 1);
-    CHECK_STR(t.trace.p, want.p);
-    toys_down(&t);
-}
-
-/* A worker lets go of a job a moment after its end is on disk. */
-static void wait_running(struct toys *t, unsigned n, struct sv_jobs_stats *s)
-{
-    int64_t until = sv_mono_ms() + TOY_WAIT_MS;
-    for (sv_jobs_stats(t->jobs, s); s->running > n; sv_jobs_stats(t->jobs, s)) {
-        CHECK(sv_mono_ms() < until);
-        CHECK(jobs_pause(t->jobs, 1));
-    }
-}
-
-static void a_blocked_host_delays_nobody_else(void)
-{
-    struct toys t;
-    struct sv_jobs_stats s;
-    struct sv_id blocked[5];
-    toys_up(&t, 2);
-    for (unsigned i = 0; i < 5; i++)
-        blocked[i] = toy_accept(&t, &toy_one, host_a, "deaf:a;");
-    toy_wait_gate(&t, 2);
-    for (unsigned i = 0; i < 30; i++) {
-        struct sv_id id = toy_accept(&t, &toy_three, i % 3 ? host_b : "", "");
-        CHECK_INT(toy_wait(&t, &id), SV_JOB_DONE);
-    }
-    wait_running(&t, 2, &s);
-    CHECK_INT(s.running, 2);
-    CHECK_INT(s.queued, 3);
-    CHECK(s.workers >= 2 && s.workers <= 6);
-    toy_open_gate(&t);
-    for (unsigned i = 0; i < 5; i++)
-        CHECK_INT(toy_wait(&t, &blocked[i]), SV_JOB_DONE);
-    toys_down(&t);
-}
-
-static void uses_all_slots_of_all_hosts(void)
-{
-    struct toys t;
-    struct sv_id ids[12];
-    toys_up(&t, 3);
-    for (unsigned i = 0; i < 12; i++)
-        ids[i] = toy_accept(&t, &toy_one, i % 2 ? host_a : host_b, "gate:a;");
-    toy_wait_gate(&t, 6);
-    toy_open_gate(&t);
-    for (unsigned i = 0; i < 12; i++)
-        CHECK_INT(toy_wait(&t, &ids[i]), SV_JOB_DONE);
-    CHECK_INT(t.most_running, 6);
-    toys_down(&t);
-}
-
 static void idle_workers_leave(void)
 {
     struct toys t;
@@ -543,11 +540,14 @@ static void writes_its_end_again_after_a_database_error(void)
     SV_CLEANUP(sv_arena_freep) struct sv_arena *a = sv_arena_new();
     toys_up(&t, 1);
     sv_log_level(SV_LOG_ERROR + 1);
-    t.end_fails = SV_E_DB;
-    struct sv_id id = toy_accept(&t, &toy_three, "", "");
-    CHECK_INT(toy_wait(&t, &id), SV_JOB_DONE);
-    struct sv_job job = toy_job(&t, &id, a);
-    CHECK_INT(toy_events(&t, &job.object, "toy.end"), 1);
+    static const enum sv_err outages[] = {SV_E_DISK_FULL, SV_E_DB_IO, SV_E_DB_DAMAGED};
+    for (unsigned i = 0; i < 3; i++) {
+        t.end_fails = outages[i];
+        struct sv_id id = toy_accept(&t, &toy_three, "", "");
+        CHECK_INT(toy_wait(&t, &id), SV_JOB_DONE);
+        struct sv_job job = toy_job(&t, &id, a);
+        CHECK_INT(toy_events(&t, &job.object, "toy.end"), 1);
+    }
     toys_down(&t);
 }
 
@@ -627,7 +627,7 @@ static void prints_its_pace(void)
     CHECK_INT(sv_db_write(t.db, burst_tx, &b, &err), SV_OK);
     int64_t accepted = sv_mono_us();
     CHECK_INT(toy_wait(&t, &b.last), SV_JOB_DONE);
-    wait_running(&t, 0, &s);
+    toy_wait_running(&t, 0, &s);
     int64_t to = sv_mono_us();
     CHECK_INT(s.ended[SV_JOB_DONE], b.n);
     printf("%u jobs: accepted in %lld ms (one transaction), run at %lld jobs/s on one host with 8 slots\n", b.n,
@@ -647,11 +647,10 @@ static void prints_its_pace(void)
 
 CHECK_MAIN(T(runs_its_steps_in_order), T(runs_a_job_without_steps), T(leaves_out_last_steps_it_does_not_need),
            T(knows_its_last_step), T(says_how_far_it_is), T(speaks_two_languages), T(packs_errors),
-           T(undoes_from_the_failed_step), T(goes_on_when_an_undo_fails), T(keeps_its_deadline),
-           T(cancels_a_queued_job), T(cancels_a_running_job), T(too_late_while_undoing),
+           T(undoes_from_the_failed_step), T(stops_where_an_undo_fails), T(goes_on_with_what_stands_alone),
+           T(keeps_its_deadline), T(cancels_a_queued_job), T(cancels_a_running_job), T(too_late_while_undoing),
            T(too_late_where_there_is_no_way_back), T(cancel_meets_the_end), T(cancel_of_nobodys_job),
            T(one_object_one_job), T(nothing_is_left_of_a_refusal), T(takes_jobs_before_its_start),
-           T(refuses_a_bad_crash_point), T(a_lane_is_first_come_first_served), T(a_blocked_host_delays_nobody_else),
-           T(uses_all_slots_of_all_hosts), T(idle_workers_leave), T(forgets_old_jobs),
+           T(refuses_a_bad_crash_point), T(idle_workers_leave), T(forgets_old_jobs),
            T(writes_its_end_again_after_a_database_error), T(leaves_an_end_that_is_refused_to_the_next_start),
            T(counts_by_kind_and_result), T(prints_its_pace))

@@ -15,15 +15,10 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "net_sandbox.h"
 #include "starvirt/net.h"
 #include "starvirt/proc.h"
 #include "starvirt/text.h"
-
-enum { SKIPPED = 77 };
-
-static struct sv_net *net;
-static struct sv_error err;
-static char work[] = "/tmp/test_net_linux.XXXXXX";
 
 static const struct sv_net_vpc vpc_a = {
     .id = {"01900000-0000-7000-8000-aaaaaaaaaaaa"}, .base = 0x0A800000, .prefix = 24};
@@ -42,22 +37,6 @@ static const struct sv_net_nic nic_2 = {.id = {"01900000-0000-7000-8000-00000000
 #define BRIDGE_B "svbbbbbbbbbbbbb"
 
 /* --- helpers --- */
-
-#define OK(call)                                                                                                       \
-    do {                                                                                                               \
-        if ((call) != SV_OK)                                                                                           \
-            check_failed(__FILE__, __LINE__, "%s: %s: %s", #call, sv_err_symbol(err.code), err.arg[0]);                \
-    } while (0)
-
-static int run_argv(const char *const *argv, struct sv_buf *out)
-{
-    int status = -1;
-    const struct sv_deadline limit = sv_deadline_within(NULL, 30000);
-    const struct sv_proc p = {.argv = argv, .out = out, .deadline = &limit};
-    OK(sv_proc_run(&p, &status, &err));
-    return status;
-}
-#define RUN(...) run_argv((const char *const[]){__VA_ARGS__, NULL}, NULL)
 
 static char *file_text(const char *name)
 {
@@ -110,60 +89,6 @@ static int processes(const char *word, pid_t *ret_pid)
 static int dnsmasqs(pid_t *ret_pid)
 {
     return processes("--dhcp-leasefile=", ret_pid);
-}
-
-static void write_guest_script(void)
-{
-    char path[256];
-    snprintf(path, sizeof(path), "%s/udhcpc", work);
-    FILE *f = fopen(path, "w");
-    CHECK(f);
-    fprintf(f,
-            "#!/bin/sh\n[ \"$1\" = bound ] && echo \"$ip $mask $router $hostname\" >%s/bound\n"
-            "[ \"$1\" = bound ] && ip addr replace $ip/$mask dev $interface && ip route replace default via $router\n"
-            "exit 0\n",
-            work);
-    fclose(f);
-    CHECK_INT(chmod(path, 0755), 0);
-}
-
-/* A "guest": a namespace with one device on the VPC's bridge. */
-static void guest_plug(const char *netns, const char *tap, const char *bridge, const char *mac)
-{
-    CHECK_INT(RUN("ip", "netns", "add", netns), 0);
-    CHECK_INT(RUN("ip", "link", "add", tap, "type", "veth", "peer", "name", "eth0", "address", mac, "netns", netns), 0);
-    CHECK_INT(RUN("ip", "link", "set", tap, "master", bridge, "up"), 0);
-    CHECK_INT(RUN("ip", "-n", netns, "link", "set", "eth0", "up"), 0);
-}
-
-static void guest_unplug(const char *netns)
-{
-    CHECK_INT(RUN("ip", "-n", netns, "link", "del", "eth0"), 0);
-    CHECK_INT(RUN("ip", "netns", "del", netns), 0);
-}
-
-/* "ip mask router hostname", or NULL when nobody answered. */
-static const char *guest_dhcp(const char *netns)
-{
-    static char got[256];
-    char path[256], script[256];
-    snprintf(path, sizeof(path), "%s/bound", work);
-    snprintf(script, sizeof(script), "%s/udhcpc", work);
-    unlink(path);
-    RUN("ip", "netns", "exec", netns, "busybox", "udhcpc", "-i", "eth0", "-n", "-q", "-f", "-t", "2", "-T", "1", "-O",
-        "hostname", "-s", script);
-    FILE *f = fopen(path, "r");
-    if (!f)
-        return NULL;
-    got[fread(got, 1, sizeof(got) - 1, f)] = '\0';
-    fclose(f);
-    got[strcspn(got, "\n")] = '\0';
-    return got;
-}
-
-static bool ping(const char *netns, const char *address)
-{
-    return RUN("ip", "netns", "exec", netns, "busybox", "ping", "-c", "1", "-W", "1", address) == 0;
 }
 
 static void count_row(void *arg, const struct sv_id *vpc)
@@ -267,10 +192,10 @@ static void remove_leaves_nothing(void)
 static void a_guest_gets_exactly_its_address(void)
 {
     OK(apply(&vpc_a, &nic_1, 1));
-    guest_plug("g1", "svtg1", BRIDGE_A, "52:54:00:00:00:01");
+    guest_plug("g1", "tapg1", BRIDGE_A, "52:54:00:00:00:01");
     CHECK_STR(guest_dhcp("g1"), "10.128.0.5 24 10.128.0.1 vm-00000001");
     CHECK(ping("g1", "10.128.0.1"));
-    guest_plug("g3", "svtg3", BRIDGE_A, "52:54:00:00:00:03");
+    guest_plug("g3", "tapg3", BRIDGE_A, "52:54:00:00:00:03");
     CHECK(guest_dhcp("g3") == NULL);
     guest_unplug("g3");
     guest_unplug("g1");
@@ -287,7 +212,7 @@ static void an_added_nic_is_served_at_once(void)
     CHECK_INT(dnsmasqs(&second), 1);
     CHECK_INT(first, second); /* the others' leases were not touched */
     CHECK_STR(FILE_A("hosts"), "52:54:00:00:00:01,10.128.0.5,vm-00000001\n52:54:00:00:00:02,10.128.0.6,vm-00000002\n");
-    guest_plug("g2", "svtg2", BRIDGE_A, "52:54:00:00:00:02");
+    guest_plug("g2", "tapg2", BRIDGE_A, "52:54:00:00:00:02");
     CHECK_STR(guest_dhcp("g2"), "10.128.0.6 24 10.128.0.1 vm-00000002");
     guest_unplug("g2");
     remove_all();
@@ -299,14 +224,14 @@ static void no_lease_outlives_its_nic(void)
     struct sv_net_nic heir = nic_2; /* another NIC gets the address of the first */
     heir.ip = nic_1.ip;
     OK(apply(&vpc_a, both, 2));
-    guest_plug("g1", "svtg1", BRIDGE_A, "52:54:00:00:00:01");
+    guest_plug("g1", "tapg1", BRIDGE_A, "52:54:00:00:00:01");
     CHECK(guest_dhcp("g1"));
     CHECK(strstr(FILE_A("leases"), "52:54:00:00:00:01 10.128.0.5 "));
     OK(apply(&vpc_a, &nic_2, 1));
     CHECK(!strstr(FILE_A("hosts"), "52:54:00:00:00:01"));
     CHECK(!strstr(FILE_A("leases"), "52:54:00:00:00:01"));
     CHECK(guest_dhcp("g1") == NULL);
-    guest_plug("g2", "svtg2", BRIDGE_A, "52:54:00:00:00:02");
+    guest_plug("g2", "tapg2", BRIDGE_A, "52:54:00:00:00:02");
     CHECK_STR(guest_dhcp("g2"), "10.128.0.6 24 10.128.0.1 vm-00000002");
     OK(apply(&vpc_a, &heir, 1));
     CHECK(!strstr(FILE_A("leases"), "10.128.0.6"));
@@ -326,7 +251,7 @@ static void drift_is_mended(void)
 {
     pid_t pid = 0, other = 0;
     OK(apply(&vpc_a, &nic_1, 1));
-    guest_plug("g1", "svtg1", BRIDGE_A, "52:54:00:00:00:01");
+    guest_plug("g1", "tapg1", BRIDGE_A, "52:54:00:00:00:01");
 
     CHECK_INT(dnsmasqs(&pid), 1);
     CHECK_INT(kill(pid, SIGKILL), 0);
@@ -346,7 +271,7 @@ static void drift_is_mended(void)
 
     CHECK_INT(RUN("ip", "link", "del", BRIDGE_A), 0);
     OK(apply(&vpc_a, &nic_1, 1));
-    CHECK_INT(RUN("ip", "link", "set", "svtg1", "master", BRIDGE_A), 0);
+    CHECK_INT(RUN("ip", "link", "set", "tapg1", "master", BRIDGE_A), 0);
     CHECK(guest_dhcp("g1"));
 
     CHECK_INT(RUN("ip", "netns", "del", NETNS_A), 0); /* dnsmasq lives on in a namespace without a name */
@@ -404,8 +329,8 @@ static void two_vpcs_do_not_reach_each_other(void)
 {
     OK(apply(&vpc_a, &nic_1, 1));
     OK(apply(&vpc_b, NULL, 0));
-    guest_plug("g1", "svtg1", BRIDGE_A, "52:54:00:00:00:01");
-    guest_plug("g2", "svtg2", BRIDGE_B, "52:54:00:00:00:02");
+    guest_plug("g1", "tapg1", BRIDGE_A, "52:54:00:00:00:01");
+    guest_plug("g2", "tapg2", BRIDGE_B, "52:54:00:00:00:02");
     CHECK(guest_dhcp("g1"));
     CHECK_INT(RUN("ip", "-n", "g2", "addr", "add", "10.128.1.5/24", "dev", "eth0"), 0);
     CHECK_INT(RUN("ip", "-n", "g2", "route", "add", "default", "via", "10.128.1.1"), 0);
@@ -428,7 +353,7 @@ static void the_host_is_silent(void)
     SV_CLEANUP(sv_buf_free) struct sv_buf out = {0};
     OK(apply(&vpc_a, &nic_1, 1));
     CHECK_INT(RUN("ip", "addr", "add", "192.0.2.1/32", "dev", "lo"), 0);
-    guest_plug("g1", "svtg1", BRIDGE_A, "52:54:00:00:00:01");
+    guest_plug("g1", "tapg1", BRIDGE_A, "52:54:00:00:00:01");
     CHECK(guest_dhcp("g1"));
     CHECK_INT(RUN("ip", "-n", "g1", "route", "add", "192.0.2.1", "dev", "eth0"), 0);
     CHECK(RUN("ip", "netns", "exec", "g1", "busybox", "arping", "-c", "2", "-w", "2", "-I", "eth0", "192.0.2.1") != 0);
@@ -494,7 +419,7 @@ static void names_and_plugs(void)
     CHECK_INT(plug.kind, SV_HV_NIC_ISOLATED);
     CHECK_STR(plug.tap, "");
     sv_net_close(none);
-    CHECK_INT(sv_net_open("ovn", &opt, &none, &err), SV_E_CONFIG);
+    CHECK_INT(sv_net_open("ovn", &opt, &none, &err), SV_E_CONFIG); /* of what database? */
     CHECK_INT(sv_net_open("x", &opt, &none, &err), SV_E_CONFIG);
 }
 
@@ -514,21 +439,7 @@ static void without_rights_it_says_so(void)
     CHECK_INT(status, 0);
 }
 
-/* --- the sandbox --- */
-
-static void skip(const char *why)
-{
-    printf("SKIP test_net_linux: %s\n", why);
-    exit(SKIPPED);
-}
-
-static void need(const char *program)
-{
-    if (RUN("which", program) != 0)
-        skip(program);
-}
-
-static int in_sandbox(int argc, char **argv)
+int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {T(names_and_plugs),
                                               T(without_rights_it_says_so),
@@ -545,46 +456,5 @@ static int in_sandbox(int argc, char **argv)
                                               T(the_host_is_silent),
                                               T(many_vpcs_at_a_time),
                                               T(a_bad_host_name_is_refused)};
-    const struct sv_net_options opt = {.data_dir = work};
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    CHECK_INT(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
-    CHECK_INT(mount("proc", "/proc", "proc", 0, NULL), 0);
-    CHECK_INT(mount("tmpfs", "/run", "tmpfs", 0, "mode=755"), 0);
-    CHECK_INT(RUN("ip", "link", "set", "lo", "up"), 0);
-    write_guest_script();
-    OK(sv_net_open("linux", &opt, &net, &err));
-    int status = check_run(tests, sizeof(tests) / sizeof(tests[0]), argc, argv);
-    sv_net_close(net);
-    return status;
-}
-
-/* The process that makes a PID namespace can start nothing more once that one has ended: not this one. */
-static int make_sandbox(int argc, char **argv)
-{
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    CHECK_INT(unshare(CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID), 0);
-    pid_t pid = fork();
-    if (pid == 0)
-        exit(in_sandbox(argc, argv));
-    int status = -1;
-    CHECK_INT(waitpid(pid, &status, 0), pid);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
-}
-
-int main(int argc, char **argv)
-{
-    if (geteuid() != 0)
-        skip("needs root");
-    need("ip");
-    need("dnsmasq");
-    need("busybox");
-    CHECK(mkdtemp(work));
-    CHECK_INT(chmod(work, 0755), 0);
-    pid_t pid = fork();
-    if (pid == 0)
-        _exit(make_sandbox(argc, argv));
-    int status = -1;
-    CHECK_INT(waitpid(pid, &status, 0), pid);
-    RUN("rm", "-rf", work);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+    return net_sandbox(tests, sizeof(tests) / sizeof(tests[0]), NULL, argc, argv);
 }

@@ -49,6 +49,9 @@ static struct sv_id id(unsigned n)
     return made;
 }
 
+static const struct sv_actor asker = {.role = SV_ROLE_TENANT};
+static struct sv_actor who;
+
 static void tokens_open_once(void)
 {
     struct sv_console_tokens *t = sv_console_tokens_new(60000);
@@ -56,17 +59,17 @@ static void tokens_open_once(void)
     char token[SV_CONSOLE_TOKEN_LEN + 1], second[SV_CONSOLE_TOKEN_LEN + 1];
     struct sv_id found = id(9);
 
-    sv_console_token_issue(t, &tenant, &vm, token);
-    sv_console_token_issue(t, &tenant, &vm, second);
+    sv_console_token_issue(t, &tenant, &vm, &asker, token);
+    sv_console_token_issue(t, &tenant, &vm, &asker, second);
     CHECK_INT(strlen(token), SV_CONSOLE_TOKEN_LEN);
     CHECK(strcmp(token, second) != 0);
     CHECK_INT(sv_console_tokens_waiting(t), 2);
-    CHECK(sv_console_token_redeem(t, token, &vm, &found));
+    CHECK(sv_console_token_redeem(t, token, &vm, &found, &who));
     CHECK_STR(found.s, tenant.s);
-    CHECK(!sv_console_token_redeem(t, token, &vm, &found));
-    CHECK(!sv_console_token_redeem(t, second, &other, &found));
-    CHECK(!sv_console_token_redeem(t, second, &vm, &found)); /* shown at the wrong door */
-    CHECK(!sv_console_token_redeem(t, "", &vm, &found));
+    CHECK(!sv_console_token_redeem(t, token, &vm, &found, &who));
+    CHECK(!sv_console_token_redeem(t, second, &other, &found, &who));
+    CHECK(!sv_console_token_redeem(t, second, &vm, &found, &who)); /* shown at the wrong door */
+    CHECK(!sv_console_token_redeem(t, "", &vm, &found, &who));
     CHECK_INT(sv_console_tokens_waiting(t), 0);
     sv_console_tokens_free(t);
 }
@@ -78,9 +81,9 @@ static void tokens_expire(void)
     char token[SV_CONSOLE_TOKEN_LEN + 1];
     struct sv_id found;
 
-    sv_console_token_issue(t, &tenant, &vm, token);
+    sv_console_token_issue(t, &tenant, &vm, &asker, token);
     CHECK_INT(sv_console_tokens_waiting(t), 0);
-    CHECK(!sv_console_token_redeem(t, token, &vm, &found));
+    CHECK(!sv_console_token_redeem(t, token, &vm, &found, &who));
     sv_console_tokens_free(t);
 }
 
@@ -93,21 +96,22 @@ static void tokens_are_bounded(void)
     struct sv_id found;
 
     const struct sv_id modest = id(1001);
-    sv_console_token_issue(t, &modest, &vm, first);
-    sv_console_token_issue(t, &greedy, &vm, own);
+    sv_console_token_issue(t, &modest, &vm, &asker, first);
+    sv_console_token_issue(t, &greedy, &vm, &asker, own);
     for (unsigned i = 0; i < 2 * SV_MAX_CONSOLE_TOKENS; i++)
-        sv_console_token_issue(t, &greedy, &vm, token);
+        sv_console_token_issue(t, &greedy, &vm, &asker, token);
     CHECK_INT(sv_console_tokens_waiting(t), SV_MAX_CONSOLE_TOKENS_EACH + 1);
-    CHECK(!sv_console_token_redeem(t, own, &vm, &found) && sv_console_token_redeem(t, token, &vm, &found));
+    CHECK(!sv_console_token_redeem(t, own, &vm, &found, &who) && sv_console_token_redeem(t, token, &vm, &found, &who));
     for (unsigned i = 0; i < SV_MAX_CONSOLE_TOKENS - SV_MAX_CONSOLE_TOKENS_EACH; i++) {
         const struct sv_id each = id(i);
-        sv_console_token_issue(t, &each, &vm, token);
+        sv_console_token_issue(t, &each, &vm, &asker, token);
     }
     CHECK_INT(sv_console_tokens_waiting(t), SV_MAX_CONSOLE_TOKENS);
     const struct sv_id last = id(5000);
-    sv_console_token_issue(t, &last, &vm, token);
+    sv_console_token_issue(t, &last, &vm, &asker, token);
     CHECK_INT(sv_console_tokens_waiting(t), SV_MAX_CONSOLE_TOKENS);
-    CHECK(!sv_console_token_redeem(t, first, &vm, &found) && sv_console_token_redeem(t, token, &vm, &found));
+    CHECK(!sv_console_token_redeem(t, first, &vm, &found, &who) &&
+          sv_console_token_redeem(t, token, &vm, &found, &who));
     sv_console_tokens_free(t);
 }
 

@@ -1,10 +1,12 @@
 #include "check.h"
 #include "server/options.h"
+#include "starvirt/dialects.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
 static struct sv_options o;
-static struct sv_error err;
+static struct sv_buf why;
 
 /* Parses argv (ends with NULL, without the program's name). */
 static enum sv_err parse(const char *const *args)
@@ -14,16 +16,16 @@ static enum sv_err parse(const char *const *args)
     for (; args[argc - 1]; argc++)
         argv[argc] = (char *)(uintptr_t)args[argc - 1];
     sv_options_free(&o);
-    err = (struct sv_error){0};
-    return sv_options_parse(argc, argv, &o, &err);
+    sv_buf_free(&why);
+    return sv_options_parse(argc, argv, sv_dialects, &o, &why);
 }
 #define PARSE(...) parse((const char *const[]){__VA_ARGS__, NULL})
 
 static void refused(enum sv_err e, const char *mentions)
 {
     CHECK_INT(e, SV_E_CONFIG);
-    if (!strstr(err.arg[0], mentions))
-        check_failed(__FILE__, __LINE__, "'%s' does not mention '%s'", err.arg[0], mentions);
+    if (!strstr(why.p, mentions))
+        check_failed(__FILE__, __LINE__, "'%s' does not mention '%s'", why.p, mentions);
 }
 
 static void defaults(void)
@@ -74,7 +76,7 @@ static void refusals(void)
     refused(PARSE("--no-such"), "no-such");
     refused(PARSE("stray"), "stray");
     refused(PARSE("--listen"), "needs a value");
-    refused(PARSE("--network", "ipx"), "none, linux, ovn");
+    refused(PARSE("--network", "ipx"), "none, sim, linux, ovn");
     refused(PARSE("--vpc.prefix", "8"), "16 to 29");
     refused(PARSE("--vpc.prefix", "24x"), "24x");
     refused(PARSE("--vpc.supernet", "10.1.0.0/9"), "beyond its prefix");
@@ -128,8 +130,65 @@ static void file_and_command_line(void)
     refused(PARSE("--config", path), "twice");
     unlink(path);
     refused(PARSE("--config", path), path);
+    refused(PARSE("--config", "/tmp"), "/tmp: Is a directory");
+}
+
+/* Every option that is a path, in each place where it may stand. */
+static void paths(void)
+{
+    static const struct {
+        const char *name;
+        size_t at;
+    } all[] = {{"data", offsetof(struct sv_options, data)},
+               {"hv.image_dir", offsetof(struct sv_options, image_dir)},
+               {"backup.dir", offsetof(struct sv_options, backup_dir)},
+               {"tls-cert", offsetof(struct sv_options, tls_cert)},
+               {"tls-key", offsetof(struct sv_options, tls_key)},
+               {"import.dirs", offsetof(struct sv_options, import_dirs)}};
+    char dir[] = "/tmp/sv-test-options-XXXXXX";
+    CHECK(mkdtemp(dir) != NULL && chdir("/usr") == 0);
+    SV_AUTOFREE char *conf = sv_asprintf("%s/a.conf", dir), *in_dir = sv_asprintf("%s/../a b", dir);
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        const char *const *slot = (const char *const *)(void *)((char *)&o + all[i].at);
+        SV_AUTOFREE char *flag = sv_asprintf("--%s", all[i].name),
+                         *other = sv_asprintf("--tls-%s=/x", strcmp(all[i].name, "tls-key") == 0 ? "cert" : "key");
+        const bool tls = strncmp(all[i].name, "tls", 3) == 0; /* both or none */
+        CHECK_INT(PARSE(flag, "./new//dir/", tls ? other : NULL), SV_OK);
+        CHECK_STR(*slot, "/usr/new/dir");
+        CHECK_INT(PARSE(flag, "/x/../y", tls ? other : NULL), SV_OK);
+        CHECK_STR(*slot, "/x/../y");
+        refused(PARSE(flag, "~/cloud"), "only a shell");
+        CHECK(strncmp(why.p, all[i].name, strlen(all[i].name)) == 0);
+        FILE *f = fopen(conf, "w");
+        CHECK(f != NULL);
+        fprintf(f, "%s = \"../a b\"\n", all[i].name);
+        fclose(f);
+        CHECK_INT(PARSE("--config", conf, tls ? other : NULL), SV_OK);
+        CHECK_STR(*slot, in_dir);
+        CHECK_INT(PARSE("--config", conf, flag, "won", tls ? other : NULL), SV_OK);
+        CHECK_STR(*slot, "/usr/won");
+    }
+    CHECK(chdir(dir) == 0);
+    FILE *f = fopen("a.conf", "w");
+    CHECK(f != NULL);
+    fputs("data = cloud\n", f);
+    fclose(f);
+    SV_AUTOFREE char *cloud = sv_asprintf("%s/cloud", dir);
+    CHECK_INT(PARSE("--config", "a.conf"), SV_OK);
+    CHECK_STR(o.data, cloud);
+    CHECK(chdir("/usr") == 0 && unlink(conf) == 0 && rmdir(dir) == 0);
+}
+
+static void lists_of_paths(void)
+{
+    CHECK(chdir("/usr") == 0);
+    CHECK_INT(PARSE("--import.dirs", " a , /b//c,, ./d e ,"), SV_OK);
+    CHECK_STR(o.import_dirs, "/usr/a,/b/c,/usr/d e");
+    refused(PARSE("--import.dirs", " , ,"), "import.dirs: empty");
+    refused(PARSE("--import.dirs", "/a,~/b"), "'~/b' only a shell");
+    sv_buf_free(&why);
     sv_options_free(&o);
 }
 
 CHECK_MAIN(T(defaults), T(both_spellings), T(booleans), T(lists_start_anew), T(refusals), T(modes),
-           T(file_and_command_line))
+           T(file_and_command_line), T(paths), T(lists_of_paths))

@@ -35,7 +35,7 @@ static struct sv_waiter waiter(const char *key, int64_t ms)
 
 static void wakes_its_key_only(void)
 {
-    struct sv_park *p = sv_park_new(8);
+    struct sv_park *p = sv_park_new();
     struct sv_waiter a = waiter("job:a", 60000), b = waiter("job:b", 60000);
     woken_count = 0;
     CHECK(sv_park_add(p, &a) && sv_park_add(p, &b));
@@ -54,7 +54,7 @@ static void wakes_its_key_only(void)
 /* The change comes between looking and sleeping. */
 static void no_lost_wake(void)
 {
-    struct sv_park *p = sv_park_new(8);
+    struct sv_park *p = sv_park_new();
     struct sv_waiter a = waiter("job:a", 60000);
     woken_count = 0;
     CHECK(sv_park_add(p, &a));
@@ -68,7 +68,7 @@ static void no_lost_wake(void)
 
 static void deadline(void)
 {
-    struct sv_park *p = sv_park_new(8);
+    struct sv_park *p = sv_park_new();
     struct sv_waiter a = waiter("job:a", 30), b = waiter("events", 60000);
     woken_count = 0;
     CHECK(sv_park_add(p, &b) && sv_park_sleep(p, &b));
@@ -82,7 +82,7 @@ static void deadline(void)
 
 static void events_come_together(void)
 {
-    struct sv_park *p = sv_park_new(8);
+    struct sv_park *p = sv_park_new();
     struct sv_waiter a = waiter("events", 60000);
     woken_count = 0;
     CHECK(sv_park_add(p, &a) && sv_park_sleep(p, &a));
@@ -99,18 +99,36 @@ static void events_come_together(void)
     CHECK_INT(woken_count, 2);
 }
 
-static void limit_and_stop(void)
+static void stop(void)
 {
-    struct sv_park *p = sv_park_new(1);
+    struct sv_park *p = sv_park_new();
     struct sv_waiter a = waiter("job:a", 60000), b = waiter("job:b", 60000);
-    CHECK(sv_park_add(p, &a));
-    CHECK(!sv_park_add(p, &b));
-    sv_park_remove(p, &a);
     CHECK(sv_park_add(p, &b));
     sv_park_stop(p);
     CHECK(!sv_park_sleep(p, &b) && b.over);
     CHECK(!sv_park_add(p, &a));
     sv_park_free(p);
+}
+
+/* One of two with the same key; before it sleeps, while it does, and when it is not there any more. */
+static void hurry(void)
+{
+    struct sv_park *p = sv_park_new();
+    struct sv_waiter a = waiter("job:a", 60000), b = waiter("job:a", 60000);
+    woken_count = 0;
+    sv_park_hurry(p, &a);
+    CHECK(sv_park_add(p, &a) && sv_park_add(p, &b) && sv_park_sleep(p, &b));
+    sv_park_hurry(p, &a);
+    CHECK(!sv_park_sleep(p, &a) && a.over);
+    CHECK_INT(sv_park_count(p), 1);
+    CHECK(sv_park_add(p, &a) && sv_park_sleep(p, &a));
+    CHECK(!a.over);
+    sv_park_hurry(p, &a);
+    wait_woken(1);
+    CHECK(a.over && !b.over);
+    sv_park_hurry(p, &a);
+    sv_park_free(p);
+    CHECK_INT(woken_count, 2);
 }
 
 enum { ROUNDS = 20000 };
@@ -134,7 +152,7 @@ static void race(void)
 {
     static unsigned rounds;
     pthread_t waker;
-    raced = sv_park_new(4);
+    raced = sv_park_new();
     woken_count = 0;
     CHECK(pthread_create(&waker, NULL, keep_waking, &rounds) == 0);
     for (unsigned i = 0; i < ROUNDS; i++) {
@@ -154,4 +172,4 @@ static void race(void)
     sv_park_free(raced);
 }
 
-CHECK_MAIN(T(wakes_its_key_only), T(no_lost_wake), T(deadline), T(events_come_together), T(limit_and_stop), T(race))
+CHECK_MAIN(T(wakes_its_key_only), T(no_lost_wake), T(deadline), T(events_come_together), T(stop), T(hurry), T(race))

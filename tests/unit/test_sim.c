@@ -160,7 +160,7 @@ static void templates_pass_the_gate_and_are_seen_by_all_hosts(void)
 
     struct sv_hv_domain dom = vm_def(1);
     dom.disks[0].template_id = disk_id(8);
-    FAILS(SV_HV_CALL(other, volume_create, &dom.disks[0], NULL), SV_E_STORAGE);
+    FAILS(SV_HV_CALL(other, volume_create, &dom.disks[0], NULL), SV_E_TEMPLATE_FILE);
     dom.disks[0].template_id = t;
     OK(SV_HV_CALL(other, volume_create, &dom.disks[0], NULL));
     OK(SV_HV_CALL(other, define, &dom, NULL));
@@ -172,7 +172,7 @@ static void templates_pass_the_gate_and_are_seen_by_all_hosts(void)
     OK(SV_HV_CALL(other, destroy, &dom.id, NULL));
     for (int i = 0; i < 2; i++)
         OK(SV_HV_CALL(h, template_delete, &t, NULL));
-    FAILS(SV_HV_CALL(other, start, &dom.id, NULL), SV_E_STORAGE); /* its backing file is gone */
+    FAILS(SV_HV_CALL(other, start, &dom.id, NULL), SV_E_TEMPLATE_FILE); /* its backing file is gone */
     sv_hv_close(hv);
 }
 
@@ -263,7 +263,7 @@ static void start_needs_the_volumes(void)
     const struct sv_hv_domain dom = vm_def(1);
 
     OK(SV_HV_CALL(h, define, &dom, NULL));
-    FAILS(SV_HV_CALL(h, start, &dom.id, NULL), SV_E_STORAGE);
+    FAILS(SV_HV_CALL(h, start, &dom.id, NULL), SV_E_DISK_FILE);
     OK(SV_HV_CALL(h, volume_create, &dom.disks[0], NULL));
     OK(SV_HV_CALL(h, start, &dom.id, NULL));
     sv_hv_close(hv);

@@ -166,7 +166,7 @@ static void faults_leave_nothing_under_way(void)
 
     make_two(h);
     FAILS(SV_HV_CALL(h, copy_out, &nobody, copies, 2, &quiesced, NULL, NULL, NULL), SV_E_DOMAIN_MISSING);
-    FAILS(SV_HV_CALL(h, copy_out, &id, &foreign, 1, &quiesced, NULL, NULL, NULL), SV_E_STORAGE);
+    FAILS(SV_HV_CALL(h, copy_out, &id, &foreign, 1, &quiesced, NULL, NULL, NULL), SV_E_DISK_FILE);
     FAILS(SV_HV_CALL(h, copy_out, &id, &lost, 1, &quiesced, NULL, NULL, NULL), SV_E_STORAGE);
     CHECK(!is_copying(h, 1));
     OK(SV_HV_CALL(h, control, "fail=copy_out:1"));

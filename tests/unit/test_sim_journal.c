@@ -1,8 +1,10 @@
 /* The simulator's journal: what the hypervisor remembers when the server dies at any moment. */
+#include "hv/sim/internal.h"
 #include "tests/unit/sim.h"
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -176,27 +178,129 @@ static void a_torn_record_is_cut(void)
     sim_dir_remove(dir);
 }
 
-static void damage_elsewhere_is_not_hidden(void)
+static bool count_record(void *arg, unsigned type, const struct sim_key *k, const unsigned char *p, size_t n)
 {
+    (void)type, (void)k, (void)p, (void)n;
+    *(unsigned *)arg += 1;
+    return true;
+}
+
+/* A journal of these bytes: SV_OK and how many records it has, or the refusal. */
+static enum sv_err opened(const char *bytes, size_t size, unsigned *ret_records, struct sv_error *err)
+{
+    struct sim_journal j;
+    const int fd = open(journal, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    CHECK(fd >= 0);
+    CHECK_INT(write(fd, bytes, size), (ssize_t)size);
+    close(fd);
+    *ret_records = 0;
+    const enum sv_err rc = sim_journal_open(&j, dir, "host1", count_record, ret_records, err);
+    sim_journal_close(&j);
+    return rc;
+}
+
+static size_t read_journal(char *buf, size_t size)
+{
+    const int fd = open(journal, O_RDONLY | O_CLOEXEC);
+    CHECK(fd >= 0);
+    const ssize_t n = read(fd, buf, size);
+    CHECK(n > 0 && (size_t)n < size);
+    close(fd);
+    return (size_t)n;
+}
+
+/* Every bit of it, those that say how long a record is as well; and every length. */
+static void one_bit_is_refused_by_name(void)
+{
+    char whole[4096], bytes[4096];
+    struct sv_error err;
+    unsigned records, all, before = 0;
     fresh_dir();
     struct sv_hv *hv = reopen("sim://");
-    for (unsigned i = 0; i < 100; i++)
-        start_vm(hv, i);
+    start_vm(hv, 1);
+    start_vm(hv, 2);
     sv_hv_close(hv);
+    const size_t size = read_journal(whole, sizeof(whole));
+    sv_log_level(SV_LOG_ERROR);
+    CHECK_INT(opened(whole, size, &all, &err), SV_OK);
+    CHECK(all > 4);
+    for (size_t bit = 0; bit < size * 8; bit++) {
+        memcpy(bytes, whole, size);
+        bytes[bit / 8] = (char)(bytes[bit / 8] ^ 1 << bit % 8);
+        if (opened(bytes, size, &records, &err) != SV_E_STORAGE)
+            check_failed(__FILE__, __LINE__, "bit %zu of byte %zu: %u of %u records", bit % 8, bit / 8, records, all);
+        CHECK(strstr(err.arg[0], "host1.journal is damaged at byte ") && strstr(err.arg[0], "move it away"));
+        CHECK_INT(read_journal(bytes, sizeof(bytes)), size); /* left as it is */
+    }
+    for (size_t cut = 0; cut <= size; cut++, before = records) {
+        CHECK_INT(opened(whole, cut, &records, &err), SV_OK);
+        CHECK(records == before || records == before + 1);
+    }
+    CHECK_INT(before, all);
+    memset(bytes, 0, sizeof(bytes));
+    memcpy(bytes, whole, size);
+    CHECK_INT(opened(bytes, sizeof(bytes), &records, &err), SV_E_STORAGE); /* a machine that crashed leaves zeros */
+    CHECK_INT(opened("#!/bin/sh\n", 10, &records, &err), SV_E_STORAGE);
+    CHECK_INT(opened("#!", 2, &records, &err), SV_E_STORAGE);
+    sv_log_level(SV_LOG_INFO);
+    sim_dir_remove(dir);
+}
 
-    const int fd = open(journal, O_RDWR | O_CLOEXEC);
-    CHECK(fd >= 0);
-    char byte;
-    CHECK_INT(pread(fd, &byte, 1, 1000), 1);
-    byte ^= 1;
-    CHECK_INT(pwrite(fd, &byte, 1, 1000), 1);
-    close(fd);
-    const struct sv_hv_options opt = {.data_dir = dir};
-    struct sv_error err = {0};
-    hv = NULL;
-    CHECK_INT(sv_hv_open("sim://", &opt, NULL, &hv, &err), SV_E_STORAGE);
-    CHECK(strstr(err.arg[0], "damaged"));
-    CHECK(!hv);
+/* Records as an earlier program wrote them, without a check of their own. */
+static void an_older_journal_is_read(void)
+{
+    char bytes[4096];
+    struct sv_error err;
+    unsigned records, all;
+    fresh_dir();
+    struct sv_hv *hv = reopen("sim://");
+    start_vm(hv, 1);
+    sv_hv_close(hv);
+    const size_t size = read_journal(bytes, sizeof(bytes));
+    CHECK_INT(opened(bytes, size, &all, &err), SV_OK);
+    for (size_t at = 8; at < size;) {
+        uint16_t n;
+        uint32_t sum = 2166136261U;
+        memcpy(&n, bytes + at + 4, sizeof(n));
+        bytes[at + 7] = 0;
+        for (size_t i = at + 4; i < at + 24 + n; i++)
+            sum = (sum ^ (unsigned char)bytes[i]) * 16777619U;
+        memcpy(bytes + at, &sum, sizeof(sum));
+        at += 24U + n;
+    }
+    CHECK_INT(opened(bytes, size, &records, &err), SV_OK);
+    CHECK_INT(records, all);
+    bytes[60] ^= 1;
+    CHECK_INT(opened(bytes, size, &records, &err), SV_E_STORAGE);
+    sim_dir_remove(dir);
+}
+
+/* The disk is full in the middle of a record: nothing of it stays, and nothing is written behind it. */
+static void a_full_disk_tears_nothing(void)
+{
+    const struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
+    const struct sv_hv_domain dom = vm_def(2);
+    struct rlimit little = all;
+    fresh_dir();
+    struct sv_hv *hv = reopen("sim://");
+    struct sv_hv_host *h = sv_hv_host_at(hv, 0);
+    start_vm(hv, 1);
+    const off_t sound = journal_size();
+    signal(SIGXFSZ, SIG_IGN);
+    for (rlim_t room = 0; room < 60; room += 7) {
+        little.rlim_cur = (rlim_t)sound + room;
+        CHECK_INT(setrlimit(RLIMIT_FSIZE, &little), 0);
+        struct sv_error e, *const err = &e;
+        CHECK(SV_HV_CALL(h, define, &dom, NULL) != SV_OK);
+        CHECK_INT(journal_size(), sound);
+    }
+    little.rlim_cur = RLIM_INFINITY;
+    CHECK_INT(setrlimit(RLIMIT_FSIZE, &little), 0);
+    OK(SV_HV_CALL(h, define, &dom, NULL));
+    sv_hv_close(hv);
+    hv = reopen("sim://");
+    CHECK_INT(tally_of(hv).n, 2);
+    sv_hv_close(hv);
     sim_dir_remove(dir);
 }
 
@@ -332,5 +436,6 @@ static void a_hundred_thousand(void)
 }
 
 CHECK_MAIN(T(everything_is_replayed), T(an_empty_password_keeps_the_old_one), T(one_process_at_a_time),
-           T(a_torn_record_is_cut), T(damage_elsewhere_is_not_hidden), T(a_killed_server_loses_nothing),
-           T(a_bloated_journal_is_rewritten), T(a_long_life_does_not_fill_the_disk), T(a_hundred_thousand))
+           T(a_torn_record_is_cut), T(one_bit_is_refused_by_name), T(an_older_journal_is_read),
+           T(a_full_disk_tears_nothing), T(a_killed_server_loses_nothing), T(a_bloated_journal_is_rewritten),
+           T(a_long_life_does_not_fill_the_disk), T(a_hundred_thousand))

@@ -139,7 +139,7 @@ static void a_volume_keeps_what_is_written(void)
     SV_AUTOFREE char *too_long = sv_asprintf("write=%s:%s", gone.s, longest);
     FAILS(SV_HV_CALL(h, control, too_long), SV_E_STORAGE);
     SV_AUTOFREE char *unknown = sv_asprintf("write=%s:x", nobody.s);
-    FAILS(SV_HV_CALL(h, control, unknown), SV_E_STORAGE);
+    FAILS(SV_HV_CALL(h, control, unknown), SV_E_DISK_FILE);
     FAILS(SV_HV_CALL(h, control, "write=x"), SV_E_CONFIG);
     OK(SV_HV_CALL(h, volume_delete, &gone, NULL));
     CHECK_STR(content(h, 1), "");

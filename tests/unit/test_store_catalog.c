@@ -188,6 +188,16 @@ static enum sv_err live_template(struct sv_tx *tx, void *arg, struct sv_error *e
     CHECK_INT(t.virtual_size, 50);
     CHECK_INT(t.uses, 0);
     WORKS(sv_template_set_state(tx, &id, SV_TEMPLATE_FAILED, &why));
+    const char *const args[SV_ERR_ARGS] = {"cut short", "", ""};
+    WORKS(sv_template_set_format(tx, &second, "vmdk", &why));
+    WORKS(sv_template_set_failed(tx, &second, "IMAGE_REFUSED", args, &why));
+    WORKS(sv_template_get(tx, sv_scope_system(), &second, sv_tx_arena(tx), &t, &why));
+    CHECK_INT(t.state, SV_TEMPLATE_FAILED);
+    CHECK_STR(t.format, "vmdk");
+    CHECK_STR(t.error_symbol, "IMAGE_REFUSED");
+    CHECK_STR(t.error_args[0], "cut short");
+    FAILS(sv_template_set_format(tx, &unknown, "raw", &why), SV_E_TEMPLATE_NOT_FOUND);
+    FAILS(sv_template_set_failed(tx, &unknown, "x", args, &why), SV_E_TEMPLATE_NOT_FOUND);
     FAILS(sv_template_set_state(tx, &unknown, SV_TEMPLATE_FAILED, &why), SV_E_TEMPLATE_NOT_FOUND);
     FAILS(sv_template_ready(tx, &unknown, 1, 1, "", "", &why), SV_E_TEMPLATE_NOT_FOUND);
     FAILS(sv_template_delete(tx, &unknown, &why), SV_E_TEMPLATE_NOT_FOUND);
@@ -288,7 +298,9 @@ static enum sv_err use_hosts(struct sv_tx *tx, void *arg, struct sv_error *err)
     place(tx, 1, 6, &big);   /* only there is room; leaves 1 */
     place(tx, 3, 5, &small); /* leaves 0 of everything */
     place(tx, 6, 1, NULL);   /* memory would do, processors do not */
-    CHECK_STR(why.arg[0], "6 vCPU, 1024 MB");
+    char text[64];
+    sv_amounts_text(why.arg[0], NULL, false, text, sizeof(text));
+    CHECK_STR(text, "vCPU 6 > 5"); /* of the one that comes closest */
     place(tx, 1, 2, NULL);
     place(tx, 5, 1, &big);
     place(tx, 0, 0, &small); /* nothing always fits; the ids break the tie */

@@ -395,6 +395,7 @@ static enum sv_err become_ready(struct sv_tx *tx, void *arg, struct sv_error *er
     (void)err;
 
     WORKS(sv_backup_set_file(tx, &f->backup, "vda", 5, sum, &why));
+    WORKS(sv_tenant_book_images(tx, &w.a, 5, &why));
     return sv_backup_set_state(tx, &f->backup, SV_BACKUP_READY, false, &why);
 }
 
@@ -403,6 +404,7 @@ static enum sv_err seal_rest(struct sv_tx *tx, void *arg, struct sv_error *err)
     const struct faulty *f = arg;
     (void)err;
 
+    WORKS(sv_tenant_book_images(tx, &w.a, 5, &why));
     return sv_backup_set_file(tx, &f->backup, "vdb", 5, sum, &why);
 }
 

@@ -31,7 +31,6 @@ static enum sv_err live(struct sv_tx *tx, void *arg, struct sv_error *err)
     in.iarg[1] = 1LL << 50;
     in.sarg = "what";
     WORKS(sv_job_insert(tx, &in, &why));
-    FAILS(sv_job_insert(tx, &in, &why), SV_E_DB); /* an id once */
     j = read_job(tx, &in.id);
     CHECK(sv_id_eq(&j.tenant, &w.a) && sv_id_eq(&j.object, &vm) && sv_id_eq(&j.host, &w.host));
     CHECK_STR(j.kind, "vm.start");
@@ -81,6 +80,61 @@ static enum sv_err live(struct sv_tx *tx, void *arg, struct sv_error *err)
     return SV_OK;
 }
 
+static enum sv_err twice(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    const struct sv_id vm = sv_id_new();
+    const struct sv_job in = new_job(tx, &w.a, &vm);
+    (void)arg;
+    WORKS(sv_job_insert(tx, &in, &why));
+    return sv_job_insert(tx, &in, err);
+}
+
+/* The quota counts what is open, of this tenant, however it was taken and however it ends. */
+static enum sv_err bounded(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    const struct sv_id vm = sv_id_new();
+    struct sv_amounts quota = no_limit;
+    struct sv_job jobs[4];
+    struct sv_tenant t;
+    (void)arg;
+    (void)err;
+    for (unsigned i = 0; i < 4; i++)
+        jobs[i] = new_job(tx, &w.b, &vm);
+    quota.jobs = 0;
+    WORKS(sv_tenant_set_quota(tx, sv_scope_system(), &w.b, &quota, &why));
+    FAILS(sv_job_insert_bounded(tx, &jobs[0], 0, &why), SV_E_QUOTA_JOBS); /* its first: it has no count yet */
+    CHECK_STR(why.arg[0], "0");
+    CHECK_STR(why.arg[1], "0");
+    quota.jobs = 2;
+    WORKS(sv_tenant_set_quota(tx, sv_scope_system(), &w.b, &quota, &why));
+    WORKS(sv_job_insert_bounded(tx, &jobs[0], 0, &why));
+    WORKS(sv_job_insert(tx, &jobs[1], &why));
+    FAILS(sv_job_insert_bounded(tx, &jobs[2], 0, &why), SV_E_QUOTA_JOBS);
+    CHECK_STR(why.arg[0], "2");
+    CHECK_STR(why.arg[1], "2");
+    FAILS(sv_job_get(tx, sv_scope_system(), &jobs[2].id, sv_tx_arena(tx), &jobs[3], &why), SV_E_JOB_NOT_FOUND);
+    jobs[3] = new_job(tx, &w.b, &vm);
+    WORKS(sv_job_insert(tx, &jobs[3], &why)); /* the program's own is over it */
+    WORKS(sv_tenant_get(tx, sv_scope_system(), &w.b, sv_tx_arena(tx), &t, &why));
+    CHECK_INT(t.used.jobs, 3);
+    CHECK_INT(t.quota.jobs, 2);
+    const struct sv_job other = new_job(tx, &w.a, &vm);
+    WORKS(sv_job_insert_bounded(tx, &other, 0, &why)); /* another tenant's own affair */
+    WORKS(sv_job_end(tx, &other.id, SV_JOB_DONE, NULL, &why));
+    WORKS(sv_job_end(tx, &jobs[0].id, SV_JOB_CANCELLED, NULL, &why));
+    FAILS(sv_job_end(tx, &jobs[0].id, SV_JOB_DONE, NULL, &why), SV_E_JOB_NOT_FOUND); /* counted once */
+    FAILS(sv_job_insert_bounded(tx, &jobs[2], 0, &why), SV_E_QUOTA_JOBS);
+    WORKS(sv_job_start(tx, &jobs[1].id, 0, &why)); /* running is open */
+    WORKS(sv_job_end(tx, &jobs[3].id, SV_JOB_FAILED, NULL, &why));
+    WORKS(sv_job_insert_bounded(tx, &jobs[2], 0, &why));
+    WORKS(sv_tenant_get(tx, sv_scope_system(), &w.b, sv_tx_arena(tx), &t, &why));
+    CHECK_INT(t.used.jobs, 2);
+    WORKS(sv_job_end(tx, &jobs[1].id, SV_JOB_DONE, NULL, &why));
+    WORKS(sv_job_end(tx, &jobs[2].id, SV_JOB_DONE, NULL, &why));
+    WORKS(sv_tenant_set_quota(tx, sv_scope_system(), &w.b, &no_limit, &why));
+    return SV_OK;
+}
+
 /* What made it fail stays, whatever the undoing meets. */
 static enum sv_err undo(struct sv_tx *tx, void *arg, struct sv_error *err)
 {
@@ -121,7 +175,9 @@ static void a_job(void)
 {
     world_new();
     writing(live, NULL);
+    CHECK_INT(sv_db_write(w.f.db, twice, NULL, &why), SV_E_DB); /* an id once */
     writing(undo, NULL);
+    writing(bounded, NULL);
     world_sound();
     world_remove();
 }

@@ -11,11 +11,14 @@ struct allowed {
     bool used;
 };
 
-#define PAGE     "the order of the whole list: ends with the page"
-#define SEARCH   "a search has to look at every name"
-#define HOSTS    "a few hundred hosts at most"
-#define STORAGES "a few a host"
-#define OPEN     "an index of just the open jobs"
+#define PAGE       "the order of the whole list: ends with the page"
+#define SEARCH     "a search has to look at every name"
+#define HOSTS      "a few hundred hosts at most"
+#define STORAGES   "a few a host"
+#define POOLS      "a few: each is a range of addresses that somebody gave the cloud"
+#define OPEN       "an index of just the open jobs"
+#define OPEN_UNITS "what the network engine has yet to take: a row each, and mostly none"
+#define COMPARED   "held against all that the network engine has, once a minute on a thread of its own"
 
 static struct allowed allowed[] = {
     {"engine", "FROM sqlite_schema", "SCAN sqlite_schema", "its first row"},
@@ -53,9 +56,54 @@ static struct allowed allowed[] = {
     {"job", "WHERE result IN (2, 3) ORDER BY seq", "SCAN job USING INDEX job_open", OPEN},
     {"job", "INSERT INTO job_count(tenant_id, jobs) SELECT", "USE TEMP B-TREE FOR GROUP BY", "a bounded number"},
     {"job", "DELETE FROM job_count", "SCAN job_count", "a row a tenant, when jobs expire"},
+    {"pool", "FROM pool WHERE type & ?1 ORDER BY created", "SCAN pool", POOLS},
+    {"pool", "FROM pool WHERE type & ?1 ORDER BY created", "USE TEMP B-TREE FOR ORDER BY", POOLS},
+    {"pool", "count(*) FROM pool", "SCAN pool", POOLS},
+    {"pool", "GROUP BY t.id", "USE TEMP B-TREE FOR GROUP BY", "the tenants of one pool, when somebody wants it gone"},
+    {"pool", "GROUP BY t.id", "USE TEMP B-TREE FOR ORDER BY", "the tenants of one pool, when somebody wants it gone"},
+    {"host", "sum(vcpus)", "SCAN pool", POOLS},
+    {"outer_ip", "CROSS JOIN free_range", "SCAN p USING INDEX sqlite_autoindex_pool_2", POOLS},
+    {"outer_ip", "SELECT outer_port FROM nat", "USE TEMP B-TREE FOR ORDER BY", "the ports of one address"},
+    {"nat", "WHERE ?1 = '' ORDER BY n.created", "SCAN n USING INDEX nat_order", SEARCH},
+    {"nat", "ORDER BY n.id", "USE TEMP B-TREE FOR ORDER BY", "the mappings of one tenant, for its router"},
+    {"outer_ip", "ORDER BY first LIMIT 1", "SCAN pool USING INDEX sqlite_autoindex_pool_2",
+     "ends with the first that has a free address"},
+    {"secret", "DELETE FROM secret WHERE NOT", "SCAN secret", "once, where an earlier version left files"},
+    {"secret", "DELETE FROM secret WHERE NOT", "SCAN job USING INDEX job_open", OPEN},
     {"backup", "ORDER BY boot DESC, target", "USE TEMP B-TREE FOR ORDER BY", "the disks of one backup"},
     {"backup", "FROM backup WHERE (?1 = ''", "SCAN backup", "all of them, once at every start"},
+    {"pending", "SELECT count(*) FROM pending_undo", "SCAN pending_undo USING COVERING INDEX pending_undo_due",
+     "a row for each undo that failed, for /metrics"},
+    {"rule", "WHERE n.vpc_id = ?1 AND r.kind = 0 ORDER BY r.id", "USE TEMP B-TREE FOR ORDER BY",
+     "the boundary of one VPC"},
+    {"rule", "WHERE ?1 = ''", "SCAN r USING INDEX rule_order", PAGE},
+    {"rule", "AS failures FROM net_unit", "UNION USING TEMP B-TREE", "a row for each unit that failed"},
+    {"rule", "AS failures FROM net_unit", "USE TEMP B-TREE FOR ORDER BY", "a row for each unit that failed"},
+    {"rule", "FROM router_leg l JOIN vpc", "USE TEMP B-TREE FOR ORDER BY", "the legs of one router"},
+    {"secgroup", "WHERE ?1 = '' ORDER BY created, id", "SCAN secgroup USING INDEX secgroup_order", SEARCH},
+    {"secgroup", "SELECT DISTINCT m.group_id", "USE TEMP B-TREE FOR DISTINCT", "the groups of one VM"},
+    {"slb", "WHERE ?1 = '' AND", "SCAN slb USING INDEX slb_order", SEARCH},
+    {"slb", "WHERE ?1 = '' AND", "SCAN slb", SEARCH},
+    {"slb", "ORDER BY name, id", "USE TEMP B-TREE FOR ORDER BY", SEARCH},
+    {"slb", "SELECT id FROM router r", "SCAN r USING COVERING INDEX router_order",
+     "a router a tenant, every few seconds"},
+    {"slb", "WHERE cert_ends <> 0", "SCAN slb USING INDEX slb_cert", "an index of just those"},
+    {"slb_node", "WHERE s.slb_id = ?1", "USE TEMP B-TREE FOR ORDER BY", "the nodes of one balancer"},
+    {"slb_node", "WHERE ?1 = '' AND", "SCAN s USING INDEX slb_node_order", SEARCH},
+    {"slb_node", "WHERE ?1 = '' AND", "SCAN s", SEARCH},
+    {"slb_node", "ORDER BY s.name, s.id", "USE TEMP B-TREE FOR ORDER BY", SEARCH},
+    {"slb_node", "SELECT DISTINCT b.router_id", "USE TEMP B-TREE FOR DISTINCT", "the nodes of one NIC"},
+    {"router", "ORDER BY r.created, r.id", "SCAN r USING INDEX router_order", SEARCH},
+    {"unit", "FROM net_unit ORDER BY kind, id", "SCAN net_unit", OPEN_UNITS},
+    {"unit", "failures > 0 ORDER BY kind, id", "SCAN net_unit", OPEN_UNITS},
+    {"unit", "UPDATE net_unit SET due = 0 WHERE", "SCAN net_unit", OPEN_UNITS},
+    {"unit", "FROM vpc WHERE NOT deleting", "SCAN vpc USING INDEX sqlite_autoindex_vpc_1", COMPARED},
+    {"unit", "FROM router WHERE state", "SCAN router USING INDEX sqlite_autoindex_router_1", COMPARED},
+    {"unit", "FROM secgroup ORDER BY id", "SCAN secgroup USING INDEX sqlite_autoindex_secgroup_1", COMPARED},
+    {"unit", "FROM nic ORDER BY id", "SCAN nic USING INDEX sqlite_autoindex_nic_1", COMPARED},
     {"event", "DELETE FROM event", "SCAN event", "a bounded number from the beginning"},
+    {"host", "SELECT vcpus - used_vcpus", "SCAN host", "256 at most, when a placement has failed"},
+    {"host", "SELECT vcpus - used_vcpus", "USE TEMP B-TREE FOR ORDER BY", "256 at most, when a placement has failed"},
 };
 
 static struct allowed *find_allowed(const char *store, const char *sql, const char *plan)

@@ -1,5 +1,5 @@
 /* Figures of the stores on this machine, printed; the checks are only that the answers are right. With
- * STARVIRT_FULL=1 in the environment the tables have the size of design/figures.md, else a tenth of it. */
+ * STARVIRT_FULL=1 in the environment the tables have the size of a large cloud, else a tenth of it. */
 #include "starvirt/clock.h"
 #include "store_fixture.h"
 

@@ -16,6 +16,7 @@ static const struct dimension dimensions[] = {
     {offsetof(struct sv_amounts, vcpus), 1, SV_E_QUOTA_VCPUS},
     {offsetof(struct sv_amounts, memory), SV_MIB, SV_E_QUOTA_MEMORY},
     {offsetof(struct sv_amounts, storage), SV_GIB, SV_E_QUOTA_STORAGE},
+    {offsetof(struct sv_amounts, images), SV_MIB, SV_E_QUOTA_IMAGES},
     {offsetof(struct sv_amounts, subnets), 1, SV_E_QUOTA_SUBNETS},
     {offsetof(struct sv_amounts, ips), 1, SV_E_QUOTA_IPS},
 };
@@ -31,6 +32,15 @@ static struct sv_amounts only(const struct dimension *d, int64_t value)
 static int64_t part(struct sv_amounts a, const struct dimension *d)
 {
     return *(const int64_t *)((const char *)&a + d->offset);
+}
+
+/* An argument as people read it, without the unit. */
+static const char *shown(int arg)
+{
+    static char text[SV_ERR_ARG_MAX];
+
+    sv_amounts_text(why.arg[arg], NULL, true, text, sizeof(text));
+    return text;
 }
 
 static struct sv_tenant read_tenant(struct sv_tx *tx, const struct sv_id *id)
@@ -52,21 +62,21 @@ static enum sv_err try_dimension(struct sv_tx *tx, const struct dimension *d)
 
     WORKS(sv_tenant_reserve(tx, &id, &seven, &why));
     FAILS(sv_tenant_reserve(tx, &id, &four, &why), d->code);
-    CHECK_STR(why.arg[0], "4");
-    CHECK_STR(why.arg[1], "3");
+    CHECK_STR(shown(0), "4");
+    CHECK_STR(shown(1), "3");
     FAILS(sv_tenant_reserve(tx, &id, &bit, &why), d->code); /* one byte too many is too many */
-    CHECK_STR(why.arg[0], "4");
-    CHECK_STR(why.arg[1], "3");
+    CHECK_STR(shown(0), "4");
+    CHECK_STR(shown(1), "3");
     CHECK_INT(part(read_tenant(tx, &id).used, d), 7 * d->unit);
     WORKS(sv_tenant_reserve(tx, &id, &three, &why));
     FAILS(sv_tenant_reserve(tx, &id, &one, &why), d->code);
-    CHECK_STR(why.arg[1], "0");
+    CHECK_STR(shown(1), "0");
 
     /* Below what is in use: nothing more, but giving back is never refused. */
     quota = only(d, d->unit);
     WORKS(sv_tenant_set_quota(tx, sv_scope_system(), &id, &quota, &why));
     FAILS(sv_tenant_reserve(tx, &id, &one, &why), d->code);
-    CHECK_STR(why.arg[1], "0");
+    CHECK_STR(shown(1), "0");
     WORKS(sv_tenant_reserve(tx, &id, &back, &why));
     CHECK_INT(part(read_tenant(tx, &id).used, d), 3 * d->unit);
     quota = no_limit;
@@ -86,7 +96,7 @@ static enum sv_err try_mixed(struct sv_tx *tx)
     FAILS(sv_tenant_reserve(tx, &id, &both, &why), SV_E_QUOTA_MEMORY);
     CHECK_INT(read_tenant(tx, &id).used.vcpus, 0);
     FAILS(sv_tenant_reserve(tx, &id, &storage, &why), SV_E_QUOTA_STORAGE);
-    CHECK_STR(why.arg[0], "1"); /* rounded up to the unit of the wire */
+    CHECK_STR(shown(0), "1"); /* a part counts whole */
     WORKS(sv_tenant_reserve(tx, &id, &fits, &why));
     FAILS(sv_tenant_reserve(tx, &id, &swap, &why), SV_E_QUOTA_MEMORY);
     CHECK_INT(read_tenant(tx, &id).used.vcpus, 4);
@@ -371,6 +381,10 @@ static enum sv_err use_tokens(struct sv_tx *tx, void *arg, struct sv_error *err)
     WORKS(sv_token_find(tx, hash[3], &t, &why)); /* the last millisecond counts */
     CHECK(sv_id_eq(&t.tenant, &w.b) && t.role == SV_ROLE_TENANT);
     WORKS(sv_token_find(tx, hash[4], &t, &why));
+    FAILS(sv_token_get(tx, &no_id, &t, &why), SV_E_TOKEN_INVALID);
+    FAILS(sv_token_get(tx, &in[2].id, &t, &why), SV_E_TOKEN_EXPIRED);
+    WORKS(sv_token_get(tx, &in[4].id, &t, &why));
+    CHECK(sv_id_eq(&t.id, &in[4].id) && sv_id_eq(&t.tenant, &in[4].tenant) && t.role == in[4].role);
     CHECK(sv_id_eq(&t.id, &in[4].id) && t.role == SV_ROLE_ADMIN);
 
     CHECK_INT(list_tokens(tx, all, &no_id, all_rows, &s), 6);

@@ -1,0 +1,25 @@
+"""The books of the network engine `sim`, and its switches."""
+import os
+
+
+class Books:
+    """DIR/net/sim: a file a unit."""
+
+    def __init__(self, server):
+        self.dir = os.path.join(server.data, "net", "sim")
+
+    def path(self, kind, unit):
+        return os.path.join(self.dir, kind, unit)
+
+    def has(self, kind, unit):
+        return os.path.exists(self.path(kind, unit))
+
+    def read(self, kind, unit):
+        with open(self.path(kind, unit)) as f:
+            return f.read().splitlines()
+
+    def switch(self, name, *words):
+        """`fail` or `hang`; without words it is off."""
+        with open(os.path.join(self.dir, "." + name), "w") as f:
+            f.write("\n".join(words))
+        os.rename(f.name, os.path.join(self.dir, name))

@@ -1,0 +1,165 @@
+"""What the network engine is told, and told again until it is in force. The engine `sim` keeps its books in files, and
+has switches that make it fail or hang."""
+import os
+import time
+
+import pytest
+from books import Books
+from outside import router
+from starvirt import wait_until
+
+JOIN, PART, GATE = "POST vroute/vpcAdd", "POST vroute/vpcDelete", "POST cloudnetwork/netgate"
+
+
+@pytest.fixture
+def cloud(server):
+    made = server(connect="sim://", network="sim")
+    made.books = Books(made)
+    return made
+
+
+class Routed:
+    """A tenant with a router and a VPC that it does not lead to yet."""
+
+    def __init__(self, cloud):
+        self.client = cloud.admin.tenant()
+        self.vpc = self.client.vpc()
+        self.router = router(self.client)
+
+    def join(self):
+        self.client.ok(JOIN, {"portgroup.id": self.vpc})
+
+    def part(self):
+        self.client.ok(PART, {"portgroup.id": self.vpc})
+
+
+def legs(cloud, who):
+    return [line.split()[1] for line in cloud.books.read("router", who.router) if line.startswith("leg ")]
+
+
+def units(cloud):
+    with cloud.database() as db:
+        return db.execute("SELECT kind, id, failures, error FROM net_unit ORDER BY kind").fetchall()
+
+
+def figure(cloud, state):
+    return cloud.metrics()[f'starvirt_network_units{{state="{state}"}}']
+
+
+def test_the_answer_comes_when_the_engine_was_told(cloud):
+    who = Routed(cloud)
+    who.join()
+    assert legs(cloud, who) == [who.vpc], "in force when the answer is there"
+    assert f"uplink {who.router} 0" in cloud.books.read("vpc", who.vpc)
+    who.part()
+    assert legs(cloud, who) == []
+    wait_until(lambda: units(cloud) == [], "what is in force needs no row")
+
+
+def test_a_failure_is_no_failure_of_the_request(cloud):
+    who = Routed(cloud)
+    cloud.expect("event=network.failed")
+    cloud.books.switch("fail", who.router)
+    begin = time.monotonic()
+    who.join()
+    assert time.monotonic() - begin < 1.5, "the first failure is an answer"
+    assert units(cloud) == [(1, who.router, 1, "NETWORK")]
+    assert figure(cloud, "failed") == 1
+    wait_until(lambda: units(cloud)[0][2] >= 2, "it is told again")
+    cloud.books.switch("fail")
+    wait_until(lambda: legs(cloud, who) == [who.vpc], "and again, until it is in force")
+    wait_until(lambda: units(cloud) == [], "the issue is gone")
+    assert figure(cloud, "failed") == 0
+    assert cloud.metrics()["starvirt_network_failures_total"] >= 2
+
+
+def test_a_new_wish_is_told_at_once_and_counts_on(cloud):
+    who = Routed(cloud)
+    cloud.expect("event=network.failed")
+    cloud.books.switch("fail", "router_apply")
+    who.join()
+    for n in range(2, 5):
+        who.client.ok(GATE, {"portgroup.id": who.vpc, "type": "close" if n % 2 else "open"})
+        assert units(cloud)[0][2] >= n
+    cloud.books.switch("fail")
+    who.client.ok(GATE, {"portgroup.id": who.vpc, "type": "open"})
+    assert legs(cloud, who) == [who.vpc]
+
+
+def test_a_hung_engine_holds_up_nobody_else(cloud):
+    """More tenants hang than would fill half of the threads."""
+    hung = [Routed(cloud) for _ in range(3)]
+    well = Routed(cloud)
+    cloud.books.switch("hang", *(who.router for who in hung))
+    cloud.expect("event=network.failed")
+    for who in hung:
+        begin = time.monotonic()
+        who.join()
+        assert 1.5 < time.monotonic() - begin < 10, "2 s are waited for the engine"
+    begin = time.monotonic()
+    well.join()
+    assert time.monotonic() - begin < 1.5
+    assert legs(cloud, well) == [well.vpc]
+    wait_until(lambda: figure(cloud, "telling") == 3, "only they are being told")
+    cloud.books.switch("hang")
+    for who in hung:
+        wait_until(lambda who=who: legs(cloud, who) == [who.vpc], "it goes on where it hung")
+
+
+def test_a_server_ends_while_its_engine_hangs(cloud):
+    who = Routed(cloud)
+    cloud.books.switch("hang", who.router)
+    who.join()
+    cloud.stop(timeout=10)
+    cloud.books.switch("hang")
+    cloud.start()
+    wait_until(lambda: legs(cloud, who) == [who.vpc], "the next start tells it")
+    wait_until(lambda: units(cloud) == [], "its row is gone")
+
+
+@pytest.mark.parametrize("unit", ["router", "vpc"])
+def test_a_kill_between_rows_and_engine_is_mended(cloud, unit):
+    who = Routed(cloud)
+    cloud.books.switch("hang", who.router if unit == "router" else who.vpc)
+    who.join()
+    cloud.kill()
+    cloud.books.switch("hang")
+    cloud.start()
+    wait_until(lambda: units(cloud) == [], "it is told")
+    assert legs(cloud, who) == [who.vpc]
+    assert f"uplink {who.router} 0" in cloud.books.read("vpc", who.vpc)
+
+
+def test_what_failed_counts_on_over_a_start(cloud):
+    who = Routed(cloud)
+    cloud.expect("event=network.failed")
+    cloud.books.switch("fail", who.router)
+    who.join()
+    before = units(cloud)[0][2]
+    cloud.restart()
+    wait_until(lambda: units(cloud)[0][2] > before, "told by the start, in vain")
+    cloud.books.switch("fail")
+    wait_until(lambda: units(cloud) == [], "it is in force")
+
+
+def test_what_is_otherwise_than_it_should_be_is_mended(cloud):
+    tenant = cloud.admin.tenant()
+    vpc, other = tenant.vpc(), tenant.vpc()
+    for net in (vpc, other):
+        tenant.vm(vnic_portgroupid=net, vm_tenant_model=cloud.admin.model(size=1))
+    before = cloud.books.read("vpc", vpc)
+    assert before[0].startswith("subnet ") and before[1].startswith("nic ")
+    cloud.stop()
+    os.remove(cloud.books.path("vpc", vpc))
+    stray = "0195e2a0-0000-7000-8000-000000000001"
+    with open(cloud.books.path("vpc", stray), "w"):
+        pass
+    with open(cloud.books.path("vpc", other), "w"):
+        pass
+    cloud.start()
+    wait_until(lambda: cloud.books.has("vpc", vpc), "the bridge is there again")
+    wait_until(lambda: not cloud.books.has("vpc", stray), "what nobody knows is gone")
+    wait_until(lambda: cloud.books.read("vpc", other), "what is there is said again after a start")
+    assert cloud.books.read("vpc", vpc) == before
+    wait_until(lambda: cloud.metrics()["starvirt_network_mended_total"] == 2, "it is counted")
+    assert figure(cloud, "failed") == 0

@@ -1,0 +1,639 @@
+/* The OVN engine against a real OVN of one host, in namespaces of its own: northbound and southbound database, northd,
+ * ovn-controller and Open vSwitch's user-space datapath. Guests are namespaces on br-int, packets are real. */
+#include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "net_sandbox.h"
+#include "net_traffic.h"
+#include "starvirt/clock.h"
+#include "starvirt/proc.h"
+#include "starvirt/text.h"
+
+enum { SKIPPED = 77 };
+
+#define ID(tail)                                                                                                       \
+    {                                                                                                                  \
+        "01900000-0000-7000-8000-" tail                                                                                \
+    }
+#define IP(a, b, c, d) ((uint32_t)(a) << 24 | (b) << 16 | (c) << 8 | (d))
+
+static const struct sv_net_vpc vpc_a = {.id = ID("aaaaaaaaaaaa"), .base = IP(10, 128, 0, 0), .prefix = 24};
+static const struct sv_net_vpc vpc_b = {.id = ID("bbbbbbbbbbbb"), .base = IP(10, 128, 1, 0), .prefix = 24};
+/* Another tenant's: the same addresses. */
+static const struct sv_net_vpc vpc_c = {.id = ID("cccccccccccc"), .base = IP(10, 128, 0, 0), .prefix = 24};
+
+static const struct sv_net_nic nics_a[] = {
+    {.id = ID("000000000001"), .mac = {0x52, 0x54, 0, 0, 0, 1}, .ip = IP(10, 128, 0, 5), .hostname = "vm-00000001"},
+    {.id = ID("000000000002"), .mac = {0x52, 0x54, 0, 0, 0, 2}, .ip = IP(10, 128, 0, 6), .hostname = "vm-00000002"},
+};
+static const struct sv_net_nic nics_b[] = {
+    {.id = ID("000000000003"), .mac = {0x52, 0x54, 0, 0, 0, 3}, .ip = IP(10, 128, 1, 5), .hostname = "vm-00000003"},
+};
+static const struct sv_net_nic nics_c[] = {
+    {.id = ID("000000000004"), .mac = {0x52, 0x54, 0, 0, 0, 4}, .ip = IP(10, 128, 0, 6), .hostname = "vm-00000004"},
+};
+#define OUTSIDE "203.0.113.99"
+#define ROUTER  IP(203, 0, 113, 2)
+#define NAT_1   IP(203, 0, 113, 10)
+
+/* --- a host with OVN --- */
+
+static const char start_ovn[] =
+    "set -e; D=/run/openvswitch; mkdir -p $D; S=/usr/share; cd $D\n"
+    "export OVS_RUNDIR=$D OVN_RUNDIR=$D OVN_LOGDIR=$D OVS_LOGDIR=$D\n"
+    "ovsdb-tool create conf.db $S/openvswitch/vswitch.ovsschema\n"
+    "ovsdb-server $D/conf.db --remote=punix:$D/db.sock --pidfile=$D/o.pid --unixctl=$D/o.ctl --detach "
+    "--log-file=$D/o.log\n"
+    "ovs-vsctl --no-wait init\n"
+    "ovs-vswitchd unix:$D/db.sock --pidfile=$D/v.pid --unixctl=$D/v.ctl --detach --log-file=$D/v.log -vconsole:off\n"
+    "for n in nb sb; do ovsdb-tool create $n.db $S/ovn/ovn-$n.ovsschema\n"
+    "ovsdb-server $D/$n.db --remote=punix:$D/$n.sock --pidfile=$D/$n.pid --unixctl=$D/$n.ctl --detach "
+    "--log-file=$D/$n.log\n"
+    "done\n"
+    "ovn-nbctl --db=unix:$D/nb.sock init; ovn-sbctl --db=unix:$D/sb.sock init\n"
+    "ovn-northd --ovnnb-db=unix:$D/nb.sock --ovnsb-db=unix:$D/sb.sock --pidfile=$D/northd.pid --unixctl=$D/northd.ctl "
+    "--detach --log-file=$D/northd.log -vconsole:off\n"
+    "ovs-vsctl set open . external-ids:system-id=host1 external-ids:ovn-remote=unix:$D/sb.sock "
+    "external-ids:ovn-encap-type=geneve external-ids:ovn-encap-ip=127.0.0.1 "
+    "external-ids:ovn-bridge-datapath-type=netdev external-ids:ovn-bridge-mappings=phys:br-ex\n"
+    "ovs-vsctl add-br br-ex -- set bridge br-ex datapath_type=netdev\n"
+    "ovn-controller unix:$D/db.sock --pidfile=$D/c.pid --detach --log-file=$D/c.log -vconsole:off\n"
+    "timeout 20 ovn-nbctl --db=unix:$D/nb.sock --wait=hv sync\n";
+
+#define SH(text) RUN("sh", "-c", text)
+#define NB       "ovn-nbctl --db=unix:/run/openvswitch/nb.sock "
+
+/* The user-space datapath takes no frames whose checksums are still to be made. */
+static void plug(const char *netns, const char *bridge, const char *mac, const char *iface_id)
+{
+    SV_AUTOFREE char *tap = sv_asprintf("p%s", netns);
+    SV_AUTOFREE char *id = sv_asprintf("external_ids:iface-id=%s", iface_id);
+    CHECK_INT(RUN("ip", "netns", "add", netns), 0);
+    CHECK_INT(RUN("ip", "link", "add", tap, "type", "veth", "peer", "name", "eth0", "address", mac, "netns", netns), 0);
+    CHECK_INT(RUN("ip", "netns", "exec", netns, "ethtool", "-K", "eth0", "tx", "off"), 0);
+    CHECK_INT(RUN("ethtool", "-K", tap, "tx", "off"), 0);
+    CHECK_INT(RUN("ip", "link", "set", tap, "up"), 0);
+    CHECK_INT(RUN("ip", "-n", netns, "link", "set", "lo", "up"), 0);
+    CHECK_INT(RUN("ip", "-n", netns, "link", "set", "eth0", "mtu", "1442", "up"), 0);
+    CHECK_INT(RUN("ovs-vsctl", "--timeout=10", "add-port", bridge, tap, "--", "set", "interface", tap, id), 0);
+}
+
+static void plug_nic(const char *netns, const struct sv_net_nic *nic)
+{
+    char mac[SV_MAC_LEN];
+    sv_mac_format(nic->mac, mac);
+    plug(netns, "br-int", mac, nic->id.s);
+}
+
+static const struct sv_net_options options = {.data_dir = work,
+                                              .outer = "phys",
+                                              .ovn_nb = "unix:/run/openvswitch/nb.sock",
+                                              .ovn_gateways = "host1",
+                                              .ovn_mtu = 1442,
+                                              .ovn_netdev = true};
+
+static void prepare(void)
+{
+    CHECK_INT(SH(start_ovn), 0);
+    plug("out", "br-ex", "02:00:00:00:00:99", "outside");
+    CHECK_INT(RUN("ip", "-n", "out", "addr", "add", (OUTSIDE "/24"), "dev", "eth0"), 0);
+    net_engine = "ovn";
+    net_options = &options;
+}
+
+/* --- packets --- */
+
+/* Who answers, and on which port. */
+struct answerer {
+    const char *netns;
+    int type;
+    uint16_t port;
+    int fd;
+};
+static struct answerer answerers[] = {{"a2", SOCK_STREAM, 80, -1}, {"a2", SOCK_STREAM, 81, -1},
+                                      {"a2", SOCK_DGRAM, 53, -1},  {"b1", SOCK_STREAM, 80, -1},
+                                      {"c1", SOCK_STREAM, 80, -1}, {"out", SOCK_STREAM, 80, -1}};
+
+static void open_answerers(void)
+{
+    for (size_t i = 0; i < sizeof(answerers) / sizeof(answerers[0]); i++)
+        answerers[i].fd = traffic_listen(answerers[i].netns, answerers[i].type, "0.0.0.0", answerers[i].port);
+}
+
+/* "a2:80" */
+static const struct answerer *answerer(const char *name)
+{
+    for (size_t i = 0; i < sizeof(answerers) / sizeof(answerers[0]); i++) {
+        SV_AUTOFREE char *own = sv_asprintf("%s:%u", answerers[i].netns, answerers[i].port);
+        if (strcmp(own, name) == 0)
+            return &answerers[i];
+    }
+    check_failed(__FILE__, __LINE__, "nobody is %s", name);
+}
+
+/* Does what is sent to ip:port come to that one, as from `from` (NULL = anybody)? */
+static bool comes_to(const char *netns, const char *ip, uint16_t port, const char *name, const char *from)
+{
+    const struct answerer *a = answerer(name);
+    struct flow f = {.client = -1, .server = -1};
+    char seen[SV_IP4_LEN];
+    const bool came = a->type == SOCK_STREAM ? flow_tcp(netns, ip, port, a->fd, TRAFFIC_NO_MS, &f)
+                                             : flow_udp(netns, ip, port, a->fd, TRAFFIC_NO_MS, &f.seen);
+    flow_close(&f);
+    sv_ip4_format(f.seen, seen);
+    return came && (!from || strcmp(seen, from) == 0);
+}
+
+/* Within 5 s: a first packet is lost now and then while OVN asks for a neighbour, and the datapath's cache may say for
+ * half a second more what was before. */
+static void expect(int line, bool want, const char *netns, const char *ip, uint16_t port, const char *name,
+                   const char *from)
+{
+    const struct sv_deadline limit = sv_deadline_within(NULL, 5000);
+    while (comes_to(netns, ip, port, name, from) != want)
+        if (sv_deadline_over(&limit))
+            check_failed(__FILE__, line, "%s to %s:%u does%s come to %s (from %s)", netns, ip, port, want ? " not" : "",
+                         name, from ? from : "anybody");
+}
+#define COMES(netns, ip, port, name, from) expect(__LINE__, true, netns, ip, port, name, from)
+#define LOST(netns, ip, port, name)        expect(__LINE__, false, netns, ip, port, name, NULL)
+
+static bool reaches(const char *netns, const char *ip, bool want)
+{
+    const struct sv_deadline limit = sv_deadline_within(NULL, 5000);
+    while (ping(netns, ip) != want)
+        if (sv_deadline_over(&limit))
+            return !want;
+    return want;
+}
+#define PINGS(netns, ip)    CHECK(reaches(netns, ip, true))
+#define NO_PINGS(netns, ip) CHECK(!reaches(netns, ip, false))
+/* --- VPCs --- */
+
+static void apply_vpcs(const struct sv_net_uplink *uplink)
+{
+    struct sv_net_vpc a = vpc_a, b = vpc_b;
+    if (uplink) {
+        a.uplink = *uplink;
+        b.uplink = *uplink;
+    }
+    OK(net->ops->vpc_apply(net, &a, nics_a, 2, NULL, &err));
+    OK(net->ops->vpc_apply(net, &b, nics_b, 1, NULL, &err));
+}
+
+static void gives_leases(void)
+{
+    apply_vpcs(NULL);
+    OK(net->ops->vpc_apply(net, &vpc_c, nics_c, 1, NULL, &err));
+    plug_nic("a1", &nics_a[0]);
+    plug_nic("a2", &nics_a[1]);
+    plug_nic("b1", &nics_b[0]);
+    plug_nic("c1", &nics_c[0]);
+    CHECK_STR(guest_dhcp("a1"), "10.128.0.5 24 10.128.0.1 vm-00000001");
+    CHECK_STR(guest_dhcp("a2"), "10.128.0.6 24 10.128.0.1 vm-00000002");
+    CHECK_STR(guest_dhcp("b1"), "10.128.1.5 24 10.128.1.1 vm-00000003");
+    CHECK_STR(guest_dhcp("c1"), "10.128.0.6 24 10.128.0.1 vm-00000004");
+    open_answerers();
+}
+
+static void keeps_vpcs_apart(void)
+{
+    PINGS("a1", "10.128.0.6");
+    COMES("a1", "10.128.0.6", 80, "a2:80", "10.128.0.5"); /* and not c1 */
+    LOST("a1", "10.128.1.5", 80, "b1:80");
+    NO_PINGS("a1", OUTSIDE);
+}
+
+/* "nb_cfg" counts what was asked of OVN. */
+static int64_t changes(void)
+{
+    SV_CLEANUP(sv_buf_free) struct sv_buf out = {0};
+    int64_t n = -1;
+    CHECK_INT(run_argv((const char *const[]){"sh", "-c", NB "get NB_Global . nb_cfg", NULL}, &out), 0);
+    out.p[strcspn(out.p, "\n")] = '\0';
+    CHECK(sv_parse_int(out.p, &n));
+    return n;
+}
+
+static void repeats_nothing(void)
+{
+    const int64_t before = changes();
+    apply_vpcs(NULL);
+    CHECK_INT(changes(), before);
+    CHECK_INT(SH(NB "lsp-set-addresses 01900000-0000-7000-8000-000000000001 unknown"), 0);
+    apply_vpcs(NULL);
+    CHECK_INT(changes(), before + 1);
+    CHECK_INT(SH(NB "lsp-get-addresses 01900000-0000-7000-8000-000000000001 | grep -qx '52:54:00:00:00:01 10.128.0.5'"),
+              0);
+    /* Taken away by hand, and something put there: the one comes back, the other stays. */
+    CHECK_INT(SH(NB "lsp-del 01900000-0000-7000-8000-000000000002 -- "
+                    "lsp-add sv-01900000-0000-7000-8000-aaaaaaaaaaaa theirs"),
+              0);
+    apply_vpcs(NULL);
+    CHECK_INT(SH(NB "lsp-get-type theirs"), 0);
+    CHECK_INT(SH(NB "lsp-del theirs"), 0);
+    PINGS("a1", "10.128.0.6");
+}
+
+/* Units that need the same switch, and nobody has made it yet. */
+static void *apply_one(void *arg)
+{
+    const struct sv_net_nic *n = arg;
+    struct sv_net_filter f = {.nic = n->id, .vpc = ID("ffffffffffff"), .ip = n->ip, .on = true};
+    struct sv_error why = {0};
+    memcpy(f.mac, n->mac, sizeof(f.mac));
+    return net->ops->filter_apply(net, &f, NULL, &why) ? arg : NULL;
+}
+
+static void makes_one_switch_side_by_side(void)
+{
+    enum { MANY = 8 };
+    struct sv_net_nic nics[MANY];
+    pthread_t threads[MANY];
+    const struct sv_id vpc = ID("ffffffffffff");
+    for (unsigned i = 0; i < MANY; i++) {
+        nics[i] =
+            (struct sv_net_nic){.id = sv_id_new(), .mac = {2, 0, 0, 0, 0, (unsigned char)i}, .ip = vpc_a.base + i};
+        CHECK_INT(pthread_create(&threads[i], NULL, apply_one, &nics[i]), 0);
+    }
+    for (unsigned i = 0; i < MANY; i++) {
+        void *failed;
+        CHECK_INT(pthread_join(threads[i], &failed), 0);
+        CHECK(!failed);
+    }
+    CHECK_INT(SH("test $(" NB "--bare --columns=_uuid find logical_switch name=sv-01900000-0000-7000-8000-ffffffffffff"
+                 " | grep -c .) = 1"),
+              0);
+    for (unsigned i = 0; i < MANY; i++)
+        OK(net->ops->filter_remove(net, &nics[i].id, NULL, &err));
+    OK(net->ops->vpc_remove(net, &vpc, NULL, &err));
+}
+
+struct ids {
+    struct sv_id v[32];
+    size_t n;
+};
+
+static void note(void *arg, const struct sv_id *id)
+{
+    struct ids *ids = arg;
+    CHECK(ids->n < 32);
+    ids->v[ids->n++] = *id;
+}
+
+static void lists_what_is_its_own(void)
+{
+    struct ids ids = {0};
+    CHECK_INT(SH(NB "ls-add sv-01900000-0000-7000-8000-dddddddddddd"), 0); /* somebody else's */
+    OK(net->ops->list(net, note, &ids, &err));
+    CHECK_INT(ids.n, 3);
+}
+
+/* --- who speaks --- */
+
+static void nobody_speaks_for_others(void)
+{
+    const char *const other_ip[] = {"ip", "-n", "a1", "addr", "add", "10.128.0.77/24", "dev", "eth0", NULL};
+    CHECK_INT(run_argv(other_ip, NULL), 0);
+    CHECK_INT(
+        RUN("ip", "netns", "exec", "a1", "busybox", "ping", "-c", "1", "-W", "1", "-I", "10.128.0.77", "10.128.0.6"),
+        1);
+    CHECK_INT(RUN("ip", "-n", "a1", "addr", "del", "10.128.0.77/24", "dev", "eth0"), 0);
+    /* Its address stays, its MAC is another. */
+    CHECK_INT(RUN("ip", "-n", "a1", "link", "set", "eth0", "address", "52:54:00:00:00:77"), 0);
+    NO_PINGS("a1", "10.128.0.6");
+    CHECK_INT(RUN("ip", "-n", "a1", "link", "set", "eth0", "address", "52:54:00:00:00:01"), 0);
+    CHECK_INT(SH("ip -n a1 neigh flush all; ip -n a2 neigh flush all; ip -n a1 route replace default via 10.128.0.1"),
+              0);
+    PINGS("a1", "10.128.0.6");
+    /* Nor IPv6, which a VPC has not. */
+    CHECK_INT(RUN("ip", "netns", "exec", "a1", "busybox", "ping6", "-c", "1", "-W", "1", "fe80::5054:ff:fe00:2%eth0"),
+              1);
+}
+
+/* --- rules --- */
+
+static const struct sv_id group_1 = ID("0000000000f1");
+static const struct sv_net_port_range http[] = {{80, 80}};
+static const struct sv_net_range from_a1[] = {{IP(10, 128, 0, 5), IP(10, 128, 0, 5)}};
+static const struct sv_net_rule let_http = {
+    .id = ID("0000000000e1"), .in = true, .proto = SV_NET_TCP, .ports = {http, 1}};
+static const struct sv_net_rule let_a1 = {.id = ID("0000000000e2"), .in = true, .src = {from_a1, 1}};
+
+static struct sv_net_filter filter_a2(void)
+{
+    struct sv_net_filter f = {.nic = nics_a[1].id, .vpc = vpc_a.id, .ip = nics_a[1].ip, .on = true};
+    memcpy(f.mac, nics_a[1].mac, sizeof(f.mac));
+    return f;
+}
+
+static size_t rules_in_force(void)
+{
+    struct ids ids = {0};
+    OK(net->ops->filter_look(net, &nics_a[1].id, note, &ids, &err));
+    return ids.n;
+}
+
+static void filters_by_group(void)
+{
+    struct sv_net_filter f = filter_a2();
+    struct sv_net_group g = {.id = group_1, .rules = {&let_http, 1}};
+    f.groups = &group_1;
+    f.group_count = 1;
+    /* A group that was never applied is empty. */
+    OK(net->ops->filter_apply(net, &f, NULL, &err));
+    COMES("a1", "10.128.0.6", 81, "a2:81", "10.128.0.5");
+    OK(net->ops->group_apply(net, &g, NULL, &err));
+    COMES("a1", "10.128.0.6", 80, "a2:80", "10.128.0.5");
+    LOST("a1", "10.128.0.6", 81, "a2:81");
+    LOST("a1", "10.128.0.6", 53, "a2:53");
+    NO_PINGS("a1", "10.128.0.6");
+    PINGS("a2", "10.128.0.5"); /* answers belong to what was let out */
+    CHECK_STR(guest_dhcp("a2"), "10.128.0.6 24 10.128.0.1 vm-00000002");
+    CHECK_INT(rules_in_force(), 1);
+    const int64_t before = changes();
+    OK(net->ops->group_apply(net, &g, NULL, &err));
+    OK(net->ops->filter_apply(net, &f, NULL, &err));
+    CHECK_INT(changes(), before);
+}
+
+/* What one allows passes, whatever the group drops. */
+static void filters_by_nic(void)
+{
+    struct sv_net_filter f = filter_a2();
+    f.groups = &group_1;
+    f.group_count = 1;
+    f.rules = (struct sv_net_rules){&let_a1, 1};
+    OK(net->ops->filter_apply(net, &f, NULL, &err));
+    COMES("a1", "10.128.0.6", 81, "a2:81", "10.128.0.5");
+    COMES("a1", "10.128.0.6", 53, "a2:53", "10.128.0.5");
+    CHECK_INT(rules_in_force(), 2);
+    f.on = false;
+    OK(net->ops->filter_apply(net, &f, NULL, &err));
+    CHECK_INT(rules_in_force(), 0);
+    PINGS("a1", "10.128.0.6");
+    f = filter_a2();
+    OK(net->ops->filter_apply(net, &f, NULL, &err));
+    COMES("a1", "10.128.0.6", 81, "a2:81", "10.128.0.5");
+    struct ids ids = {0};
+    OK(net->ops->group_list(net, note, &ids, &err));
+    CHECK_INT(ids.n, 1);
+    OK(net->ops->group_remove(net, &group_1, NULL, &err));
+    OK(net->ops->filter_remove(net, &nics_a[1].id, NULL, &err));
+    ids.n = 0;
+    OK(net->ops->group_list(net, note, &ids, &err));
+    OK(net->ops->filter_list(net, note, &ids, &err));
+    CHECK_INT(ids.n, 0);
+    PINGS("a1", "10.128.0.6");
+}
+
+/* A connection whose rule goes is cut; another rule that goes cuts none. */
+static void cuts_with_the_rule(void)
+{
+    const struct sv_net_rule both[] = {let_http, let_a1};
+    struct sv_net_filter f = filter_a2();
+    struct flow web, other;
+    f.rules = (struct sv_net_rules){both, 2};
+    OK(net->ops->filter_apply(net, &f, NULL, &err));
+    CHECK(flow_tcp("a1", "10.128.0.6", 80, answerer("a2:80")->fd, TRAFFIC_YES_MS, &web));
+    CHECK(flow_tcp("a1", "10.128.0.6", 81, answerer("a2:81")->fd, TRAFFIC_YES_MS, &other));
+    CHECK(flow_lives(&other, TRAFFIC_YES_MS));
+    f.rules = (struct sv_net_rules){both, 1};
+    OK(net->ops->filter_apply(net, &f, NULL, &err));
+    CHECK(flow_lives(&web, TRAFFIC_YES_MS));
+    const struct sv_deadline limit = sv_deadline_within(NULL, 5000);
+    while (flow_lives(&other, TRAFFIC_NO_MS))
+        CHECK(!sv_deadline_over(&limit));
+    CHECK(flow_lives(&web, TRAFFIC_YES_MS));
+    flow_close(&web);
+    flow_close(&other);
+    OK(net->ops->filter_remove(net, &nics_a[1].id, NULL, &err));
+}
+
+/* --- routers --- */
+
+static const struct sv_net_uplink uplink = {.router = ID("0000000000d1")};
+
+static const struct sv_net_leg legs[] = {
+    {.vpc = ID("aaaaaaaaaaaa"), .slot = 0, .base = IP(10, 128, 0, 0), .prefix = 24},
+    {.vpc = ID("bbbbbbbbbbbb"), .slot = 1, .base = IP(10, 128, 1, 0), .prefix = 24},
+};
+static const uint32_t outer_ips[] = {ROUTER, NAT_1};
+
+static struct sv_net_router router_1(void)
+{
+    return (struct sv_net_router){.id = uplink.router,
+                                  .outer_ip = ROUTER,
+                                  .outer_prefix = 24,
+                                  .legs = legs,
+                                  .leg_count = 2,
+                                  .outer_ips = outer_ips,
+                                  .outer_ip_count = 2};
+}
+
+static void routes(void)
+{
+    const struct sv_net_router r = router_1();
+    struct sv_net_router_facts facts = {0};
+    OK(net->ops->router_apply(net, &r, NULL, &err));
+    apply_vpcs(&uplink);
+    COMES("a1", "10.128.1.5", 80, "b1:80", "10.128.0.5");
+    COMES("a1", OUTSIDE, 80, "out:80", "203.0.113.2");
+    PINGS("b1", "10.128.0.6");
+    NO_PINGS("c1", OUTSIDE);
+    OK(net->ops->router_look(net, &r.id, &facts, &err));
+    CHECK(facts.there);
+    const int64_t before = changes();
+    OK(net->ops->router_apply(net, &r, NULL, &err));
+    CHECK_INT(changes(), before);
+    /* Nobody outside gets to inner addresses by the router. */
+    CHECK_INT(RUN("ip", "-n", "out", "route", "add", "10.128.0.0/16", "via", "203.0.113.2"), 0);
+    LOST("out", "10.128.0.6", 80, "a2:80");
+}
+
+static void maps(void)
+{
+    static const struct sv_net_range nowhere[] = {{IP(198, 51, 100, 0), IP(198, 51, 100, 255)}};
+    struct sv_net_nat nats[] = {
+        {.id = ID("0000000000c1"), .outer_ip = NAT_1, .inner_ip = IP(10, 128, 0, 6)},
+        {.id = ID("0000000000c2"),
+         .proto = SV_NET_TCP,
+         .outer_ip = ROUTER,
+         .inner_ip = IP(10, 128, 1, 5),
+         .outer_port = 8080,
+         .inner_port = 80},
+        {.id = ID("0000000000c3"),
+         .proto = SV_NET_UDP,
+         .outer_ip = ROUTER,
+         .inner_ip = IP(10, 128, 0, 6),
+         .outer_port = 5353,
+         .inner_port = 53},
+    };
+    struct sv_net_router r = router_1();
+    r.nats = nats;
+    r.nat_count = 3;
+    OK(net->ops->router_apply(net, &r, NULL, &err));
+    COMES("out", "203.0.113.10", 80, "a2:80", OUTSIDE);
+    COMES("a2", OUTSIDE, 80, "out:80", "203.0.113.10");
+    COMES("a1", OUTSIDE, 80, "out:80", "203.0.113.2");
+    COMES("out", "203.0.113.2", 8080, "b1:80", OUTSIDE);
+    COMES("out", "203.0.113.2", 5353, "a2:53", OUTSIDE);
+    LOST("out", "203.0.113.2", 80, "b1:80");
+    /* From inside, too. */
+    COMES("a1", "203.0.113.2", 8080, "b1:80", NULL);
+    COMES("b1", "203.0.113.2", 8080, "b1:80", NULL);
+    COMES("a1", "203.0.113.10", 80, "a2:80", NULL);
+    nats[1].sources = (struct sv_net_ranges){nowhere, 1};
+    OK(net->ops->router_apply(net, &r, NULL, &err));
+    LOST("out", "203.0.113.2", 8080, "b1:80");
+    COMES("a1", "203.0.113.2", 8080, "b1:80", NULL);
+    COMES("b1", OUTSIDE, 80, "out:80", "203.0.113.2"); /* answers pass */
+    r.nat_count = 1;
+    OK(net->ops->router_apply(net, &r, NULL, &err));
+    LOST("a1", "203.0.113.2", 8080, "b1:80");
+    COMES("out", "203.0.113.10", 80, "a2:80", OUTSIDE);
+}
+
+static void closes_gates(void)
+{
+    static const struct sv_net_port_range out_http[] = {{80, 80}};
+    const struct sv_net_rule rules[] = {
+        {.id = ID("0000000000e3"), .in = true, .proto = SV_NET_TCP, .ports = {http, 1}},
+        {.id = ID("0000000000e4"), .proto = SV_NET_TCP, .ports = {out_http, 1}},
+    };
+    struct sv_net_gate gate = {.vpc = vpc_a.id, .closed = true};
+    struct sv_net_router r = router_1();
+    struct ids ids = {0};
+    r.gates = &gate;
+    r.gate_count = 1;
+    OK(net->ops->router_apply(net, &r, NULL, &err));
+    LOST("a1", "10.128.1.5", 80, "b1:80");
+    LOST("b1", "10.128.0.6", 80, "a2:80");
+    LOST("a1", OUTSIDE, 80, "out:80");
+    COMES("a1", "10.128.0.6", 80, "a2:80", "10.128.0.5");
+    PINGS("a1", "10.128.0.1");
+    gate.rules = (struct sv_net_rules){rules, 2};
+    OK(net->ops->router_apply(net, &r, NULL, &err));
+    COMES("b1", "10.128.0.6", 80, "a2:80", "10.128.1.5");
+    LOST("b1", "10.128.0.6", 81, "a2:81");
+    NO_PINGS("b1", "10.128.0.6");
+    COMES("a1", "10.128.1.5", 80, "b1:80", "10.128.0.5");
+    NO_PINGS("a1", "10.128.1.5");
+    OK(net->ops->router_rules(net, &r.id, note, &ids, &err));
+    CHECK_INT(ids.n, 2);
+    /* What the boundary lets pass still has to pass the filter. */
+    struct sv_net_filter f = filter_a2();
+    f.rules = (struct sv_net_rules){&let_a1, 1};
+    OK(net->ops->filter_apply(net, &f, NULL, &err));
+    LOST("b1", "10.128.0.6", 80, "a2:80");
+    COMES("a1", "10.128.0.6", 80, "a2:80", "10.128.0.5");
+    OK(net->ops->filter_remove(net, &nics_a[1].id, NULL, &err));
+}
+
+static void balances(void)
+{
+    const struct sv_net_node nodes[] = {
+        {.id = ID("0000000000b1"), .ip = IP(10, 128, 0, 6), .port = 80, .weight = 1, .on = true},
+        {.id = ID("0000000000b2"), .ip = IP(10, 128, 1, 5), .port = 80, .weight = 1, .on = true},
+    };
+    struct sv_net_balancer b = {.id = ID("0000000000a1"),
+                                .proto = SV_NET_BALANCE_TCP,
+                                .ip = ROUTER,
+                                .port = 90,
+                                .outer = true,
+                                .nodes = nodes,
+                                .node_count = 2};
+    struct sv_net_router r = router_1();
+    r.balancers = &b;
+    r.balancer_count = 1;
+    OK(net->ops->router_apply(net, &r, NULL, &err));
+    COMES("out", "203.0.113.2", 90, "a2:80", OUTSIDE);
+    COMES("out", "203.0.113.2", 90, "b1:80", OUTSIDE);
+    COMES("a1", "203.0.113.2", 90, "b1:80", NULL);
+    b.proto = SV_NET_BALANCE_HTTP;
+    CHECK_INT(net->ops->router_apply(net, &r, NULL, &err), SV_E_UNSUPPORTED);
+    COMES("a1", "10.128.1.5", 80, "b1:80", "10.128.0.5"); /* the rest is in force */
+}
+
+/* --- ends --- */
+
+static void removes_all(void)
+{
+    struct ids ids = {0};
+    OK(net->ops->router_remove(net, &uplink.router, NULL, &err));
+    OK(net->ops->router_remove(net, &uplink.router, NULL, &err));
+    apply_vpcs(NULL);
+    LOST("a1", "10.128.1.5", 80, "b1:80");
+    PINGS("a1", "10.128.0.6");
+    OK(net->ops->vpc_remove(net, &vpc_a.id, NULL, &err));
+    OK(net->ops->vpc_remove(net, &vpc_b.id, NULL, &err));
+    OK(net->ops->vpc_remove(net, &vpc_c.id, NULL, &err));
+    OK(net->ops->vpc_remove(net, &vpc_c.id, NULL, &err));
+    NO_PINGS("a1", "10.128.0.6");
+    OK(net->ops->list(net, note, &ids, &err));
+    OK(net->ops->router_list(net, note, &ids, &err));
+    CHECK_INT(ids.n, 0);
+    /* Only the outer switch is left, and what was somebody else's. */
+    CHECK_INT(SH("test $(" NB "--bare --columns=_uuid find logical_switch | grep -c .) = 2"), 0);
+    for (const char *const *t = (const char *const[]){"acl", "dhcp_options", "nat", "load_balancer", "port_group",
+                                                      "logical_router", "gateway_chassis", NULL};
+         *t; t++) {
+        SV_AUTOFREE char *count = sv_asprintf("test -z \"$(" NB "--bare --columns=_uuid find %s)\"", *t);
+        CHECK_INT(SH(count), 0);
+    }
+}
+
+static void fails_in_time(const char *want)
+{
+    const struct sv_deadline limit = sv_deadline_within(NULL, 1500);
+    const int64_t before = sv_mono_ms();
+    struct sv_net_vpc another = vpc_a;
+    another.base = IP(10, 128, 9, 0);
+    CHECK_INT(net->ops->vpc_apply(net, &another, NULL, 0, &limit, &err), SV_E_NETWORK);
+    CHECK(sv_mono_ms() - before < 3000);
+    if (!strstr(err.arg[0], want))
+        check_failed(__FILE__, __LINE__, "\"%s\" instead of \"%s\"", err.arg[0], want);
+}
+
+static void says_who_hangs(void)
+{
+    CHECK_INT(SH("kill -STOP $(cat /run/openvswitch/northd.pid)"), 0);
+    fails_in_time("ovn-northd does not follow");
+    CHECK_INT(SH("kill -CONT $(cat /run/openvswitch/northd.pid)"), 0);
+    OK(net->ops->vpc_apply(net, &vpc_a, nics_a, 2, NULL, &err));
+    CHECK_INT(SH("kill -STOP $(cat /run/openvswitch/nb.pid)"), 0);
+    fails_in_time("does not answer");
+    CHECK_INT(SH("kill -CONT $(cat /run/openvswitch/nb.pid)"), 0);
+    OK(net->ops->vpc_apply(net, &vpc_a, nics_a, 2, NULL, &err));
+    CHECK_INT(SH("kill $(cat /run/openvswitch/nb.pid)"), 0);
+    CHECK_INT(SH("for i in $(seq 100); do test -e /run/openvswitch/nb.pid || exit 0; sleep .05; done; exit 1"), 0);
+    fails_in_time("northbound database at unix:/run/openvswitch/nb.sock");
+}
+
+int main(int argc, char **argv)
+{
+    static const struct check_test tests[] = {
+        T(gives_leases),
+        T(keeps_vpcs_apart),
+        T(repeats_nothing),
+        T(makes_one_switch_side_by_side),
+        T(lists_what_is_its_own),
+        T(nobody_speaks_for_others),
+        T(filters_by_group),
+        T(filters_by_nic),
+        T(cuts_with_the_rule),
+        T(routes),
+        T(maps),
+        T(closes_gates),
+        T(balances),
+        T(removes_all),
+        T(says_who_hangs),
+    };
+    if (geteuid() == 0 && access("/usr/bin/ovn-northd", X_OK) != 0) {
+        printf("SKIP: no OVN: scripts/install-packages ovn\n");
+        return SKIPPED;
+    }
+    return net_sandbox(tests, sizeof(tests) / sizeof(tests[0]), prepare, argc, argv);
+}
