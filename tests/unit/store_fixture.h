@@ -37,6 +37,16 @@ static inline void works(const char *file, int line, const char *expr, enum sv_e
         check_failed(file, line, "%s: %s (%s)", expr, sv_err_symbol(code), why.arg[0]);
 }
 
+/* What is not there and what is another's must read the same. */
+static inline bool same_error(const struct sv_error *a, const struct sv_error *b)
+{
+    bool same = a->code == b->code && a->field == b->field && a->element == b->element && strcmp(a->wire, b->wire) == 0;
+
+    for (unsigned i = 0; i < SV_ERR_ARGS; i++)
+        same = same && strcmp(a->arg[i], b->arg[i]) == 0;
+    return same;
+}
+
 static inline struct sv_id add_tenant(struct sv_tx *tx, const char *name, const struct sv_amounts *quota)
 {
     const struct sv_tenant t = {

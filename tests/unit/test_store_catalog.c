@@ -157,7 +157,7 @@ static enum sv_err list_templates(struct sv_tx *tx, void *arg, struct sv_error *
     FAILS(sv_template_get(tx, a, &t[2], sv_tx_arena(tx), &row, &why), SV_E_TEMPLATE_NOT_FOUND);
     const struct sv_error other = why;
     FAILS(sv_template_get(tx, a, &unknown, sv_tx_arena(tx), &row, &why), SV_E_TEMPLATE_NOT_FOUND);
-    CHECK(memcmp(&other, &why, sizeof(why)) == 0);
+    CHECK(same_error(&other, &why));
     CHECK_INT(row.size, 77);
     WORKS(sv_template_get(tx, a, &t[4], sv_tx_arena(tx), &row, &why)); /* offered to all */
     CHECK(sv_id_empty(&row.tenant));

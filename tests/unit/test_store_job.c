@@ -74,7 +74,7 @@ static enum sv_err live(struct sv_tx *tx, void *arg, struct sv_error *err)
     FAILS(sv_job_get(tx, sv_scope_tenant(&w.b), &in.id, sv_tx_arena(tx), &j, &why), SV_E_JOB_NOT_FOUND);
     const struct sv_error other = why;
     FAILS(sv_job_get(tx, sv_scope_tenant(&w.b), &unknown, sv_tx_arena(tx), &j, &why), SV_E_JOB_NOT_FOUND);
-    CHECK(memcmp(&other, &why, sizeof(why)) == 0);
+    CHECK(same_error(&other, &why));
     CHECK_INT(j.percent, 12);
     WORKS(sv_job_get(tx, sv_scope_tenant(&w.a), &in.id, sv_tx_arena(tx), &j, &why));
     return SV_OK;

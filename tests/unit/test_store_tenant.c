@@ -252,7 +252,7 @@ static enum sv_err change_tenants(struct sv_tx *tx, void *arg, struct sv_error *
     FAILS(sv_tenant_get(tx, mine, &w.b, a, &t, &why), SV_E_TENANT_NOT_FOUND);
     const struct sv_error other = why;
     FAILS(sv_tenant_get(tx, mine, &unknown, a, &t, &why), SV_E_TENANT_NOT_FOUND);
-    CHECK(memcmp(&other, &why, sizeof(why)) == 0);
+    CHECK(same_error(&other, &why));
     CHECK_INT(t.vm_count, 7);
     FAILS(sv_tenant_update(tx, mine, &w.b, "x", NULL, &why), SV_E_TENANT_NOT_FOUND);
     FAILS(sv_tenant_set_quota(tx, mine, &w.b, &no_limit, &why), SV_E_TENANT_NOT_FOUND);

@@ -219,7 +219,7 @@ static enum sv_err get_and_change(struct sv_tx *tx, void *arg, struct sv_error *
     FAILS(sv_vm_get(tx, other, &in.id, a, &v, &why), SV_E_VM_NOT_FOUND);
     struct sv_error outside = why;
     FAILS(sv_vm_get(tx, other, &unknown, a, &v, &why), SV_E_VM_NOT_FOUND);
-    CHECK(memcmp(&outside, &why, sizeof(why)) == 0);
+    CHECK(same_error(&outside, &why));
     CHECK_INT(why.field, SV_F_VM);
     CHECK_INT(v.vcpus, 77);
 

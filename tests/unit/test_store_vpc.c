@@ -374,7 +374,7 @@ static enum sv_err read_rows(struct sv_tx *tx, void *arg, struct sv_error *err)
     CHECK_INT(why.field, SV_F_VPC);
     struct sv_error other = why;
     FAILS(sv_vpc_get(tx, sv_scope_tenant(&w.b), &unknown, a, &v, &why), SV_E_VPC_NOT_FOUND);
-    CHECK(memcmp(&other, &why, sizeof(why)) == 0);
+    CHECK(same_error(&other, &why));
     CHECK_INT(v.free_count, 5);
     for (uint64_t offset = 0; offset < 12; offset++) {
         for (unsigned limit = 0; limit < 7; limit++) {
