@@ -119,11 +119,16 @@ static enum sv_err forget_connections(struct sv_tx *tx, void *arg, struct sv_err
     return rc;
 }
 
-/* Posted: it is written before anything that a host tells, and on a full disk nobody waits for it. */
-static void forget_soon(struct sv_cloud *c)
+/* Before the first request: nobody may read that a guest of yesterday's host runs. On a full disk nobody waits for
+ * it, but it is written before anything that a host tells. */
+static void forget_all(struct sv_cloud *c)
 {
-    struct sv_db_work *w = sv_alloc(sizeof(*w));
+    struct sv_error err;
+    struct sv_db_work *w;
 
+    if (!sv_db_try(c->db, forget_connections, NULL, &err))
+        return;
+    w = sv_alloc(sizeof(*w));
     *w = (struct sv_db_work){.fn = forget_connections};
     sv_db_post(c->db, w);
 }
@@ -160,7 +165,7 @@ enum sv_err sv_hosts_open(struct sv_cloud *c, const struct sv_cloud_options *opt
 {
     enum sv_err rc = SV_OK;
 
-    forget_soon(c);
+    forget_all(c);
     c->hvs = sv_alloc(opt->connect_count * sizeof(*c->hvs) + 1);
     c->hosts = sv_alloc(SV_MAX_HOSTS * sizeof(*c->hosts));
     c->hosts_since = sv_mono_ms();
