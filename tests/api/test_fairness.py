@@ -105,9 +105,9 @@ def test_four_tenants_do_not_shut_out_a_fifth(few, polls):
         for i in range(SHARE):
             polls.send(tenant, f"127.0.{n + 1}.{i + 1}")
     wait_until(lambda: used(few) == POLLS - RESERVE, "all but the reserve wait")
-    refused = [reply_of(s) for s in polls.sockets if select.select([s], [], [], 0)[0]]
-    assert len(refused) == RESERVE
-    for status, body in refused:
+    answered = wait_until(lambda: s if len(s := select.select(polls.sockets, [], [], 0)[0]) == RESERVE else None,
+                          "the reserve is refused")
+    for status, body in map(reply_of, answered):
         assert (status, body["error"]["code"], body["error"]["retry"]) == (503, "OVERLOADED", "safe")
         assert "长轮询" in body["resultinfo"]  # it asked in no language
     polls.send(polls.tenants[4])
