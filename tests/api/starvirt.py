@@ -390,6 +390,14 @@ def is_free(lock):
     return True
 
 
+# A kill or a full disk may cut a line of the log short; the next one then begins in it.
+HEAD = re.compile(r"(?<=.)(?=ts=\d{4}-\d\d-\d\dT\S+Z level=)")
+
+
+def lines_of(log):
+    return [part for line in log.splitlines() for part in HEAD.split(line)]
+
+
 SANITIZER = re.compile(r"(Address|Leak|Thread|UndefinedBehavior|Memory)Sanitizer|runtime error:|WARNING: .*Sanitizer")
 
 
@@ -654,12 +662,12 @@ class Server:
     def complaints(self):
         """What is in the log and should not be."""
         found = []
-        for line in self.log().splitlines():
+        for line in lines_of(self.log()):
             if SANITIZER.search(line):
                 found.append(line)
             elif not re.match("t?s?ts=|ts?$", line):  # a full disk or a kill may cut the one before
                 found.append("not a log line: " + line)
-            elif re.match(r"ts=\S+ level=error ", line) and not any(p.search(line) for p in self.expected):
+            elif re.match(r"ts=\S+ level=error event=", line) and not any(p.search(line) for p in self.expected):
                 found.append(line)
         return found[:40]
 

@@ -41,6 +41,15 @@ def test_expected_errors_are_not_reported(lone):
     assert finish(lone) == ""
 
 
+def test_a_line_cut_short_is_not_judged_but_the_next_is(lone):
+    bad = 'ts=2026-01-01T00:00:00.001Z level=error event=sync error="x"'
+    with open(lone.stderr, "a") as log:
+        log.write(f"ts=2026-01-01T00:00:00.000Z level=error {bad}\n")
+    assert lone.complaints() == [bad]
+    lone.expect("event=sync")
+    assert lone.finish() == []
+
+
 def test_a_server_that_died_is_reported(lone):
     lone.process.kill()
     lone.process.wait()
