@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <time.h>
 
+#include "starvirt/clock.h"
+
 void sv_cond_init(pthread_cond_t *cond)
 {
     pthread_condattr_t mono;
@@ -60,10 +62,20 @@ void sv_crew_leave(struct sv_crew *crew, bool *running)
 
 void sv_crew_stop(struct sv_crew *crew)
 {
+    sv_crew_stop_within(crew, INT64_MAX);
+}
+
+bool sv_crew_stop_within(struct sv_crew *crew, int64_t limit_ms)
+{
+    const int64_t until = limit_ms == INT64_MAX ? INT64_MAX : sv_mono_ms() + limit_ms;
+    bool all;
+
     pthread_mutex_lock(&crew->mutex);
     crew->stop = true;
     pthread_cond_broadcast(&crew->change);
-    while (crew->threads)
-        pthread_cond_wait(&crew->left, &crew->mutex);
+    while (crew->threads && sv_cond_wait(&crew->left, &crew->mutex, until))
+        continue;
+    all = crew->threads == 0;
     pthread_mutex_unlock(&crew->mutex);
+    return all;
 }

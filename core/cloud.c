@@ -52,7 +52,6 @@ enum sv_err sv_cloud_new(const struct sv_cloud_options *opt, struct sv_cloud **r
     sv_rooms_init(c);
     sv_addresses_init(c);
     sv_looks_init(c, opt->news, opt->news_arg);
-    sv_rule_looks_init(c, opt->news, opt->news_arg);
     rc = build(c, opt, err);
     if (rc) {
         sv_cloud_free(c);
@@ -89,10 +88,12 @@ void sv_cloud_stop(struct sv_cloud *c, int64_t limit_ms)
     sv_balance_stop(c);
 }
 
-void sv_cloud_free(struct sv_cloud *c)
+bool sv_cloud_free(struct sv_cloud *c)
 {
+    bool left;
+
     if (!c)
-        return;
+        return true;
     sv_keeper_stop(c);
     /* Whoever asks drivers, then the drivers, then what their threads call into. */
     sv_sync_stop(c);
@@ -100,9 +101,8 @@ void sv_cloud_free(struct sv_cloud *c)
     sv_hosts_close(c);
     sv_sync_free(c);
     sv_addresses_free(c);
-    sv_looks_free(c);
+    left = !sv_looks_free(c);
     sv_balance_free(c);
-    sv_rule_looks_free(c);
     if (c->jobs)
         sv_jobs_free(c->jobs);
     sv_secrets_close(c->secrets);
@@ -118,6 +118,7 @@ void sv_cloud_free(struct sv_cloud *c)
     free(c->import_dirs);
     free(c->backup_dir);
     free(c);
+    return !left;
 }
 
 struct sv_db *sv_cloud_db(struct sv_cloud *c)

@@ -283,10 +283,12 @@ static enum sv_err open_parts(struct program *p, struct sv_error *err)
 
 static void close_parts(struct program *p)
 {
-    sv_cloud_free(p->cloud);
+    const bool all_ended = sv_cloud_free(p->cloud);
+
     sv_begun_room_stop(p->server.begun);
     sv_db_close(p->db);
-    sv_net_close(p->net);
+    if (all_ended)
+        sv_net_close(p->net);
     sv_begun_room_free(p->server.begun);
     free(p->upload_dir);
     p->cloud = p->server.cloud = NULL;

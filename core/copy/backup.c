@@ -390,11 +390,6 @@ const struct sv_vm_company sv_backup_company = {drop_backups, end_vm_delete};
 
 /* --- what a VM has ------------------------------------------------------------------------------------------------ */
 
-void sv_backups_key(const struct sv_id *vm, char key[SV_BACKUPS_KEY_LEN])
-{
-    snprintf(key, SV_BACKUPS_KEY_LEN, "backups:%s", vm->s);
-}
-
 struct rows {
     struct sv_id vm;
     struct sv_backup_rows *v;
@@ -430,11 +425,9 @@ enum sv_err sv_backup_list_of(struct sv_cloud *c, struct sv_tx *tx, const struct
     if (rc)
         return rc;
     there = sv_arena_alloc(a, (l.n + 1) * sizeof(*there));
-    view->later = !sv_backup_looked(c, &l.vm, l.v, l.n, view->since_us, a, there) && !view->last;
-    if (view->later) {
-        sv_backups_key(&l.vm, view->key);
+    sv_backup_looked(c, &l.vm, l.v, l.n, &view->look, a, there);
+    if (view->look.later)
         return SV_OK;
-    }
     for (size_t i = 0; i < l.n; i++) {
         const struct sv_backup_rows *b = &l.v[i];
         int64_t bytes = 0;

@@ -74,17 +74,13 @@ enum sv_err sv_backup_dir_sync(const char *dir, struct sv_error *err);
 enum sv_err sv_backup_check(struct sv_run *r, const struct sv_backup_rows *rows, struct sv_error *err);
 
 /* --- are they there (core/copy/backup_look.c) --- */
-/* Which of a VM's backups have all their files, of the size recorded, as seen since `since_us` [sv_mono_us()]. False:
- * not all were looked at since then; that is going on now, and its end is told under sv_backups_key(). Does not
+/* Which of a VM's backups have all their files, of the size recorded; those that were not looked at have not. Does not
  * block. */
-bool sv_backup_looked(struct sv_cloud *c, const struct sv_id *vm, const struct sv_backup_rows *rows, size_t n,
-                      int64_t since_us, struct sv_arena *a, bool *ret_there);
+void sv_backup_looked(struct sv_cloud *c, const struct sv_id *vm, const struct sv_backup_rows *rows, size_t n,
+                      struct sv_look *look, struct sv_arena *a, bool *ret_there);
 
 /* --- pieces of jobs --- */
 /* A step that checks the files of the backup which the job's sarg names. */
 enum sv_err sv_step_backup_check(struct sv_run *r, struct sv_error *err);
-
-/* What is told when the files of a VM's backups were looked at. */
-void sv_backups_key(const struct sv_id *vm, char key[SV_BACKUPS_KEY_LEN]);
 
 #endif

@@ -1,9 +1,5 @@
-/* Are the files of backups there? They may lie on storages that hang, so no thread that others need looks: each
- * directory of backups gets one of its own, while it is asked about, and whoever asked is told when it has looked. */
+/* Are the files of backups there? They may lie on storages that hang: a thread for each storage looks. */
 #include "core/copy/backup.h"
-#include "starvirt/thread.h"
-
-enum { STOP_LIMIT_MS = 2000, KEEP_US = 60 * 1000 * 1000 };
 
 /* The files of one backup, and what was seen of them. */
 struct one {
@@ -18,62 +14,40 @@ struct list {
     struct one v[];
 };
 
-/* A VM's backups in one directory. */
-struct item {
-    struct sv_id vm;
-    struct list *todo;  /* to be looked at; NULL = nobody asks */
-    struct list *found; /* as last seen, by a look that began at `since` [us] */
-    int64_t since;
-    bool busy;
-    struct item *next;
-};
-struct root {
-    struct sv_looks *all;
-    struct sv_id storage;
-    bool running;
-    struct item *items;
-    struct root *next;
-};
-struct sv_looks {
-    struct sv_crew crew; /* its mutex guards all of it; not held while a disk is looked at */
-    struct root *roots;
-    void (*news)(void *arg, const char *key);
-    void *news_arg;
+/* A VM's backups on one storage; rows of others are passed over. */
+struct asked {
+    const struct sv_id *storage;
+    const struct sv_backup_rows *rows;
+    size_t n;
+    struct sv_arena *arena;
+    bool *ret_there;
 };
 
-static void list_free(struct list *l)
+static void *question(void *arg)
 {
-    for (size_t i = 0; l && i < l->n; i++) {
-        for (unsigned k = 0; k < l->v[i].n; k++)
-            free(l->v[i].path[k]);
-    }
-    free(l);
-}
+    const struct asked *a = arg;
+    struct list *l = sv_alloc(sizeof(*l) + a->n * sizeof(l->v[0]));
 
-static struct list *list_of(const struct sv_backup_rows *rows, size_t n, const struct sv_id *storage,
-                            struct sv_arena *a)
-{
-    struct list *l = sv_alloc(sizeof(*l) + n * sizeof(l->v[0]));
-
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < a->n; i++) {
+        const struct sv_backup_rows *row = &a->rows[i];
         struct one *o = &l->v[l->n];
 
-        if (!sv_id_eq(&rows[i].b.storage, storage))
+        if (!sv_id_eq(&row->b.storage, a->storage))
             continue;
-        o->backup = rows[i].b.id;
-        for (; o->n < rows[i].disk_count; o->n++) {
-            o->bytes[o->n] = rows[i].disks[o->n].bytes;
-            o->path[o->n] = sv_strdup(sv_backup_path(&rows[i], &rows[i].disks[o->n], a));
+        o->backup = row->b.id;
+        for (; o->n < row->disk_count; o->n++) {
+            o->bytes[o->n] = row->disks[o->n].bytes;
+            o->path[o->n] = sv_strdup(sv_backup_path(row, &row->disks[o->n], a->arena));
         }
         l->n++;
     }
     return l;
 }
 
-/* --- the thread of a directory ------------------------------------------------------------------------ */
-
-static void look_at(struct list *l)
+static void look_at(void *seen)
 {
+    struct list *l = seen;
+
     for (size_t i = 0; i < l->n; i++) {
         struct one *o = &l->v[i];
 
@@ -83,199 +57,65 @@ static void look_at(struct list *l)
     }
 }
 
-static struct item *due(struct root *r)
+/* NULL = it came later. */
+static const struct one *find(const struct list *l, const struct sv_id *backup)
 {
-    struct item *i = r->items;
-
-    while (i && !i->todo)
-        i = i->next;
-    return i;
-}
-
-static void tell(const struct sv_looks *s, const struct sv_id *vm)
-{
-    char key[SV_BACKUPS_KEY_LEN];
-
-    sv_backups_key(vm, key);
-    if (s->news)
-        s->news(s->news_arg, key);
-}
-
-/* An item that is busy stays where it is. */
-static void look(struct sv_looks *s, struct item *i)
-{
-    struct list *l = i->todo;
-    const struct sv_id vm = i->vm;
-    const int64_t began = sv_mono_us();
-
-    i->todo = NULL;
-    i->busy = true;
-    pthread_mutex_unlock(&s->crew.mutex);
-    look_at(l);
-    pthread_mutex_lock(&s->crew.mutex);
-    list_free(i->found);
-    i->found = l;
-    i->since = began;
-    i->busy = false;
-    if (s->crew.stop)
-        return;
-    pthread_mutex_unlock(&s->crew.mutex);
-    tell(s, &vm);
-    pthread_mutex_lock(&s->crew.mutex);
-}
-
-static void *look_main(void *arg)
-{
-    struct root *r = arg;
-    struct sv_looks *s = r->all;
-    struct item *i;
-
-    pthread_mutex_lock(&s->crew.mutex);
-    while (!s->crew.stop && (i = due(r)))
-        look(s, i);
-    sv_crew_leave(&s->crew, &r->running);
-    pthread_mutex_unlock(&s->crew.mutex);
-    return NULL;
-}
-
-/* --- asking ------------------------------------------------------------------------------------------- */
-
-static void item_free(struct item *i)
-{
-    list_free(i->todo);
-    list_free(i->found);
-    free(i);
-}
-
-static void forget_old(struct root *r, int64_t now)
-{
-    for (struct item **at = &r->items; *at;) {
-        struct item *i = *at;
-
-        if (i->todo || i->busy || i->since > now - KEEP_US) {
-            at = &i->next;
-            continue;
-        }
-        *at = i->next;
-        item_free(i);
-    }
-}
-
-static struct root *root_of(struct sv_looks *s, const struct sv_id *storage)
-{
-    struct root *r = s->roots;
-
-    while (r && !sv_id_eq(&r->storage, storage))
-        r = r->next;
-    if (r)
-        return r;
-    r = sv_alloc(sizeof(*r));
-    *r = (struct root){.all = s, .storage = *storage, .next = s->roots};
-    s->roots = r;
-    return r;
-}
-
-static struct item *item_of(struct root *r, const struct sv_id *vm)
-{
-    struct item *i = r->items;
-
-    while (i && !sv_id_eq(&i->vm, vm))
-        i = i->next;
-    if (i)
-        return i;
-    i = sv_alloc(sizeof(*i));
-    *i = (struct item){.vm = *vm, .next = r->items};
-    r->items = i;
-    return i;
-}
-
-/* What was seen of a backup since then; NULL = nothing. */
-static const struct one *seen(const struct item *i, const struct sv_id *backup, int64_t since)
-{
-    for (size_t k = 0; i->found && i->since >= since && k < i->found->n; k++) {
-        if (sv_id_eq(&i->found->v[k].backup, backup))
-            return &i->found->v[k];
+    for (size_t i = 0; i < l->n; i++) {
+        if (sv_id_eq(&l->v[i].backup, backup))
+            return &l->v[i];
     }
     return NULL;
 }
 
-static void ask(struct root *r, struct item *i, struct list *l)
+static bool answers(const void *seen, void *arg)
 {
-    list_free(i->todo);
-    i->todo = l;
-    forget_old(r, sv_mono_us());
-    sv_crew_wake(&r->all->crew, &r->running, look_main, r);
-}
-
-/* Was the directory asked about already, for one of the backups before this one? */
-static bool is_asked(const struct item *i, const struct sv_backup_rows *rows, size_t k, int64_t since)
-{
-    for (size_t j = 0; j < k; j++) {
-        if (sv_id_eq(&rows[j].b.storage, &rows[k].b.storage) && !seen(i, &rows[j].b.id, since))
-            return true;
-    }
-    return false;
-}
-
-bool sv_backup_looked(struct sv_cloud *c, const struct sv_id *vm, const struct sv_backup_rows *rows, size_t n,
-                      int64_t since_us, struct sv_arena *a, bool *ret_there)
-{
-    struct sv_looks *s = c->looks;
+    const struct asked *a = arg;
     bool all = true;
 
-    pthread_mutex_lock(&s->crew.mutex);
-    for (size_t k = 0; k < n; k++) {
-        struct root *r = root_of(s, &rows[k].b.storage);
-        struct item *i = item_of(r, vm);
-        const struct one *o = seen(i, &rows[k].b.id, since_us);
+    for (size_t i = 0; i < a->n; i++) {
+        const struct one *o;
 
-        ret_there[k] = o && o->there;
-        if (o)
+        if (!sv_id_eq(&a->rows[i].b.storage, a->storage))
             continue;
-        if (!is_asked(i, rows, k, since_us))
-            ask(r, i, list_of(rows, n, &r->storage, a));
-        all = false;
+        o = find(seen, &a->rows[i].b.id);
+        a->ret_there[i] = o && o->there;
+        all = all && o;
     }
-    pthread_mutex_unlock(&s->crew.mutex);
     return all;
 }
 
-/* --- life --------------------------------------------------------------------------------------------- */
-
-void sv_looks_init(struct sv_cloud *c, void (*news)(void *arg, const char *key), void *arg)
+static void list_free(void *seen)
 {
-    c->looks = sv_alloc(sizeof(*c->looks));
-    sv_crew_init(&c->looks->crew);
-    c->looks->news = news;
-    c->looks->news_arg = arg;
+    struct list *l = seen;
+
+    for (size_t i = 0; i < l->n; i++) {
+        for (unsigned k = 0; k < l->v[i].n; k++)
+            free(l->v[i].path[k]);
+    }
+    free(l);
 }
 
-/* One whose disk hangs is left behind: it touches nothing but the looks any more, which then stay. */
-void sv_looks_free(struct sv_cloud *c)
+static bool is_first_of_storage(const struct sv_backup_rows *rows, size_t i)
 {
-    struct sv_looks *s = c->looks;
-    const int64_t until = sv_mono_ms() + STOP_LIMIT_MS;
-
-    if (!s)
-        return;
-    pthread_mutex_lock(&s->crew.mutex);
-    s->crew.stop = true;
-    pthread_cond_broadcast(&s->crew.change);
-    while (s->crew.threads && sv_cond_wait(&s->crew.left, &s->crew.mutex, until))
-        continue;
-    const bool left = s->crew.threads == 0;
-    pthread_mutex_unlock(&s->crew.mutex);
-    c->looks = NULL;
-    if (!left)
-        return;
-    for (struct root *r = s->roots, *next; r; r = next) {
-        next = r->next;
-        for (struct item *i = r->items, *after; i; i = after) {
-            after = i->next;
-            item_free(i);
-        }
-        free(r);
+    for (size_t k = 0; k < i; k++) {
+        if (sv_id_eq(&rows[k].b.storage, &rows[i].b.storage))
+            return false;
     }
-    sv_crew_free(&s->crew);
-    free(s);
+    return true;
+}
+
+void sv_backup_looked(struct sv_cloud *c, const struct sv_id *vm, const struct sv_backup_rows *rows, size_t n,
+                      struct sv_look *look, struct sv_arena *a, bool *ret_there)
+{
+    static const struct sv_look_kind kind = {
+        .news = "backups", .question = question, .look = look_at, .answers = answers, .free = list_free};
+
+    for (size_t i = 0; i < n; i++)
+        ret_there[i] = false;
+    for (size_t i = 0; i < n; i++) {
+        struct asked asked = {&rows[i].b.storage, rows, n, a, ret_there};
+
+        if (is_first_of_storage(rows, i))
+            sv_looked(c, &kind, asked.storage, vm, look, &asked);
+    }
 }

@@ -324,9 +324,9 @@ enum sv_err sv_vm_rules(struct sv_cloud *c, struct sv_tx *tx, const struct sv_ac
     struct sv_vm row;
     enum sv_err rc = read_vm(tx, who, vm, &row, &v, err);
 
-    view->later =
-        !rc && !sv_rules_looked(c, &row.id, v.nics, v.n, view->since_us, v.in_force, view->key) && !view->last;
-    if (!rc && !view->later)
+    if (!rc)
+        sv_rules_looked(c, &row.id, v.nics, v.n, &view->look, v.in_force);
+    if (!rc && !view->look.later)
         rc = give_rules(tx, &row.id, p, &v, ret_total, err);
     for (size_t i = 0; i < v.n; i++) {
         sv_ids_free(&v.groups[i]);

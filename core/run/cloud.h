@@ -15,7 +15,6 @@ struct sv_host_early;
 struct sv_agent_wait;
 struct sv_claim;
 struct sv_looks;
-struct sv_rule_looks;
 struct sv_secrets;
 struct sv_keeper;
 struct sv_sync;
@@ -64,8 +63,7 @@ struct sv_cloud {
     const struct sv_vm_company *company; /* what goes along with a VM; fixed after sv_cloud_new */
     struct sv_secrets *secrets;
     struct sv_sync *sync;
-    struct sv_looks *looks;
-    struct sv_rule_looks *rule_looks; /* core/firewall/look.c */
+    struct sv_looks *looks; /* core/run/look.c */
     struct sv_addresses *addresses;
     struct sv_balance *balance; /* what was found of load balancers; NULL before the start */
     struct sv_turns *turns;     /* reading what a unit should be, and telling the engine (core/network/turn.c) */

@@ -54,6 +54,24 @@ enum sv_err sv_room_grow(struct sv_claim *k, int64_t size, struct sv_error *err)
 int64_t sv_room_claimed(struct sv_cloud *c, const struct sv_id *tenant, const struct sv_claim *but);
 void sv_room_release(struct sv_claim *k); /* NULL ok */
 
+/* --- looking at what may hang (core/run/look.c): files on a storage, an engine --- */
+/* A question. What `question` makes goes through `look`, is kept for a minute, and is freed by `free`. */
+struct sv_look_kind {
+    const char *news;             /* told is "<news>:<object>" */
+    void *(*question)(void *arg); /* never NULL. With `answers` under a mutex: neither blocks */
+    void (*look)(void *seen);     /* may block, for ever too: touches nothing but `seen` and the engine */
+    bool (*answers)(const void *seen, void *arg); /* it is what was asked for: takes from it what is wanted */
+    void (*free)(void *seen);
+};
+/* Is it known what is so since look->since_us? Else a thread looks, one for each place of a kind, and tells look->key;
+ * unless it is for the last time `look` says so. Does not block; any thread. `arg`: of the kind's functions. */
+bool sv_looked(struct sv_cloud *c, const struct sv_look_kind *kind, const struct sv_id *place,
+               const struct sv_id *object, struct sv_look *look, void *arg);
+/* `news` (may be NULL) is told a key that somebody may wait for; from any thread, must not block. */
+void sv_looks_init(struct sv_cloud *c, void (*news)(void *arg, const char *key), void *arg);
+/* False: what is looked at hangs, for 2 s. That thread is left behind, and may touch the engine still. */
+bool sv_looks_free(struct sv_cloud *c);
+
 /* --- secrets (core/run/secret.c): sealed rows, so that no file shows one --- */
 #define SV_SECRET_VNC         "vnc"      /* of a VM, in force; of the job that sets it, until its end */
 #define SV_SECRET_CEPH        "ceph"     /* of a storage: the key of its user */

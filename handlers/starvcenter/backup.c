@@ -28,22 +28,17 @@ static void put_backup(void *arg, const struct sv_backup *b, bool usable, int64_
     sv_reply_end_obj(r);
 }
 
-/* [ms] how long a list waits for the disks to be looked at; then a backup on one that hangs is not usable */
-enum { LOOK_MS = 3000 };
-
 static enum sv_err list(struct sv_call *c, const void *input, struct sv_reply *out)
 {
     const struct sv_id_in *in = input;
-    struct sv_backup_view view = {.since_us = c->asked_us, .last = c->wait_over, .row = put_backup, .arg = out};
+    struct sv_backup_view view = {.look = sv_look_of(c), .row = put_backup, .arg = out};
     enum sv_err rc;
 
     sv_reply_list(out);
     rc = sv_backup_list_of(c->cloud, c->tx, &c->actor, in->id, &view, c->arena, c->err);
     sv_reply_end_list(out);
-    if (!rc && view.later) {
-        c->wait_key = sv_arena_strdup(c->arena, view.key);
-        c->wait_ms = LOOK_MS;
-    }
+    if (!rc)
+        sv_wait_for_look(c, &view.look);
     return rc;
 }
 

@@ -34,6 +34,21 @@ const char *const *sv_split_list(const char *text, struct sv_arena *a, size_t *r
     return v;
 }
 
+struct sv_look sv_look_of(const struct sv_call *c)
+{
+    return (struct sv_look){.since_us = c->asked_us, .last = c->wait_over};
+}
+
+void sv_wait_for_look(struct sv_call *c, const struct sv_look *look)
+{
+    enum { LOOK_MS = 3000 };
+
+    if (!look->later)
+        return;
+    c->wait_key = sv_arena_strdup(c->arena, look->key);
+    c->wait_ms = LOOK_MS;
+}
+
 enum sv_err sv_wire_fail(struct sv_call *c, enum sv_err code, const char *wire, const char *arg)
 {
     sv_fail(c->err, code, SV_F_NONE, arg);

@@ -55,6 +55,11 @@ struct sv_id_in {
 /* The elements of a comma list, blanks around them dropped; an empty one stays, as something that nothing is called. */
 const char *const *sv_split_list(const char *text, struct sv_arena *a, size_t *ret_n);
 
+/* A look at what may hang, since the request came; after the core's call: has the answer to wait for it? It does for at
+ * most 3 s, then it is the last look. */
+struct sv_look sv_look_of(const struct sv_call *c);
+void sv_wait_for_look(struct sv_call *c, const struct sv_look *look);
+
 /* A failure that names a wire key which stands for no core field. */
 enum sv_err sv_wire_fail(struct sv_call *c, enum sv_err code, const char *wire, const char *arg);
 

@@ -268,23 +268,18 @@ static void put_vm_rule(void *arg, const struct sv_rule *rule, bool in_force)
     sv_reply_end_obj(r);
 }
 
-/* [ms] how long a list waits for the engine; then what it did not say is not in force */
-enum { LOOK_MS = 3000 };
-
 static enum sv_err vm_rules(struct sv_call *c, const void *input, struct sv_reply *out)
 {
     const struct vm_in *in = input;
     const struct sv_page p = sv_page_of(&in->page);
-    struct sv_rule_view view = {.since_us = c->asked_us, .last = c->wait_over, .row = put_vm_rule, .arg = out};
+    struct sv_rule_view view = {.look = sv_look_of(c), .row = put_vm_rule, .arg = out};
     enum sv_err rc;
 
     sv_reply_list(out);
     rc = sv_vm_rules(c->cloud, c->tx, &c->actor, in->vm, &p, &view, &out->count, c->err);
     rc = sv_reply_end_page(out, rc);
-    if (!rc && view.later) {
-        c->wait_key = sv_arena_strdup(c->arena, view.key);
-        c->wait_ms = LOOK_MS;
-    }
+    if (!rc)
+        sv_wait_for_look(c, &view.look);
     return rc;
 }
 

@@ -41,6 +41,15 @@ struct sv_cloud_options {
     void *news_arg;
 };
 
+/* What an answer says of things that may take their time (a disk, an engine): other threads look at them. */
+#define SV_LOOK_KEY_LEN (8 + SV_ID_LEN + 1)
+struct sv_look {
+    int64_t since_us; /* as they are since then [sv_mono_us()] */
+    bool last;        /* no more waiting: what was not looked at since counts as not there */
+    bool later;       /* out: no row was given; ask again when `key` is told */
+    char key[SV_LOOK_KEY_LEN];
+};
+
 /* --- life ---------------------------------------------------------------------------------------- */
 
 /* First start makes the admin tenant and DIR/admin.token. Opens the hypervisors, makes the job engine. */
@@ -48,7 +57,8 @@ enum sv_err sv_cloud_new(const struct sv_cloud_options *opt, struct sv_cloud **r
 /* Reconciles, resumes jobs. Returns at once: hosts come in as they connect. */
 enum sv_err sv_cloud_start(struct sv_cloud *c, struct sv_error *err);
 void sv_cloud_stop(struct sv_cloud *c, int64_t limit_ms);
-void sv_cloud_free(struct sv_cloud *c);
+/* False: a thread that asks something that hangs was left behind; the engine of networks must stay open for it. */
+bool sv_cloud_free(struct sv_cloud *c);
 struct sv_db *sv_cloud_db(struct sv_cloud *c);
 struct sv_jobs *sv_cloud_jobs(struct sv_cloud *c);
 extern const struct sv_job_kind *const sv_cloud_kinds[]; /* every kind of job; NULL ends it */
@@ -178,12 +188,8 @@ enum sv_err sv_rules_search(struct sv_tx *tx, const struct sv_actor *who, const 
 enum sv_err sv_group_rules_search(struct sv_tx *tx, const struct sv_actor *who, const char *const *groups, size_t n,
                                   const struct sv_rule_query *q, const struct sv_page *p, sv_rule_fn *row, void *arg,
                                   uint64_t *ret_total, struct sv_error *err);
-#define SV_RULES_KEY_LEN (6 + SV_ID_LEN + 1)
 struct sv_rule_view {
-    int64_t since_us; /* what is in force since then [sv_mono_us()] */
-    bool last;        /* no more waiting: what the engine has not said since is not in force */
-    bool later;       /* out: no row was given; ask again when `key` is told */
-    char key[SV_RULES_KEY_LEN];
+    struct sv_look look;                                            /* what the engine does not say is not in force */
     void (*row)(void *arg, const struct sv_rule *r, bool in_force); /* on all NICs of the VM that are in the group */
     void *arg;
 };
@@ -365,12 +371,8 @@ enum sv_err sv_backup_remove(struct sv_cloud *c, struct sv_tx *tx, const struct 
                              struct sv_id *ret_startid, struct sv_error *err);
 enum sv_err sv_backup_describe(struct sv_tx *tx, const struct sv_actor *who, const char *backup,
                                const char *descr /* NULL = unchanged */, struct sv_error *err);
-#define SV_BACKUPS_KEY_LEN (8 + SV_ID_LEN + 1)
 struct sv_backup_view {
-    int64_t since_us; /* the files as they are since then [sv_mono_us()] */
-    bool last;        /* no more waiting: what was not looked at since is not usable */
-    bool later;       /* out: no row was given; ask again when `key` is told */
-    char key[SV_BACKUPS_KEY_LEN];
+    struct sv_look look; /* at the files; what was not looked at is not usable */
     void (*row)(void *arg, const struct sv_backup *b, bool usable, int64_t bytes); /* `bytes`: of the files */
     void *arg;
 };

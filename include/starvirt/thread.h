@@ -31,5 +31,7 @@ bool sv_crew_wake(struct sv_crew *crew, bool *running, void *(*fn)(void *arg), v
 void sv_crew_leave(struct sv_crew *crew, bool *running);
 /* From here on none begins; waits until all have ended. */
 void sv_crew_stop(struct sv_crew *crew);
+/* The same for at most `limit_ms` [ms; INT64_MAX = for ever]. False: some are left, and need the crew still. */
+bool sv_crew_stop_within(struct sv_crew *crew, int64_t limit_ms);
 
 #endif

@@ -176,7 +176,9 @@ static enum sv_err sim_filter_remove(struct sv_net *net, const struct sv_id *nic
 static enum sv_err sim_filter_look(struct sv_net *net, const struct sv_id *nic, sv_net_rule_fn *row, void *arg,
                                    struct sv_error *err)
 {
-    return rules_of(net, SIM_NET_FILTER, nic, row, arg, err);
+    const enum sv_err rc = sim_net_switches(sim_of(net), "filter_look", nic, NULL, err);
+
+    return rc ? rc : rules_of(net, SIM_NET_FILTER, nic, row, arg, err);
 }
 
 static enum sv_err sim_filter_list(struct sv_net *net, void (*row)(void *arg, const struct sv_id *nic), void *arg,

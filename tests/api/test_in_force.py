@@ -67,6 +67,13 @@ def test_what_is_in_force_is_never_what_was_asked_for(world):
     assert world.states() == {good: True, wanted: True}
 
 
+def test_an_engine_that_hangs_keeps_nobody_waiting(world):
+    rule = allow(world.tenant, world.group)
+    world.books.switch("hang", "filter_look")
+    assert world.states() == {rule: False}
+    world.server.stop(timeout=20)
+
+
 def test_a_filter_that_fails(world):
     rule = allow(world.tenant, world.group)
     world.books.switch("fail", "filter_apply")
