@@ -33,7 +33,8 @@ def storages(server):
 class Agreement:
     """One comparison; `wrong` is what it found."""
 
-    def __init__(self, server, sandbox, foreign=(), pending=()):
+    def __init__(self, server, sandbox, foreign=(), pending=(), network=None):
+        self.network = network or (lambda _: self.linux())
         self.server, self.sandbox, self.foreign, self.pending = server, sandbox, set(foreign), set(pending)
         self.wrong = []
         self.images = os.path.join(server.data, "images")
@@ -56,7 +57,7 @@ class Agreement:
         self.power()
         self.sizes()
         self.files()
-        self.network()
+        self.network(self)
         self.quota()
         self.secrets()
         breaches = self.server.fsck()
@@ -134,9 +135,7 @@ class Agreement:
                                     for disk in xml.findall("devices/disk"))}
             self.expect(f"devices of {vm}", have, should)
 
-    def network(self):
-        if self.server.network != "linux":
-            return
+    def linux(self):
         used = {vpc: lines for vpc, lines in self.leases().items()}
         folder = os.path.join(self.server.data, "net")
         there = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
@@ -210,6 +209,7 @@ def virtual_size_inside(sandbox, path):
     return virtual_size(f"/proc/{sandbox.pid}/root{path}")
 
 
-def disagreements(server, sandbox, foreign=(), pending=()):
-    """What differs, as texts. `foreign`: domains of somebody else; `pending`: jobs that are meant to be open."""
-    return Agreement(server, sandbox, foreign, pending).whole()
+def disagreements(server, sandbox, foreign=(), pending=(), network=None):
+    """What differs, as texts. `foreign`: domains of somebody else; `pending`: jobs that are meant to be open;
+    `network`: called with the comparison, what an engine has of it (None: the Linux one's)."""
+    return Agreement(server, sandbox, foreign, pending, network).whole()

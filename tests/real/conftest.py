@@ -10,6 +10,7 @@ import pytest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "api")]
 sys.dont_write_bytecode = True
+import ovn as ovns  # noqa: E402
 import sandbox as sandboxes  # noqa: E402
 from agree import disagreements  # noqa: E402
 from sandbox import SLOW, Guest, Sandbox, until  # noqa: E402
@@ -44,6 +45,38 @@ def sandbox(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def ovn(sandbox):
+    """OVN inside; a file whose server is to use it has a fixture `engine` that returns this one."""
+    reason = ovns.why_not()
+    if reason:
+        pytest.skip(reason)
+    return ovns.Ovn(sandbox)
+
+
+class Linux:
+    """What a server is started with, what a guest is and how the machine is asked, by the network engine."""
+    network = "linux"
+    options = ()
+
+    def __init__(self, sandbox):
+        self.sandbox = sandbox
+
+    def guest(self, vm, vpc, ip):
+        return Guest(self.sandbox, vm, vpc, ip)
+
+    def disagreements(self, agreement):
+        agreement.linux()
+
+    def clear(self):
+        """The sandbox does that."""
+
+
+@pytest.fixture(scope="module")
+def engine(sandbox):
+    return Linux(sandbox)
+
+
+@pytest.fixture(scope="session")
 def image():
     """A guest's disk as scripts/guest-image makes it."""
     given = os.environ.get("STARVIRT_GUEST")
@@ -58,10 +91,10 @@ def image():
 class RealServer(Server):
     """In the sandbox; its socket was opened outside, and it is the same after each start."""
 
-    def __init__(self, data, box, options=(), **how):
+    def __init__(self, data, box, options=(), network="linux", **how):
         self.box = box
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-        super().__init__(data, connect="qemu:///system", network="linux", prefix=box.enter,
+        super().__init__(data, connect="qemu:///system", network=network, prefix=box.enter,
                          listen_fd=self.listener.fileno(),
                          options=["--hv.domain_type", "qemu", "--log.level", "debug", *options], hosts=0, **how)
 
@@ -86,8 +119,8 @@ class RealServer(Server):
 class Cloud:
     """A server with one template, a model of it, and one tenant; and all startids that were ever accepted."""
 
-    def __init__(self, folder, sandbox, image, options=()):
-        self.sandbox, self.image = sandbox, image
+    def __init__(self, folder, sandbox, image, options=(), engine=None):
+        self.sandbox, self.image, self.engine = sandbox, image, engine or Linux(sandbox)
         self.server = self.make_server(folder / "data", options).start().wait_connected()
         self.admin = self.server.admin
         self.template = self.admin.template(image)
@@ -98,7 +131,7 @@ class Cloud:
         self.pending = []  # jobs meant to be still open when a test ends
 
     def make_server(self, data, options):
-        return RealServer(data, self.sandbox, options)
+        return RealServer(data, self.sandbox, [*self.engine.options, *options], self.engine.network)
 
     # --- guests ---
     def guests(self, vpc, count=1, client=None, wait=True, **more):
@@ -109,7 +142,7 @@ class Cloud:
         made = client.create(**params).data
         for row in made:
             client.done(row["jobstartid"], SLOW)
-        found = [Guest(self.sandbox, row["vm.id"], vpc, client.show(row["vm.id"])["vm.ip"]) for row in made]
+        found = [self.engine.guest(row["vm.id"], vpc, client.show(row["vm.id"])["vm.ip"]) for row in made]
         for guest in found if wait else ():
             guest.ready()
         return found
@@ -137,7 +170,8 @@ class Cloud:
         wrong = []
 
         def right():
-            wrong[:] = disagreements(self.server, self.sandbox, self.foreign, self.pending)
+            wrong[:] = disagreements(self.server, self.sandbox, self.foreign, self.pending,
+                                     self.engine.disagreements)
             return not wrong
 
         try:
@@ -168,13 +202,14 @@ class Cloud:
             self.server.kill()
         self.sandbox.mend()
         self.sandbox.clear()
+        self.engine.clear()
 
 
 class Clouds:
     """One cloud for all tests of a file; after one failed, the next gets a new one."""
 
-    def __init__(self, factory, sandbox, image):
-        self.factory, self.sandbox, self.image = factory, sandbox, image
+    def __init__(self, factory, sandbox, image, engine):
+        self.factory, self.sandbox, self.image, self.engine = factory, sandbox, image, engine
         self.cloud = None
         self.prepare = None  # called with each new data directory, before the server starts
 
@@ -183,7 +218,7 @@ class Clouds:
             folder = self.factory.mktemp("real")
             if self.prepare:
                 self.prepare(str(folder / "data"))
-            self.cloud = Cloud(folder, self.sandbox, self.image)
+            self.cloud = Cloud(folder, self.sandbox, self.image, engine=self.engine)
         elif not self.cloud.server.running:
             self.cloud.server.crash_point = None
             self.cloud.server.start().wait_connected()
@@ -212,8 +247,8 @@ class Clouds:
 
 
 @pytest.fixture(scope="module")
-def clouds(tmp_path_factory, sandbox, image):
-    made = Clouds(tmp_path_factory, sandbox, image)
+def clouds(tmp_path_factory, sandbox, image, engine):
+    made = Clouds(tmp_path_factory, sandbox, image, engine)
     yield made
     made.close()
 

@@ -38,32 +38,10 @@ static const struct sv_net_nic nics_c[] = {
 #define ROUTER  IP(203, 0, 113, 2)
 #define NAT_1   IP(203, 0, 113, 10)
 
-/* --- a host with OVN --- */
-
-static const char start_ovn[] =
-    "set -e; D=/run/openvswitch; mkdir -p $D; S=/usr/share; cd $D\n"
-    "export OVS_RUNDIR=$D OVN_RUNDIR=$D OVN_LOGDIR=$D OVS_LOGDIR=$D\n"
-    "ovsdb-tool create conf.db $S/openvswitch/vswitch.ovsschema\n"
-    "ovsdb-server $D/conf.db --remote=punix:$D/db.sock --pidfile=$D/o.pid --unixctl=$D/o.ctl --detach "
-    "--log-file=$D/o.log\n"
-    "ovs-vsctl --no-wait init\n"
-    "ovs-vswitchd unix:$D/db.sock --pidfile=$D/v.pid --unixctl=$D/v.ctl --detach --log-file=$D/v.log -vconsole:off\n"
-    "for n in nb sb; do ovsdb-tool create $n.db $S/ovn/ovn-$n.ovsschema\n"
-    "ovsdb-server $D/$n.db --remote=punix:$D/$n.sock --pidfile=$D/$n.pid --unixctl=$D/$n.ctl --detach "
-    "--log-file=$D/$n.log\n"
-    "done\n"
-    "ovn-nbctl --db=unix:$D/nb.sock init; ovn-sbctl --db=unix:$D/sb.sock init\n"
-    "ovn-northd --ovnnb-db=unix:$D/nb.sock --ovnsb-db=unix:$D/sb.sock --pidfile=$D/northd.pid --unixctl=$D/northd.ctl "
-    "--detach --log-file=$D/northd.log -vconsole:off\n"
-    "ovs-vsctl set open . external-ids:system-id=host1 external-ids:ovn-remote=unix:$D/sb.sock "
-    "external-ids:ovn-encap-type=geneve external-ids:ovn-encap-ip=127.0.0.1 "
-    "external-ids:ovn-bridge-datapath-type=netdev external-ids:ovn-bridge-mappings=phys:br-ex\n"
-    "ovs-vsctl add-br br-ex -- set bridge br-ex datapath_type=netdev\n"
-    "ovn-controller unix:$D/db.sock --pidfile=$D/c.pid --detach --log-file=$D/c.log -vconsole:off\n"
-    "timeout 20 ovn-nbctl --db=unix:$D/nb.sock --wait=hv sync\n";
+/* --- a host with OVN (scripts/ovn-sandbox) --- */
 
 #define SH(text) RUN("sh", "-c", text)
-#define NB       "ovn-nbctl --db=unix:/run/openvswitch/nb.sock "
+#define NB       "ovn-nbctl "
 
 /* The user-space datapath takes no frames whose checksums are still to be made. */
 static void plug(const char *netns, const char *bridge, const char *mac, const char *iface_id)
@@ -89,14 +67,15 @@ static void plug_nic(const char *netns, const struct sv_net_nic *nic)
 
 static const struct sv_net_options options = {.data_dir = work,
                                               .outer = "phys",
-                                              .ovn_nb = "unix:/run/openvswitch/nb.sock",
+                                              .ovn_nb = "unix:/run/ovn/ovnnb_db.sock",
                                               .ovn_gateways = "host1",
                                               .ovn_mtu = 1442,
                                               .ovn_netdev = true};
 
 static void prepare(void)
 {
-    CHECK_INT(SH(start_ovn), 0);
+    CHECK_INT(RUN(OVN_SANDBOX, "central"), 0);
+    CHECK_INT(RUN(OVN_SANDBOX, "host", "host1", "127.0.0.1"), 0);
     plug("out", "br-ex", "02:00:00:00:00:99", "outside");
     CHECK_INT(RUN("ip", "-n", "out", "addr", "add", (OUTSIDE "/24"), "dev", "eth0"), 0);
     net_engine = "ovn";
@@ -599,17 +578,17 @@ static void fails_in_time(const char *want)
 
 static void says_who_hangs(void)
 {
-    CHECK_INT(SH("kill -STOP $(cat /run/openvswitch/northd.pid)"), 0);
+    CHECK_INT(SH("kill -STOP $(cat /run/ovn/northd.pid)"), 0);
     fails_in_time("ovn-northd does not follow");
-    CHECK_INT(SH("kill -CONT $(cat /run/openvswitch/northd.pid)"), 0);
+    CHECK_INT(SH("kill -CONT $(cat /run/ovn/northd.pid)"), 0);
     OK(net->ops->vpc_apply(net, &vpc_a, nics_a, 2, NULL, &err));
-    CHECK_INT(SH("kill -STOP $(cat /run/openvswitch/nb.pid)"), 0);
+    CHECK_INT(SH("kill -STOP $(cat /run/ovn/nb.pid)"), 0);
     fails_in_time("does not answer");
-    CHECK_INT(SH("kill -CONT $(cat /run/openvswitch/nb.pid)"), 0);
+    CHECK_INT(SH("kill -CONT $(cat /run/ovn/nb.pid)"), 0);
     OK(net->ops->vpc_apply(net, &vpc_a, nics_a, 2, NULL, &err));
-    CHECK_INT(SH("kill $(cat /run/openvswitch/nb.pid)"), 0);
-    CHECK_INT(SH("for i in $(seq 100); do test -e /run/openvswitch/nb.pid || exit 0; sleep .05; done; exit 1"), 0);
-    fails_in_time("northbound database at unix:/run/openvswitch/nb.sock");
+    CHECK_INT(SH("kill $(cat /run/ovn/nb.pid)"), 0);
+    CHECK_INT(SH("for i in $(seq 100); do test -e /run/ovn/nb.pid || exit 0; sleep .05; done; exit 1"), 0);
+    fails_in_time("northbound database at unix:/run/ovn/ovnnb_db.sock");
 }
 
 int main(int argc, char **argv)
