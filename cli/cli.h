@@ -18,6 +18,7 @@ struct sv_settings {
     const char *idempotency_key;
     const char *lang; /* Accept-Language */
     bool json, wait, help, version;
+    bool dot; /* net show */
     struct sv_arena *arena;
 };
 /* Takes the flags out of argv; the words left are in ret_words (arena). False: said why on stderr. */
@@ -95,7 +96,8 @@ void sv_bar_show(int64_t percent, const char *name);
 void sv_bar_clear(void);
 int sv_follow(struct sv_settings *s, const struct sv_api *api, const char *startid);
 
-/* --- commands.c, complete.c, fsck.c, token.c ---------------------------------------------------------------------- */
+/* --- commands.c, complete.c, fsck.c, net_show.c, token.c
+ * ---------------------------------------------------------------------- */
 
 enum { SV_MAX_WORDS = 5, SV_MAX_COLUMNS = 12 };
 struct sv_command {
@@ -111,6 +113,7 @@ struct sv_command {
 extern const struct sv_command sv_commands[];
 int sv_complete(const struct sv_api *api, const char **words, size_t n);
 int sv_run_token_reset(struct sv_settings *s, const struct sv_api *api, const char **words, size_t n);
+int sv_run_net_show(struct sv_settings *s, const struct sv_api *api, const char **words, size_t n);
 int sv_run_fsck(struct sv_settings *s, const struct sv_api *api, const char **words, size_t n);
 
 #endif

@@ -190,6 +190,8 @@ const struct sv_command sv_commands[] = {
      .usage = "ID realnode.weight=N ...", .doc = "port, weight"},
     {"node", "delete", OP("DELETE", "cloudslb/realnode/{realnodeid}"), WORDS(1, "realnodeid"), .usage = "ID",
      .doc = "take a node out"},
+    {"net", "show", .run = sv_run_net_show, .usage = "[--dot]",
+     .doc = "routers, VPCs, NICs, mappings and load balancers as a tree"},
     {"fsck", "", .run = sv_run_fsck, .usage = "--data DIR [--connect URI]",
      .doc = "check the invariants of a data directory"},
     {0},

@@ -38,6 +38,7 @@ static const struct flag flags[] = {
      "fsck: also hold this hypervisor's hosts against the rows (stopped server)"},
     {"image-dir", AT(image_dir), FLAG_PATH, NULL, false, "DIR",
      "fsck: the server's hv.image_dir, when it is not DIR/images"},
+    {"dot", AT(dot), FLAG_BOOL, NULL, false, NULL, "net show: for Graphviz"},
     {"help", AT(help), FLAG_BOOL, NULL, false, NULL, "this, or about the command named"},
     {"version", AT(version), FLAG_BOOL, NULL, false, NULL, "the version"},
 };

@@ -6,7 +6,9 @@
 #include "starvirt/store_vm.h"
 #include "starvirt/text.h"
 
-#define COLS   "id, tenant_id, name, descr, base, prefix, free_count, deleting, created"
+#define COLS                                                                                                           \
+    "id, tenant_id, name, descr, base, prefix, free_count, deleting, created,"                                         \
+    " (SELECT router_id FROM router_leg WHERE vpc_id = vpc.id)"
 #define SCOPED "(?2 = '' OR (tenant_id = ?2 AND deleting = 0))"
 
 enum {
@@ -55,7 +57,8 @@ static void read_row(sqlite3_stmt *st, struct sv_vpc *v)
                          .prefix = (unsigned)sv_col_int(st, 5),
                          .free_count = sv_col_int(st, 6),
                          .deleting = sv_col_int(st, 7) != 0,
-                         .created = sv_col_int(st, 8)};
+                         .created = sv_col_int(st, 8),
+                         .router = sv_col_id(st, 9)};
 }
 
 static enum sv_err each(struct sv_tx *tx, sqlite3_stmt *st, void (*row)(void *arg, const struct sv_vpc *v), void *arg,

@@ -132,6 +132,7 @@ struct sv_vpc {
     int64_t free_count; /* usable addresses left, kept */
     bool deleting;
     int64_t created;
+    struct sv_id router; /* that leads there; read only; empty = none does */
 };
 /* Allocates the lowest free subnet of `prefix` bits in supernet/supernet_prefix (VPC_EXHAUSTED) and
  * sets v->base; free_count = 2^(32-prefix) - 3. */
