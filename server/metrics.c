@@ -419,6 +419,16 @@ static void write_mended(struct scrape *x, const struct metric *m)
     value(x, m, x->network.mended);
 }
 
+static void write_comparisons(struct scrape *x, const struct metric *m)
+{
+    value(x, m, x->network.comparisons);
+}
+
+static void write_comparing(struct scrape *x, const struct metric *m)
+{
+    sv_buf_printf(x->out, "%s %.6f\n", m->name, (double)x->network.comparing_us / 1e6);
+}
+
 struct balancer_lines {
     struct sv_buf *out;
     const char *name;
@@ -639,6 +649,9 @@ static const struct metric metrics[] = {
      write_unit_failures},
     {"starvirt_network_mended_total", "counter", "Units that were found otherwise than they should be, and mended.",
      write_mended},
+    {"starvirt_network_comparisons_total", "counter", "Times that all networks were compared with what they should be.",
+     write_comparisons},
+    {"starvirt_network_comparison_seconds_total", "counter", "How long these took, all in all.", write_comparing},
     {"starvirt_job_threads", "gauge", "Threads that run jobs.", write_job_threads},
     {"starvirt_hosts", "gauge", "Hypervisor hosts.", write_hosts},
     {"starvirt_balancer_nodes", "gauge", "Nodes of load balancers by what health checks found.", write_balancer_nodes},

@@ -132,7 +132,7 @@ struct sv_request {
     unsigned char idem_hash[SV_SHA256_LEN];
     bool upload_keep;
     struct sv_place upload_place;
-    const char *prepared;         /* by the route's `prepare` */
+    const void *prepared;         /* by the route's `prepare` */
     struct sv_error prepare_fail; /* code SV_OK: it went well */
     struct sv_id job;             /* its end is the answer; empty = none */
     struct sv_id console_tenant, console_vm;

@@ -154,17 +154,34 @@ static enum sv_err write_failed(struct sv_tx *tx, void *arg, struct sv_error *er
     return sv_unit_failed(tx, &u, &o->why, err);
 }
 
-static const char *const kind_names[] = {
-    [SV_UNIT_VPC] = "vpc", [SV_UNIT_ROUTER] = "router", [SV_UNIT_GROUP] = "group", [SV_UNIT_NIC] = "nic"};
-
 static void log_unit(enum sv_level level, const char *what, const struct sv_unit_item *item, const struct sv_error *why)
 {
     char text[256] = "";
 
     if (why)
         sv_err_text(why, SV_LANG_EN, text, sizeof(text));
-    sv_log(level, what, "kind", kind_names[item->kind], "id", item->id.s, "tenant", item->tenant.s, "failures",
+    sv_log(level, what, "kind", sv_unit_name(item->kind), "id", item->id.s, "tenant", item->tenant.s, "failures",
            sv_dec(item->failures).s, "error", text, NULL);
+}
+
+/* Under the mutex. */
+static void settle(struct sv_keeper *k, const struct sv_unit_item *item, const struct sv_error *why)
+{
+    for (struct sv_keeper_check *c = k->checks; c; c = c->next) {
+        for (size_t i = 0; i < c->n && c->open; i++) {
+            struct sv_drift *d = &c->v[i];
+
+            if (d->state != SV_DRIFT_OPEN || d->kind != item->kind || !sv_id_eq(&d->id, &item->id))
+                continue;
+            d->state = why ? SV_DRIFT_FAILED : SV_DRIFT_MENDED;
+            d->ms = sv_mono_ms() - d->ms;
+            if (why)
+                d->why = *why;
+            c->open--;
+        }
+    }
+    if (k->checks)
+        pthread_cond_broadcast(&k->checked);
 }
 
 /* The engine took it. Who waits for that does not wait for the row. */
@@ -176,6 +193,7 @@ static enum sv_unit_end told(struct sv_keeper *k, struct sv_unit_item *item, int
     pthread_mutex_lock(&k->crew.mutex);
     k->mended += item->mends;
     sv_unit_queue_answered(k->queue, item);
+    settle(k, item, NULL);
     pthread_mutex_unlock(&k->crew.mutex);
     if (item->mends || item->failures)
         log_unit(item->mends ? SV_LOG_WARN : SV_LOG_INFO, item->mends ? "network.mended" : "network.told", item, NULL);
@@ -196,6 +214,7 @@ static enum sv_unit_end failed(struct sv_keeper *k, struct sv_unit_item *item, c
         log_unit(SV_LOG_WARN, "network.row", item, &e);
     pthread_mutex_lock(&k->crew.mutex);
     k->failures++;
+    settle(k, item, why);
     pthread_mutex_unlock(&k->crew.mutex);
     return SV_UNIT_FAILED;
 }
@@ -254,6 +273,17 @@ static void *tell_units(void *arg)
 
 /* --- the thread that looks after time ---------------------------------------------------------------------- */
 
+static void compare(struct sv_keeper *k, bool first)
+{
+    char text[256];
+    struct sv_error e;
+
+    if (!sv_keeper_compare(k, first, NULL, &e))
+        return;
+    sv_err_text(&e, SV_LANG_EN, text, sizeof(text));
+    sv_log(SV_LOG_ERROR, "network.compare", "error", text, NULL);
+}
+
 static void *look_after(void *arg)
 {
     struct sv_keeper *k = arg;
@@ -265,7 +295,7 @@ static void *look_after(void *arg)
 
         if (sv_mono_ms() >= look_at) {
             pthread_mutex_unlock(&k->crew.mutex);
-            sv_keeper_compare(k, look_at == 0);
+            compare(k, look_at == 0);
             pthread_mutex_lock(&k->crew.mutex);
             look_at = sv_mono_ms() + SV_KEEPER_LOOK_MS;
         }
@@ -279,13 +309,96 @@ static void *look_after(void *arg)
     return NULL;
 }
 
-void sv_keeper_wish(struct sv_keeper *k, const struct sv_unit_wish *w)
+/* --- what differs ------------------------------------------------------------------------------------------ */
+
+/* Under the mutex. */
+static struct sv_drift *add_drift(struct sv_keeper_check *check, const struct sv_unit_wish *w)
+{
+    check->v = sv_grow(check->v, check->n, &check->cap, sizeof(*check->v));
+    check->v[check->n] =
+        (struct sv_drift){.kind = w->kind, .type = sv_unit_name(w->kind), .id = w->id, .tenant = w->tenant};
+    return &check->v[check->n++];
+}
+
+void sv_keeper_wish(struct sv_keeper *k, const struct sv_unit_wish *w, struct sv_keeper_check *check)
 {
     pthread_mutex_lock(&k->crew.mutex);
-    if (!sv_unit_queue_has(k->queue, w->kind, &w->id))
+    if (check) {
+        add_drift(check, w)->ms = sv_mono_ms();
+        check->open++;
+    }
+    if (check || !sv_unit_queue_has(k->queue, w->kind, &w->id))
         sv_unit_queue_add(k->queue, w);
     wake_tellers(k);
     pthread_mutex_unlock(&k->crew.mutex);
+}
+
+void sv_keeper_unseen(struct sv_keeper *k, const struct sv_unit_wish *w, struct sv_keeper_check *check,
+                      const struct sv_error *why)
+{
+    struct sv_drift *d;
+
+    if (!check)
+        return;
+    pthread_mutex_lock(&k->crew.mutex);
+    d = add_drift(check, w);
+    d->state = SV_DRIFT_UNSEEN;
+    d->why = *why;
+    pthread_mutex_unlock(&k->crew.mutex);
+}
+
+static void take_out(struct sv_keeper *k, const struct sv_keeper_check *check)
+{
+    struct sv_keeper_check **at = &k->checks;
+
+    while (*at != check)
+        at = &(*at)->next;
+    *at = check->next;
+}
+
+/* All that was found is told, or time is up. Under the mutex. */
+static void wait_told(struct sv_keeper *k, const struct sv_keeper_check *check)
+{
+    const int64_t end = sv_mono_ms() + SV_CHECK_WAIT_MS;
+    bool in_time = true;
+
+    while (check->open && in_time && !k->crew.stop)
+        in_time = sv_cond_wait(&k->checked, &k->crew.mutex, end);
+    for (size_t i = 0; i < check->n; i++) {
+        struct sv_drift *d = &check->v[i];
+
+        if (d->state == SV_DRIFT_OPEN)
+            d->ms = sv_mono_ms() - d->ms;
+    }
+}
+
+enum sv_err sv_network_check(struct sv_cloud *c, const struct sv_actor *who, struct sv_arena *a, struct sv_drifts *ret,
+                             struct sv_error *err)
+{
+    struct sv_keeper *k = c->keeper;
+    struct sv_keeper_check check = {.v = NULL};
+    enum sv_err rc = sv_admin_only(who, err);
+
+    if (rc)
+        return rc;
+    pthread_mutex_lock(&k->crew.mutex);
+    check.next = k->checks;
+    k->checks = &check;
+    pthread_mutex_unlock(&k->crew.mutex);
+    rc = sv_keeper_compare(k, false, &check, err);
+    pthread_mutex_lock(&k->crew.mutex);
+    wait_told(k, &check);
+    take_out(k, &check);
+    pthread_mutex_unlock(&k->crew.mutex);
+    if (!rc) {
+        struct sv_drift *v = sv_arena_alloc(a, (check.n + 1) * sizeof(*v));
+
+        if (check.n)
+            memcpy(v, check.v, check.n * sizeof(*v));
+        *ret = (struct sv_drifts){v, check.n};
+    }
+    free(check.v);
+    return rc;
 }
 
 /* --- life --------------------------------------------------------------------------------------------------- */
@@ -299,6 +412,7 @@ void sv_keeper_new(struct sv_cloud *c, void (*news)(void *arg, const char *key),
     k->news_arg = arg;
     sv_crew_init(&k->crew);
     sv_cond_init(&k->sooner);
+    sv_cond_init(&k->checked);
     k->queue = sv_unit_queue_new(ticket_told, k);
     for (unsigned i = 0; i < SV_UNITS_AT_A_TIME; i++)
         k->seats[i].keeper = k;
@@ -339,6 +453,7 @@ void sv_keeper_stop(struct sv_cloud *c)
     sv_crew_stop(&k->crew);
     pthread_mutex_lock(&k->crew.mutex);
     pthread_cond_signal(&k->sooner);
+    pthread_cond_broadcast(&k->checked);
     pthread_mutex_unlock(&k->crew.mutex);
     if (k->started)
         pthread_join(k->thread, NULL);
@@ -352,6 +467,7 @@ void sv_keeper_free(struct sv_cloud *c)
     sv_unit_queue_free(k->queue);
     sv_crew_free(&k->crew);
     pthread_cond_destroy(&k->sooner);
+    pthread_cond_destroy(&k->checked);
     free(k);
     c->keeper = NULL;
 }
@@ -363,7 +479,12 @@ void sv_cloud_network_stats(struct sv_cloud *c, struct sv_network_stats *ret)
 
     pthread_mutex_lock(&k->crew.mutex);
     n = sv_unit_queue_counts(k->queue);
-    *ret = (struct sv_network_stats){
-        .waiting = n.waiting, .telling = n.telling, .failed = n.failed, .failures = k->failures, .mended = k->mended};
+    *ret = (struct sv_network_stats){.waiting = n.waiting,
+                                     .telling = n.telling,
+                                     .failed = n.failed,
+                                     .failures = k->failures,
+                                     .mended = k->mended,
+                                     .comparisons = k->comparisons,
+                                     .comparing_us = k->comparing_us};
     pthread_mutex_unlock(&k->crew.mutex);
 }

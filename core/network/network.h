@@ -52,6 +52,7 @@ void sv_set_online(struct sv_cloud *c, const struct sv_id *router, bool online);
 bool sv_online(struct sv_cloud *c, const struct sv_id *router);
 
 /* --- telling the engine of one unit (core/network/tell.c) --- */
+const char *sv_unit_name(enum sv_net_unit kind); /* "vpc", "router", "group", "nic" */
 struct sv_told {
     int64_t wish; /* what of it the engine was given; 0: nobody wished for a change */
     bool gone;    /* there is no such object: the engine was told to remove it */
@@ -60,6 +61,10 @@ struct sv_told {
  * now, and *ret says so. */
 enum sv_err sv_unit_tell(struct sv_cloud *c, enum sv_net_unit kind, const struct sv_id *id, bool spare,
                          const struct sv_deadline *d, struct sv_told *ret, struct sv_error *err);
+/* Is it as rows say, as far as the engine can tell? One that it is told of just now counts as being so, one that is
+ * gone, too. */
+enum sv_err sv_unit_look(struct sv_cloud *c, enum sv_net_unit kind, const struct sv_id *id, bool *ret_whole,
+                         struct sv_error *err);
 /* In its turn: tells the engine that there is none, whatever rows say. */
 enum sv_err sv_unit_remove(struct sv_cloud *c, enum sv_net_unit kind, const struct sv_id *id,
                            const struct sv_deadline *d, struct sv_error *err);

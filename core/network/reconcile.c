@@ -1,7 +1,6 @@
 /* What the engine has, held against what rows say. What differs is told to the engine again, counted and logged once it
  * was mended. */
 #include "core/network/keeper.h"
-#include "starvirt/log.h"
 
 struct object {
     struct sv_id id, tenant;
@@ -84,73 +83,120 @@ static enum sv_err list_engine(struct sv_net *net, enum sv_net_unit kind, struct
     return rc;
 }
 
-/* All of it, as far as the engine can tell. */
-static bool is_whole(struct sv_cloud *c, enum sv_net_unit kind, const struct sv_id *id)
+struct comparison {
+    struct sv_keeper *keeper;
+    struct sv_keeper_check *check;
+    enum sv_net_unit kind;
+    bool first;
+    struct sv_error *err;
+    enum sv_err rc; /* the first unit that could not be looked at */
+};
+
+static void wish(const struct comparison *c, const struct sv_id *id, const struct sv_id *tenant, bool mends)
+{
+    struct sv_unit_wish w = {.kind = c->kind, .id = *id, .mends = mends};
+
+    if (tenant)
+        w.tenant = *tenant;
+    sv_keeper_wish(c->keeper, &w, c->check);
+}
+
+static void unseen(struct comparison *c, const struct object *o, const struct sv_error *why)
+{
+    const struct sv_unit_wish w = {.kind = c->kind, .id = o->id, .tenant = o->tenant};
+
+    sv_keeper_unseen(c->keeper, &w, c->check, why);
+    if (!c->rc)
+        *c->err = *why;
+    c->rc = c->rc ? c->rc : why->code;
+}
+
+/* What is shown of routers is what was seen last. */
+static void look_online(struct sv_cloud *c, const struct sv_id *id)
 {
     struct sv_net_router_facts facts;
     struct sv_error ignored;
 
-    if (kind != SV_UNIT_ROUTER || c->net->ops->router_look(c->net, id, &facts, &ignored))
-        return true;
-    sv_set_online(c, id, facts.there);
-    return facts.there;
+    if (!c->net->ops->router_look(c->net, id, &facts, &ignored))
+        sv_set_online(c, id, facts.there);
 }
 
-static void wish(struct sv_keeper *k, enum sv_net_unit kind, const struct sv_id *id, const struct sv_id *tenant,
-                 bool mends)
+/* As far as can be seen. */
+static bool is_whole(struct comparison *c, const struct object *o)
 {
-    struct sv_unit_wish w = {.kind = kind, .id = *id, .mends = mends};
+    struct sv_cloud *cloud = c->keeper->cloud;
+    struct sv_error why;
+    bool whole = true;
 
-    if (tenant)
-        w.tenant = *tenant;
-    sv_keeper_wish(k, &w);
+    if (sv_unit_look(cloud, c->kind, &o->id, &whole, &why)) {
+        unseen(c, o, &why);
+        return true;
+    }
+    if (c->kind == SV_UNIT_ROUTER)
+        look_online(cloud, &o->id);
+    return whole;
 }
 
 /* The engine's list before the rows and after them: what came or went meanwhile is in one of them. */
-static void compare(struct sv_keeper *k, enum sv_net_unit kind, const struct sv_ids *before, const struct objects *rows,
-                    const struct sv_ids *after, bool first)
+static void compare(struct comparison *c, const struct sv_ids *before, const struct objects *rows,
+                    const struct sv_ids *after)
 {
     for (size_t i = 0; i < rows->n; i++) {
         const struct object *o = &rows->v[i];
         const bool missing = !sv_ids_have(before, &o->id) && !sv_ids_have(after, &o->id);
 
-        if (missing || first || !is_whole(k->cloud, kind, &o->id))
-            wish(k, kind, &o->id, &o->tenant, missing || !first);
+        if (missing || c->first || !is_whole(c, o))
+            wish(c, &o->id, &o->tenant, missing || !c->first);
     }
     for (size_t i = 0; i < after->n; i++) {
         if (sv_ids_have(before, &after->v[i]) && !has_object(rows, &after->v[i]))
-            wish(k, kind, &after->v[i], NULL, true);
+            wish(c, &after->v[i], NULL, true);
     }
 }
 
-static enum sv_err compare_kind(struct sv_keeper *k, enum sv_net_unit kind, bool first, struct sv_error *err)
+static enum sv_err compare_kind(struct comparison *c, struct sv_error *err)
 {
     SV_CLEANUP(sv_ids_free) struct sv_ids before = {0};
     SV_CLEANUP(sv_ids_free) struct sv_ids after = {0};
     SV_CLEANUP(free_objects) struct objects rows = {0};
-    struct reading r = {kind, &rows};
-    enum sv_err rc = list_engine(k->cloud->net, kind, &before, err);
+    struct sv_cloud *cloud = c->keeper->cloud;
+    struct reading r = {c->kind, &rows};
+    enum sv_err rc = list_engine(cloud->net, c->kind, &before, err);
 
     if (!rc)
-        rc = sv_db_read(k->cloud->db, read_objects, &r, err);
+        rc = sv_db_read(cloud->db, read_objects, &r, err);
     if (!rc)
-        rc = list_engine(k->cloud->net, kind, &after, err);
+        rc = list_engine(cloud->net, c->kind, &after, err);
     if (!rc)
-        compare(k, kind, &before, &rows, &after, first);
-    return rc;
+        compare(c, &before, &rows, &after);
+    return rc ? rc : c->rc;
 }
 
-void sv_keeper_compare(struct sv_keeper *k, bool first)
+static void count(struct sv_keeper *k, int64_t began_us)
 {
-    char text[256];
-    struct sv_error e;
+    pthread_mutex_lock(&k->crew.mutex);
+    k->comparisons++;
+    k->comparing_us += (uint64_t)(sv_mono_us() - began_us);
+    pthread_mutex_unlock(&k->crew.mutex);
+}
+
+enum sv_err sv_keeper_compare(struct sv_keeper *k, bool first, struct sv_keeper_check *check, struct sv_error *err)
+{
+    const int64_t began = sv_mono_us();
+    enum sv_err rc = SV_OK;
 
     if (k->cloud->net->ops->books_only)
-        return;
+        return SV_OK;
     for (enum sv_net_unit kind = 0; kind < SV_UNIT_KINDS; kind++) {
-        if (!compare_kind(k, kind, first, &e))
-            continue;
-        sv_err_text(&e, SV_LANG_EN, text, sizeof(text));
-        sv_log(SV_LOG_ERROR, "network.compare", "error", text, NULL);
+        struct sv_error e;
+        struct comparison c = {.keeper = k, .check = check, .kind = kind, .first = first, .err = &e};
+        const enum sv_err one = compare_kind(&c, &e);
+
+        if (one && !rc) {
+            rc = one;
+            *err = e;
+        }
     }
+    count(k, began);
+    return rc;
 }

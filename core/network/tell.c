@@ -21,6 +21,8 @@ struct teller {
     enum sv_err (*want)(struct telling *t, struct sv_tx *tx, struct sv_error *err);
     enum sv_err (*apply)(struct telling *t, const struct sv_deadline *d, struct sv_error *err);
     enum sv_err (*remove)(struct telling *t, const struct sv_deadline *d, struct sv_error *err);
+    bool (*can_look)(const struct sv_net_ops *ops);
+    enum sv_err (*look)(struct telling *t, bool *ret_whole, struct sv_error *err);
 };
 
 static enum sv_err want_vpc(struct telling *t, struct sv_tx *tx, struct sv_error *err)
@@ -38,6 +40,18 @@ static enum sv_err apply_vpc(struct telling *t, const struct sv_deadline *d, str
 static enum sv_err remove_vpc(struct telling *t, const struct sv_deadline *d, struct sv_error *err)
 {
     return t->c->net->ops->vpc_remove(t->c->net, &t->id, d, err);
+}
+
+static bool can_look_vpc(const struct sv_net_ops *ops)
+{
+    return ops->vpc_whole;
+}
+
+static enum sv_err look_vpc(struct telling *t, bool *ret_whole, struct sv_error *err)
+{
+    const struct sv_want_vpc *w = &t->want.vpc;
+
+    return t->c->net->ops->vpc_whole(t->c->net, &w->net, w->nics, w->nic_count, ret_whole, err);
 }
 
 static enum sv_err want_router(struct telling *t, struct sv_tx *tx, struct sv_error *err)
@@ -63,6 +77,16 @@ static enum sv_err remove_router(struct telling *t, const struct sv_deadline *d,
     return rc;
 }
 
+static bool can_look_router(const struct sv_net_ops *ops)
+{
+    return ops->router_whole;
+}
+
+static enum sv_err look_router(struct telling *t, bool *ret_whole, struct sv_error *err)
+{
+    return t->c->net->ops->router_whole(t->c->net, &t->want.router, ret_whole, err);
+}
+
 static enum sv_err want_group(struct telling *t, struct sv_tx *tx, struct sv_error *err)
 {
     return sv_want_group(tx, &t->id, t->arena, &t->want.group, &t->there, err);
@@ -76,6 +100,16 @@ static enum sv_err apply_group(struct telling *t, const struct sv_deadline *d, s
 static enum sv_err remove_group(struct telling *t, const struct sv_deadline *d, struct sv_error *err)
 {
     return t->c->net->ops->group_remove(t->c->net, &t->id, d, err);
+}
+
+static bool can_look_group(const struct sv_net_ops *ops)
+{
+    return ops->group_whole;
+}
+
+static enum sv_err look_group(struct telling *t, bool *ret_whole, struct sv_error *err)
+{
+    return t->c->net->ops->group_whole(t->c->net, &t->want.group, ret_whole, err);
 }
 
 static enum sv_err want_filter(struct telling *t, struct sv_tx *tx, struct sv_error *err)
@@ -93,12 +127,30 @@ static enum sv_err remove_filter(struct telling *t, const struct sv_deadline *d,
     return t->c->net->ops->filter_remove(t->c->net, &t->id, d, err);
 }
 
+static bool can_look_filter(const struct sv_net_ops *ops)
+{
+    return ops->filter_whole;
+}
+
+static enum sv_err look_filter(struct telling *t, bool *ret_whole, struct sv_error *err)
+{
+    return t->c->net->ops->filter_whole(t->c->net, &t->want.filter, ret_whole, err);
+}
+
 static const struct teller tellers[SV_UNIT_KINDS] = {
-    [SV_UNIT_VPC] = {want_vpc, apply_vpc, remove_vpc},
-    [SV_UNIT_ROUTER] = {want_router, apply_router, remove_router},
-    [SV_UNIT_GROUP] = {want_group, apply_group, remove_group},
-    [SV_UNIT_NIC] = {want_filter, apply_filter, remove_filter},
+    [SV_UNIT_VPC] = {want_vpc, apply_vpc, remove_vpc, can_look_vpc, look_vpc},
+    [SV_UNIT_ROUTER] = {want_router, apply_router, remove_router, can_look_router, look_router},
+    [SV_UNIT_GROUP] = {want_group, apply_group, remove_group, can_look_group, look_group},
+    [SV_UNIT_NIC] = {want_filter, apply_filter, remove_filter, can_look_filter, look_filter},
 };
+
+const char *sv_unit_name(enum sv_net_unit kind)
+{
+    static const char *const names[] = {
+        [SV_UNIT_VPC] = "vpc", [SV_UNIT_ROUTER] = "router", [SV_UNIT_GROUP] = "group", [SV_UNIT_NIC] = "nic"};
+
+    return names[kind];
+}
 
 /* --- telling ------------------------------------------------------------------------------------------- */
 
@@ -149,6 +201,28 @@ enum sv_err sv_unit_remove(struct sv_cloud *c, enum sv_net_unit kind, const stru
         return rc;
     if (!c->net->ops->books_only)
         rc = tellers[kind].remove(&t, d, err);
+    sv_turn_give(c, &turn);
+    return rc;
+}
+
+/* Whoever has the turn tells the engine just now: what is there then is nobody's fault. */
+enum sv_err sv_unit_look(struct sv_cloud *c, enum sv_net_unit kind, const struct sv_id *id, bool *ret_whole,
+                         struct sv_error *err)
+{
+    SV_CLEANUP(sv_arena_freep) struct sv_arena *arena = sv_arena_new();
+    struct telling t = {.c = c, .id = *id, .arena = arena};
+    struct reading r = {&t, kind};
+    const struct sv_deadline now = {.mono_ms = sv_mono_ms()};
+    struct sv_turn turn;
+    struct sv_error ignored;
+    enum sv_err rc;
+
+    *ret_whole = true;
+    if (!tellers[kind].can_look(c->net->ops) || sv_turn_take(c, id, &now, &turn, &ignored))
+        return SV_OK;
+    rc = sv_db_read(c->db, read_wish, &r, err);
+    if (!rc && t.there)
+        rc = tellers[kind].look(&t, ret_whole, err);
     sv_turn_give(c, &turn);
     return rc;
 }

@@ -35,11 +35,15 @@ static const struct sv_param import_params[] = {
 static enum sv_err find_file(struct sv_call *c, const void *input, struct sv_reply *out)
 {
     const struct import_in *in = input;
+    const char *path = NULL;
+    enum sv_err rc;
 
     (void)out;
     if (in->url || !in->path)
         return SV_OK;
-    return sv_template_path(c->cloud, &c->actor, in->path, c->arena, &c->prepared, c->err);
+    rc = sv_template_path(c->cloud, &c->actor, in->path, c->arena, &path, c->err);
+    c->prepared = path;
+    return rc;
 }
 
 static enum sv_err import(struct sv_call *c, const void *input, struct sv_reply *out)

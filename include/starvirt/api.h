@@ -352,7 +352,7 @@ struct sv_call {
     const struct sv_route *route;
     struct sv_arena *arena; /* lives until the reply is sent */
     enum sv_lang lang;
-    const char *prepared;    /* by the route's `prepare` */
+    const void *prepared;    /* by the route's `prepare` */
     int64_t upload_size;     /* [bytes] of it */
     const char *upload_path; /* raw_body: a private file; unlinked after the call unless upload_keep is set */
     bool upload_keep;

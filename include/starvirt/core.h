@@ -18,6 +18,7 @@
 #include "starvirt/store_network.h"
 #include "starvirt/store_rule.h"
 #include "starvirt/store_tenant.h"
+#include "starvirt/store_unit.h"
 #include "starvirt/store_vm.h"
 
 struct sv_cloud;
@@ -73,8 +74,32 @@ struct sv_hosts_ready sv_cloud_hosts_ready(struct sv_cloud *c);
 struct sv_network_stats {
     unsigned waiting, telling, failed;
     uint64_t failures, mended;
+    uint64_t comparisons, comparing_us; /* of what the engine has with what it should have, and how long they took */
 };
 void sv_cloud_network_stats(struct sv_cloud *c, struct sv_network_stats *ret);
+/* What the engine has, held against rows now, and mended. */
+enum sv_drift_state {
+    SV_DRIFT_OPEN,   /* not mended yet */
+    SV_DRIFT_MENDED, /* it is as it should be */
+    SV_DRIFT_FAILED, /* the engine did not take it (why); it is told again */
+    SV_DRIFT_UNSEEN, /* could not be looked at (why) */
+};
+struct sv_drift {
+    enum sv_net_unit kind;
+    const char *type;        /* "vpc", "router", "group", "nic" */
+    struct sv_id id, tenant; /* tenant empty: nobody has such a thing, it was taken away */
+    enum sv_drift_state state;
+    int64_t ms; /* [ms] from when it was found to when it was mended, or failed, or the end */
+    struct sv_error why;
+};
+struct sv_drifts {
+    const struct sv_drift *v;
+    size_t n;
+};
+/* For administrators. Blocks, for the comparison and then for up to SV_CHECK_WAIT_MS until what differs was told to the
+ * engine; not on the writer thread. NETWORK when a kind of unit could not be looked at: the others were, and mended. */
+enum sv_err sv_network_check(struct sv_cloud *c, const struct sv_actor *who, struct sv_arena *a, struct sv_drifts *ret,
+                             struct sv_error *err);
 /* Inside a write closure: has it touched units? Then SV_NEWS_TOLD and sv_tx_number() is the key of the news that the
  * engine was told of all of them, which comes after the commit. */
 #define SV_NEWS_TOLD "told:"

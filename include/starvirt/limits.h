@@ -19,6 +19,7 @@
 #define SV_IDLE_TIMEOUT_S      75          /* [s] a connection without traffic */
 #define SV_MAX_WAIT_S          60          /* [s] long polls */
 #define SV_ANSWER_WAIT_S       45          /* [s] a request for the end of its job */
+#define SV_CHECK_WAIT_MS       (15 * 1000) /* [ms] for what a comparison found to be told to the network engine */
 #define SV_TELL_WAIT_MS        2000        /* [ms] a request for the network engine */
 #define SV_MAX_POLLS           2048        /* long polls; who gets how many: server/share.h */
 #define SV_MAX_PARKED          1024        /* requests that wait for a job */

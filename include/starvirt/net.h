@@ -68,6 +68,11 @@ struct sv_net_ops {
     /* All of it goes; absent: success. */
     enum sv_err (*vpc_remove)(struct sv_net *net, const struct sv_id *vpc, const struct sv_deadline *d,
                               struct sv_error *err);
+    /* The four looks (vpc_whole, filter_whole, group_whole, router_whole): is all of it as it was given? They change
+     * nothing. What an engine cannot see counts as being so; NULL: all of it. The caller gives no unit that it tells
+     * the engine of meanwhile. */
+    enum sv_err (*vpc_whole)(struct sv_net *net, const struct sv_net_vpc *vpc, const struct sv_net_nic *nics, size_t n,
+                             bool *ret, struct sv_error *err);
     /* How a NIC is plugged by the hypervisor: fills kind, bridge and tap. Pure. */
     void (*attach)(struct sv_net *net, const struct sv_id *vpc, const struct sv_id *nic, struct sv_hv_nic *ret);
     /* Makes it so, whatever was there of it before. NETNS_NOT_FOUND, NET_DEVICE_NOT_FOUND, NET_DEVICE_UNUSABLE
@@ -88,6 +93,7 @@ struct sv_net_ops {
                                 struct sv_error *err);
     enum sv_err (*filter_remove)(struct sv_net *net, const struct sv_id *nic, const struct sv_deadline *d,
                                  struct sv_error *err);
+    enum sv_err (*filter_whole)(struct sv_net *net, const struct sv_net_filter *want, bool *ret, struct sv_error *err);
     /* What of a NIC's rules is in force now, its groups' too; nothing for one that is not filtered. */
     enum sv_err (*filter_look)(struct sv_net *net, const struct sv_id *nic, sv_net_rule_fn *row, void *arg,
                                struct sv_error *err);
@@ -98,6 +104,7 @@ struct sv_net_ops {
                                struct sv_error *err);
     enum sv_err (*group_remove)(struct sv_net *net, const struct sv_id *group, const struct sv_deadline *d,
                                 struct sv_error *err);
+    enum sv_err (*group_whole)(struct sv_net *net, const struct sv_net_group *want, bool *ret, struct sv_error *err);
     enum sv_err (*group_list)(struct sv_net *net, void (*row)(void *arg, const struct sv_id *group), void *arg,
                               struct sv_error *err);
     /* Router, mappings, gates and balancers; VPCs get to it by their uplinks, in either order. */
@@ -105,6 +112,7 @@ struct sv_net_ops {
                                 struct sv_error *err);
     enum sv_err (*router_remove)(struct sv_net *net, const struct sv_id *router, const struct sv_deadline *d,
                                  struct sv_error *err);
+    enum sv_err (*router_whole)(struct sv_net *net, const struct sv_net_router *want, bool *ret, struct sv_error *err);
     enum sv_err (*router_look)(struct sv_net *net, const struct sv_id *router, struct sv_net_router_facts *ret,
                                struct sv_error *err);
     /* Rules of its gates that are in force, and the nodes of its balancers. */

@@ -148,29 +148,64 @@ static enum sv_err reload(struct dhcp *h, const struct sv_buf *hosts, struct sv_
 
 /* --- the whole --- */
 
+struct seen {
+    struct sv_buf hosts, old_hosts;
+    bool stale; /* there are leases of NICs that are none */
+};
+
+static void seen_free(struct seen *s)
+{
+    sv_buf_free(&s->hosts);
+    sv_buf_free(&s->old_hosts);
+}
+
+static enum sv_err look(struct dhcp *h, const struct sv_net_nic *nics, size_t n, struct seen *ret, struct sv_error *err)
+{
+    SV_CLEANUP(sv_buf_free) struct sv_buf leases = {0};
+    SV_CLEANUP(sv_buf_free) struct sv_buf kept = {0};
+    enum sv_err rc = hosts_text(nics, n, &ret->hosts, err);
+    if (!rc)
+        rc = file_read(h->hosts, &ret->old_hosts, err);
+    if (!rc)
+        rc = file_read(h->leases, &leases, err);
+    if (!rc)
+        rc = find(h, err);
+    ret->stale = !rc && leases_filter(&leases, nics, n, &kept);
+    return rc;
+}
+
+static bool runs_rightly(const struct dhcp *h, const struct seen *s)
+{
+    return h->daemon.pid && h->daemon.exact && !s->stale;
+}
+
+static bool knows_all(const struct dhcp *h, const struct seen *s)
+{
+    return same_text(&s->old_hosts, &s->hosts) && access(h->pending, F_OK) != 0;
+}
+
 enum sv_err dhcp_ensure(const struct vpc *v, const struct sv_net_nic *nics, size_t n, struct sv_error *err)
 {
     SV_CLEANUP(dhcp_close) struct dhcp h;
-    SV_CLEANUP(sv_buf_free) struct sv_buf old = {0};
-    SV_CLEANUP(sv_buf_free) struct sv_buf hosts = {0};
-    SV_CLEANUP(sv_buf_free) struct sv_buf leases = {0};
-    SV_CLEANUP(sv_buf_free) struct sv_buf kept = {0};
+    SV_CLEANUP(seen_free) struct seen s = {0};
     dhcp_open(v, &h);
-    enum sv_err rc = hosts_text(nics, n, &hosts, err);
-    if (!rc)
-        rc = file_read(h.hosts, &old, err);
-    if (!rc)
-        rc = file_read(h.leases, &leases, err);
-    if (!rc)
-        rc = find(&h, err);
+    enum sv_err rc = look(&h, nics, n, &s, err);
     if (rc)
         return rc;
-    bool stale = leases_filter(&leases, nics, n, &kept);
-    if (!h.daemon.pid || !h.daemon.exact || stale || !hosts_only_added(&old, &hosts))
-        return restart(&h, &hosts, nics, n, err);
-    if (same_text(&old, &hosts) && access(h.pending, F_OK) != 0)
-        return SV_OK;
-    return reload(&h, &hosts, err);
+    if (!runs_rightly(&h, &s) || !hosts_only_added(&s.old_hosts, &s.hosts))
+        return restart(&h, &s.hosts, nics, n, err);
+    return knows_all(&h, &s) ? SV_OK : reload(&h, &s.hosts, err);
+}
+
+enum sv_err dhcp_whole(const struct vpc *v, const struct sv_net_nic *nics, size_t n, bool *ret, struct sv_error *err)
+{
+    SV_CLEANUP(dhcp_close) struct dhcp h;
+    SV_CLEANUP(seen_free) struct seen s = {0};
+    dhcp_open(v, &h);
+    const enum sv_err rc = look(&h, nics, n, &s, err);
+    if (!rc)
+        *ret = runs_rightly(&h, &s) && knows_all(&h, &s);
+    return rc;
 }
 
 enum sv_err dhcp_remove(const struct vpc *v, struct sv_error *err)

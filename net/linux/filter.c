@@ -23,7 +23,106 @@ static enum sv_err check_rules(const struct sv_net_rules *rules, struct sv_error
     return rc;
 }
 
-enum sv_err filter_open(struct sv_error *err)
+/* --- what is there: see nft_digest() --- */
+
+static enum sv_err digest_of(const char *prefix, const struct sv_id *id, uint64_t *ret, struct sv_error *err)
+{
+    struct filter_chains c;
+    filter_chains_of(prefix, id, &c);
+    return nft_digest(HERE, c.v, c.n, ret, err);
+}
+
+static enum sv_err digest_base(uint64_t *ret, struct sv_error *err)
+{
+    struct filter_chains c;
+    filter_base_chains(&c);
+    return nft_digest(HERE, c.v, c.n, ret, err);
+}
+
+/* Under the mutex. */
+static enum sv_err note(struct linux_net *net, const char *prefix, const struct sv_id *id, struct sv_error *err)
+{
+    uint64_t digest = 0;
+    const enum sv_err rc = digest_of(prefix, id, &digest, err);
+    marks_set(net->marks, id, digest);
+    return rc;
+}
+
+/* Under the mutex. Texts of NICs make what is for all anew. */
+static enum sv_err note_base(struct linux_net *net, struct sv_error *err)
+{
+    net->base = 0;
+    return digest_base(&net->base, err);
+}
+
+static enum sv_err put_nic(struct linux_net *net, const struct sv_id *nic, const struct sv_buf *text, bool gone,
+                           struct sv_error *err)
+{
+    pthread_mutex_lock(&net->filters);
+    enum sv_err rc = put(text, err);
+    if (!rc)
+        rc = note_base(net, err);
+    if (!rc && !gone)
+        rc = note(net, FILTER_NIC, nic, err);
+    else if (!rc)
+        marks_set(net->marks, nic, 0);
+    pthread_mutex_unlock(&net->filters);
+    return rc;
+}
+
+static enum sv_err put_group(struct linux_net *net, const struct sv_id *group, const struct sv_buf *text, bool gone,
+                             struct sv_error *err)
+{
+    pthread_mutex_lock(&net->filters);
+    enum sv_err rc = put(text, err);
+    if (!rc && !gone)
+        rc = note(net, FILTER_GROUP, group, err);
+    else if (!rc)
+        marks_set(net->marks, group, 0);
+    pthread_mutex_unlock(&net->filters);
+    return rc;
+}
+
+/* Under the mutex. */
+static enum sv_err is_noted(struct linux_net *net, const char *prefix, const struct sv_id *id, bool *ret,
+                            struct sv_error *err)
+{
+    uint64_t digest = 0;
+    const enum sv_err rc = digest_of(prefix, id, &digest, err);
+    *ret = !rc && digest && digest == marks_get(net->marks, id);
+    return rc;
+}
+
+static struct linux_net *linux_of(struct sv_net *net)
+{
+    return (struct linux_net *)net;
+}
+
+enum sv_err filter_whole(struct sv_net *net, const struct sv_net_filter *want, bool *ret, struct sv_error *err)
+{
+    struct linux_net *l = linux_of(net);
+    uint64_t base = 0;
+    pthread_mutex_lock(&l->filters);
+    enum sv_err rc = is_noted(l, FILTER_NIC, &want->nic, ret, err);
+    if (!rc && *ret)
+        rc = digest_base(&base, err);
+    *ret = *ret && base && base == l->base;
+    pthread_mutex_unlock(&l->filters);
+    return rc;
+}
+
+enum sv_err group_whole(struct sv_net *net, const struct sv_net_group *want, bool *ret, struct sv_error *err)
+{
+    struct linux_net *l = linux_of(net);
+    pthread_mutex_lock(&l->filters);
+    const enum sv_err rc = is_noted(l, FILTER_GROUP, &want->id, ret, err);
+    pthread_mutex_unlock(&l->filters);
+    return rc;
+}
+
+/* --- making it so --- */
+
+enum sv_err filter_open(struct linux_net *net, struct sv_error *err)
 {
     SV_CLEANUP(sv_buf_free) struct sv_buf text = {0};
     struct sv_error why = {0};
@@ -31,7 +130,12 @@ enum sv_err filter_open(struct sv_error *err)
         return sv_fail(err, SV_E_CONFIG, SV_F_NONE,
                        "--network linux needs the kernel's br_netfilter (modprobe br_netfilter)");
     filter_base_text(&text);
-    if (put(&text, &why) == SV_OK)
+    pthread_mutex_lock(&net->filters);
+    enum sv_err rc = put(&text, &why);
+    if (!rc)
+        rc = note_base(net, &why);
+    pthread_mutex_unlock(&net->filters);
+    if (!rc)
         return SV_OK;
     SV_AUTOFREE char *line =
         sv_asprintf("--network linux needs nftables in the kernel, with bridges, conntrack and its "
@@ -39,8 +143,6 @@ enum sv_err filter_open(struct sv_error *err)
                     why.arg[0]);
     return sv_fail(err, SV_E_CONFIG, SV_F_NONE, line);
 }
-
-/* --- making it so --- */
 
 static enum sv_err check_filter(const struct sv_net_filter *want, struct sv_error *err)
 {
@@ -58,51 +160,50 @@ enum sv_err filter_apply(struct sv_net *net, const struct sv_net_filter *want, c
                          struct sv_error *err)
 {
     SV_CLEANUP(sv_buf_free) struct sv_buf text = {0};
-    (void)net, (void)d; /* no call to the kernel waits for anything */
+    (void)d; /* no call to the kernel waits for anything */
     enum sv_err rc = check_filter(want, err);
     if (rc)
         return rc;
     filter_nic_text(want, &text);
-    return put(&text, err);
+    return put_nic(linux_of(net), &want->nic, &text, false, err);
 }
 
 enum sv_err group_apply(struct sv_net *net, const struct sv_net_group *want, const struct sv_deadline *d,
                         struct sv_error *err)
 {
     SV_CLEANUP(sv_buf_free) struct sv_buf text = {0};
-    (void)net, (void)d;
+    (void)d;
     enum sv_err rc = check_id(&want->id, err);
     if (!rc)
         rc = check_rules(&want->rules, err);
     if (rc)
         return rc;
     filter_group_text(want, &text);
-    return put(&text, err);
-}
-
-static enum sv_err gone(const struct sv_id *id, void (*make)(const struct sv_id *id, struct sv_buf *ret),
-                        struct sv_error *err)
-{
-    SV_CLEANUP(sv_buf_free) struct sv_buf text = {0};
-    enum sv_err rc = check_id(id, err);
-    if (rc)
-        return rc;
-    make(id, &text);
-    return put(&text, err);
+    return put_group(linux_of(net), &want->id, &text, false, err);
 }
 
 enum sv_err filter_remove(struct sv_net *net, const struct sv_id *nic, const struct sv_deadline *d,
                           struct sv_error *err)
 {
-    (void)net, (void)d;
-    return gone(nic, filter_nic_gone_text, err);
+    SV_CLEANUP(sv_buf_free) struct sv_buf text = {0};
+    (void)d;
+    enum sv_err rc = check_id(nic, err);
+    if (rc)
+        return rc;
+    filter_nic_gone_text(nic, &text);
+    return put_nic(linux_of(net), nic, &text, true, err);
 }
 
 enum sv_err group_remove(struct sv_net *net, const struct sv_id *group, const struct sv_deadline *d,
                          struct sv_error *err)
 {
-    (void)net, (void)d;
-    return gone(group, filter_group_gone_text, err);
+    SV_CLEANUP(sv_buf_free) struct sv_buf text = {0};
+    (void)d;
+    enum sv_err rc = check_id(group, err);
+    if (rc)
+        return rc;
+    filter_group_gone_text(group, &text);
+    return put_group(linux_of(net), group, &text, true, err);
 }
 
 /* --- what is in force --- */

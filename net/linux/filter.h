@@ -25,15 +25,27 @@ void filter_read_chains(const char *text, const char *prefix, filter_id_fn *row,
 void filter_read_groups(const char *text, filter_id_fn *row, void *arg); /* that a NIC's chain jumps to */
 void filter_read_rules(const char *text, filter_id_fn *row, void *arg);  /* each once, whatever its lines */
 
+/* The chains of a NIC or a group, of all that is for all; names are good while *names is. */
+enum { FILTER_CHAINS = 8, FILTER_CHAIN_NAME = 64 };
+struct filter_chains {
+    char names[FILTER_CHAINS][FILTER_CHAIN_NAME];
+    struct nft_chain v[FILTER_CHAINS];
+    size_t n;
+};
+void filter_chains_of(const char *prefix, const struct sv_id *id, struct filter_chains *ret);
+void filter_base_chains(struct filter_chains *ret);
+
 /* --- filter.c --- */
 /* Puts the base into force: from then on a tap of ours without a filter says nothing. CONFIG when this kernel cannot.
  */
-enum sv_err filter_open(struct sv_error *err);
+enum sv_err filter_open(struct linux_net *net, struct sv_error *err);
 /* The rows of the engine's table. */
 enum sv_err filter_apply(struct sv_net *net, const struct sv_net_filter *want, const struct sv_deadline *d,
                          struct sv_error *err);
 enum sv_err filter_remove(struct sv_net *net, const struct sv_id *nic, const struct sv_deadline *d,
                           struct sv_error *err);
+enum sv_err filter_whole(struct sv_net *net, const struct sv_net_filter *want, bool *ret, struct sv_error *err);
+enum sv_err group_whole(struct sv_net *net, const struct sv_net_group *want, bool *ret, struct sv_error *err);
 enum sv_err filter_look(struct sv_net *net, const struct sv_id *nic, sv_net_rule_fn *row, void *arg,
                         struct sv_error *err);
 enum sv_err filter_list(struct sv_net *net, void (*row)(void *arg, const struct sv_id *nic), void *arg,

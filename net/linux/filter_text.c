@@ -15,6 +15,9 @@
  * Devices are matched by name and need not be there yet. What comes from a tap of ours without a chain is dropped. */
 #include "net/linux/filter.h"
 
+#include <linux/netfilter.h>
+#include <stdio.h>
+
 #include "starvirt/text.h"
 
 /* Bits of the packet mark; the others are left to whoever uses them. */
@@ -155,6 +158,28 @@ static void open_chain(struct sv_buf *b, const struct chain *c, enum part part)
     sv_buf_puts(b, "\tchain ");
     put_chain(b, c, part);
     sv_buf_puts(b, " {\n");
+}
+
+void filter_chains_of(const char *prefix, const struct sv_id *id, struct filter_chains *ret)
+{
+    const bool nic = strcmp(prefix, FILTER_NIC) == 0; /* a map leads to each; to a group's whoever is in it */
+    const struct chain c = chain_of(prefix, id);
+    ret->n = 0;
+    for (enum part p = nic ? SELF : GROUP_FIRST; p < PARTS; p++) {
+        char *name = ret->names[ret->n];
+        snprintf(name, FILTER_CHAIN_NAME, "%s%s_%s", c.prefix, c.digits, part_names[p]);
+        ret->v[ret->n++] = (struct nft_chain){NFPROTO_BRIDGE, FILTER_TABLE, name, nic};
+    }
+}
+
+void filter_base_chains(struct filter_chains *ret)
+{
+    static const char *const bridge[] = {"first", "host_in", "host_out", "from", "to"}, *const ip[] = {"zone", "state"};
+    ret->n = 0;
+    for (size_t i = 0; i < sizeof(bridge) / sizeof(bridge[0]); i++)
+        ret->v[ret->n++] = (struct nft_chain){NFPROTO_BRIDGE, FILTER_TABLE, bridge[i], false};
+    for (size_t i = 0; i < sizeof(ip) / sizeof(ip[0]); i++)
+        ret->v[ret->n++] = (struct nft_chain){NFPROTO_IPV4, FILTER_TABLE, ip[i], false};
 }
 
 /* --- a rule ---

@@ -7,10 +7,11 @@
  * of somebody else is never taken for ours. The machine itself has no address in a VPC.
  *
  * Nothing is remembered between calls: each looks at the kernel, the process and the files, and mends
- * what differs. */
+ * what differs. (But for marks.c, what filters and gateways are held against: without it they count as changed.) */
 #ifndef STARVIRT_NET_LINUX_INTERNAL_H
 #define STARVIRT_NET_LINUX_INTERNAL_H
 
+#include <pthread.h>
 #include <sys/types.h>
 
 #include "net/tools.h"
@@ -30,6 +31,9 @@ struct linux_net {
     char *router_dir;             /* DIR/net-router: a directory a router */
     char *outer;                  /* bridge of the outer network; NULL = there is none */
     char *ip, *dnsmasq, *setpriv; /* absolute paths */
+    struct marks *marks;
+    pthread_mutex_t filters; /* what is in force for all NICs changes, and is looked at, under it */
+    uint64_t base;           /* digest of that; 0 = unknown */
 };
 
 /* Everything that is derived from a VPC's id. */
@@ -82,6 +86,11 @@ struct device {
     char kind[16], alias[64];
 };
 enum sv_err device_look(const char *name, struct device *ret, struct sv_error *err);
+/* Through a socket of device_socket(), for many of them. */
+int device_socket(void);
+enum sv_err device_look_by(int fd, const char *name, struct device *ret, struct sv_error *err);
+/* Does it forward IPv4? In the calling thread's namespace. */
+bool forwards(void);
 /* Has it this address and no other before it? In the calling thread's namespace. */
 bool address_is(const char *device, uint32_t ip, unsigned prefix);
 /* /proc/sys/net/ipv4/conf/DEV/KEY; a kernel without the key has nothing to switch off. */
@@ -95,6 +104,22 @@ bool sysctl_write(const char *key, const char *value);
 enum sv_err nft_run(int netns_fd, const char *text, size_t n, struct sv_error *err);
 /* What a command ("list table ip x") prints is added to *ret; a table that is not there is an error. */
 enum sv_err nft_look(int netns_fd, const char *command, struct sv_buf *ret, struct sv_error *err);
+
+/* --- nft_digest.c --- */
+struct nft_chain {
+    unsigned char family; /* NFPROTO_… */
+    const char *table, *name;
+    bool called; /* another chain or a map has to lead to it */
+};
+/* Another one after any change of any of these chains by anybody, applying the same text again included; 0 when one is
+ * not there or not called. Costs two short questions a chain. */
+enum sv_err nft_digest(int netns_fd, const struct nft_chain *chains, size_t n, uint64_t *ret, struct sv_error *err);
+
+/* --- marks.c: digests of what was applied by this process; any thread --- */
+struct marks *marks_new(void);
+void marks_free(struct marks *m);                                         /* NULL ok */
+void marks_set(struct marks *m, const struct sv_id *id, uint64_t digest); /* 0: forgotten */
+uint64_t marks_get(struct marks *m, const struct sv_id *id);              /* 0: there is none */
 
 /* --- tag.c: 802.1Q tags without VLAN devices and without bridge filtering --- */
 /* Frames that come in on `device` (an index) with this tag lose it and leave through `leg`; what comes in on `leg`
@@ -127,8 +152,9 @@ enum sv_err host_record_sibling(const struct linux_net *net, const struct sv_net
                                 struct host_record *ret, struct sv_error *err);
 
 /* --- link.c: bridge, namespace, veth, gateway address --- */
-/* NICs of running guests are plugged into a bridge that had to be made again. */
+/* NICs of running guests are plugged into the bridge, wherever they were. */
 enum sv_err link_ensure(const struct vpc *v, const struct sv_net_nic *nics, size_t n, struct sv_error *err);
+enum sv_err link_whole(const struct vpc *v, const struct sv_net_nic *nics, size_t n, bool *ret, struct sv_error *err);
 enum sv_err link_remove(const struct vpc *v, struct sv_error *err);
 /* One of a pair may go by itself meanwhile, with the other's namespace: absent is success. */
 enum sv_err link_delete(const struct work *w, const char *device, struct sv_error *err);
@@ -137,6 +163,7 @@ enum sv_err link_silence(const char *device, struct sv_error *err);
 
 /* --- dhcp.c: dnsmasq and its leases --- */
 enum sv_err dhcp_ensure(const struct vpc *v, const struct sv_net_nic *nics, size_t n, struct sv_error *err);
+enum sv_err dhcp_whole(const struct vpc *v, const struct sv_net_nic *nics, size_t n, bool *ret, struct sv_error *err);
 enum sv_err dhcp_remove(const struct vpc *v, struct sv_error *err);
 
 /* --- lease.c: the texts dnsmasq reads and writes --- */

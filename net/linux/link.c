@@ -1,11 +1,6 @@
 #include "net/linux/internal.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <linux/sockios.h>
-#include <net/if.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "starvirt/text.h"
@@ -134,32 +129,49 @@ static void silence_netns(void *arg)
           sysctl_set("ipv4", "all", "forwarding", "0");
 }
 
-/* A tap that is gone by now belongs to a guest that has stopped; one with a master is somebody's decision. */
-static enum sv_err plug_tap(const struct vpc *v, int fd, const struct sv_net_nic *nic, struct sv_error *err)
+/* --- guests' devices --- */
+
+/* A tap that is not there belongs to a guest that does not run. */
+static bool plugged(const struct state *s, const struct device *tap)
 {
-    char tap[16];
-    struct device d = {0};
-    struct ifreq r = {.ifr_name = ""};
-    tap_name(&nic->id, tap);
-    enum sv_err rc = device_look(tap, &d, err);
-    if (rc || !d.index || d.master || strcmp(d.kind, "tun") != 0)
-        return rc;
-    SV_COPY(r.ifr_name, v->names.bridge);
-    r.ifr_ifindex = d.index;
-    if (ioctl(fd, SIOCBRADDIF, &r) != 0 && errno != EINVAL && errno != ENODEV && errno != EBUSY)
-        return net_errno(err, "plug in", tap);
-    return SV_OK;
+    return !tap->index || strcmp(tap->kind, "tun") != 0 || (tap->up && tap->master == s->bridge.index);
 }
 
-static enum sv_err plug_taps(const struct vpc *v, const struct sv_net_nic *nics, size_t n, struct sv_error *err)
+static enum sv_err plug_tap(void *arg, const char *tap, struct sv_error *err)
+{
+    const struct vpc *v = arg;
+    struct device d = {0};
+    SV_CLEANUP(sv_buf_free) struct sv_buf b = {0};
+    sv_buf_printf(&b, "link set dev %s master %s up\n", tap, v->names.bridge);
+    enum sv_err rc = ip_batch(&v->work, NULL, &b, err);
+    if (rc == SV_E_NETWORK && device_look(tap, &d, NULL) == SV_OK && !d.index)
+        rc = SV_OK; /* its guest has stopped meanwhile */
+    return rc;
+}
+
+/* Calls for each that is not in the bridge, or not up. */
+static enum sv_err each_tap(const struct state *s, const struct sv_net_nic *nics, size_t n,
+                            enum sv_err (*unplugged)(void *arg, const char *tap, struct sv_error *err), void *arg,
+                            struct sv_error *err)
 {
     enum sv_err rc = SV_OK;
-    SV_AUTOFD int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return net_errno(err, "plug into", v->names.bridge);
-    for (size_t i = 0; !rc && i < n; i++)
-        rc = plug_tap(v, fd, &nics[i], err);
+    SV_AUTOFD int fd = device_socket();
+    for (size_t i = 0; !rc && i < n; i++) {
+        struct device d = {0};
+        char tap[16];
+        tap_name(&nics[i].id, tap);
+        rc = device_look_by(fd, tap, &d, err);
+        if (!rc && !plugged(s, &d))
+            rc = unplugged(arg, tap, err);
+    }
     return rc;
+}
+
+static enum sv_err note_unplugged(void *arg, const char *tap, struct sv_error *err)
+{
+    (void)tap, (void)err;
+    *(bool *)arg = false;
+    return SV_OK;
 }
 
 static enum sv_err bring_up(const struct vpc *v, struct sv_error *err)
@@ -179,8 +191,7 @@ static enum sv_err bring_up(const struct vpc *v, struct sv_error *err)
     return rc;
 }
 
-static enum sv_err mend(const struct vpc *v, struct state *s, const struct sv_net_nic *nics, size_t n,
-                        struct sv_error *err)
+static enum sv_err mend(const struct vpc *v, struct state *s, struct sv_error *err)
 {
     bool silent = false;
     enum sv_err rc = create_missing(v, s, err);
@@ -196,20 +207,29 @@ static enum sv_err mend(const struct vpc *v, struct state *s, const struct sv_ne
         rc = netns_call(s->netns_fd, silence_netns, &silent, err);
     if (!rc && !silent)
         rc = sv_fail(err, SV_E_NETWORK, SV_F_NONE, "IPv6 and forwarding cannot be switched off in the namespace");
-    if (!rc)
-        rc = plug_taps(v, nics, n, err);
     return rc ? rc : bring_up(v, err);
 }
 
 enum sv_err link_ensure(const struct vpc *v, const struct sv_net_nic *nics, size_t n, struct sv_error *err)
 {
+    struct vpc plug = *v;
     SV_CLEANUP(state_free) struct state s = {.netns_fd = -1};
     enum sv_err rc = look(v, &s, err);
     if (!rc)
         rc = check_owner(v, &s, err);
-    if (rc || is_whole(v, &s))
+    if (!rc && !is_whole(v, &s))
+        rc = mend(v, &s, err);
+    return rc ? rc : each_tap(&s, nics, n, plug_tap, &plug, err);
+}
+
+enum sv_err link_whole(const struct vpc *v, const struct sv_net_nic *nics, size_t n, bool *ret, struct sv_error *err)
+{
+    SV_CLEANUP(state_free) struct state s = {.netns_fd = -1};
+    enum sv_err rc = look(v, &s, err);
+    if (rc)
         return rc;
-    return mend(v, &s, nics, n, err);
+    *ret = is_whole(v, &s);
+    return *ret ? each_tap(&s, nics, n, note_unplugged, ret, err) : SV_OK;
 }
 
 enum sv_err link_remove(const struct vpc *v, struct sv_error *err)

@@ -142,6 +142,8 @@ static void linux_close(struct sv_net *base)
     free(net->ip);
     free(net->dnsmasq);
     free(net->setpriv);
+    marks_free(net->marks);
+    pthread_mutex_destroy(&net->filters);
     free(net);
 }
 
@@ -151,13 +153,15 @@ static enum sv_err linux_open(const struct sv_net_options *opt, struct sv_net **
         return config(err, "--network linux needs root (CAP_NET_ADMIN and CAP_SYS_ADMIN); use --network none without");
     struct linux_net *net = sv_alloc(sizeof(*net));
     net->head.ops = &sv_net_linux_ops;
+    net->marks = marks_new();
+    pthread_mutex_init(&net->filters, NULL);
     enum sv_err rc = find_tools(net, err);
     if (!rc)
         rc = make_dir(net, opt->data_dir, err);
     if (!rc)
         rc = find_outer(net, opt->outer, err);
     if (!rc)
-        rc = filter_open(err);
+        rc = filter_open(net, err);
     if (!rc)
         *ret = &net->head;
     else
@@ -229,6 +233,20 @@ static enum sv_err linux_remove(struct sv_net *net, const struct sv_id *vpc, con
     return rc;
 }
 
+static enum sv_err linux_whole(struct sv_net *net, const struct sv_net_vpc *vpc, const struct sv_net_nic *nics,
+                               size_t n, bool *ret, struct sv_error *err)
+{
+    SV_CLEANUP(vpc_free) struct vpc v = {0};
+    enum sv_err rc = check_vpc(vpc, err);
+    if (rc)
+        return rc;
+    vpc_init(&v, net, vpc, NULL);
+    rc = link_whole(&v, nics, n, ret, err);
+    if (!rc && *ret)
+        rc = uplink_whole(&v, ret, err);
+    return rc || !*ret ? rc : dhcp_whole(&v, nics, n, ret, err);
+}
+
 static void linux_attach(struct sv_net *net, const struct sv_id *vpc, const struct sv_id *nic, struct sv_hv_nic *ret)
 {
     (void)net;
@@ -263,6 +281,7 @@ const struct sv_net_ops sv_net_linux_ops = {
     .close = linux_close,
     .vpc_apply = linux_apply,
     .vpc_remove = linux_remove,
+    .vpc_whole = linux_whole,
     .attach = linux_attach,
     .list = linux_list,
     .host_apply = host_apply,
@@ -276,9 +295,11 @@ const struct sv_net_ops sv_net_linux_ops = {
     .router_list = router_list,
     .filter_apply = filter_apply,
     .filter_remove = filter_remove,
+    .filter_whole = filter_whole,
     .filter_look = filter_look,
     .filter_list = filter_list,
     .group_apply = group_apply,
     .group_remove = group_remove,
+    .group_whole = group_whole,
     .group_list = group_list,
 };

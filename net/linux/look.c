@@ -81,9 +81,19 @@ static ssize_t ask_link(int fd, const char *name, void *answer, size_t size)
     return recv(fd, answer, size, 0);
 }
 
+int device_socket(void)
+{
+    return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+}
+
 enum sv_err device_look(const char *name, struct device *ret, struct sv_error *err)
 {
-    SV_AUTOFD int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+    SV_AUTOFD int fd = device_socket();
+    return device_look_by(fd, name, ret, err);
+}
+
+enum sv_err device_look_by(int fd, const char *name, struct device *ret, struct sv_error *err)
+{
     _Alignas(struct nlmsghdr) char answer[16384];
     ssize_t n = fd < 0 ? -1 : ask_link(fd, name, answer, sizeof(answer));
     const struct nlmsghdr *h = (const struct nlmsghdr *)(void *)answer;
@@ -139,4 +149,11 @@ bool sysctl_set(const char *family, const char *device, const char *key, const c
 {
     SV_AUTOFREE char *whole = sv_asprintf("%s/conf/%s/%s", family, device, key);
     return sysctl_write(whole, value);
+}
+
+bool forwards(void)
+{
+    char value = '0';
+    SV_AUTOFD int fd = open("/proc/sys/net/ipv4/conf/all/forwarding", O_RDONLY | O_CLOEXEC);
+    return fd >= 0 && read(fd, &value, 1) == 1 && value != '0';
 }

@@ -53,6 +53,7 @@ void uplink_rules_text(const struct sv_net_vpc *want, struct sv_buf *ret);
 /* --- uplink.c: a VPC's way to its router --- */
 /* As want->uplink says: made, moved, or taken away. */
 enum sv_err uplink_ensure(const struct vpc *v, struct sv_error *err);
+enum sv_err uplink_whole(const struct vpc *v, bool *ret, struct sv_error *err);
 enum sv_err uplink_remove(const struct vpc *v, struct sv_error *err);
 /* The leg of a VPC is put into a router's transit bridge where both are there. */
 enum sv_err uplink_plug(const struct work *w, const struct sv_id *vpc, const struct sv_id *router,
@@ -62,6 +63,8 @@ enum sv_err uplink_plug(const struct work *w, const struct sv_id *vpc, const str
  * router says. Nothing to do where the gateway or its uplink is not there. */
 enum sv_err uplink_listen(const struct work *w, const struct sv_net_leg *leg, const struct sv_id *router,
                           struct sv_error *err);
+enum sv_err uplink_listens(const struct work *w, const struct sv_net_leg *leg, const struct sv_id *router, bool *ret,
+                           struct sv_error *err);
 
 /* --- router_link.c: namespace, devices, addresses, routes --- */
 struct router {

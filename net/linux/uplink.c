@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/netfilter.h>
 #include <stdio.h>
 
 #include "starvirt/text.h"
@@ -9,7 +10,7 @@
 /* What of the way to the router is there, seen in the gateway's namespace. */
 struct uplink {
     const struct vpc *v;
-    bool present, good;
+    bool present, good, forwards;
     bool switched; /* written: what the kernel may do with packets */
 };
 
@@ -41,6 +42,7 @@ static void look_inside(void *arg)
     u->present = device_look(UPLINK_DEV, &d, NULL) == SV_OK && d.index;
     u->good =
         u->present && d.up && address_is(UPLINK_DEV, transit_of(u->v->want), TRANSIT_PREFIX) && default_is_router();
+    u->forwards = forwards();
 }
 
 /* Strict: a source that does not lead back where it came from is forged. A redirect would tell guests of the transit
@@ -77,17 +79,31 @@ static enum sv_err call_switch(int netns_fd, void (*fn)(void *arg), struct uplin
 
 /* --- plugging --- */
 
-enum sv_err uplink_plug(const struct work *w, const struct sv_id *vpc, const struct sv_id *router, struct sv_error *err)
+/* True also where the other part is not there yet. */
+static enum sv_err look_plug(const struct sv_id *vpc, const struct sv_id *router, bool *ret_plugged,
+                             struct sv_error *err)
 {
     char leg[16], transit[16];
     struct device l = {0}, t = {0};
-    SV_CLEANUP(sv_buf_free) struct sv_buf b = {0};
     router_leg_name(vpc, leg);
     router_transit_name(router, transit);
     enum sv_err rc = device_look(leg, &l, err);
     if (!rc)
         rc = device_look(transit, &t, err);
-    if (rc || !l.index || !t.index || strcmp(l.kind, "veth") != 0 || (l.master == t.index && l.up))
+    if (!rc)
+        *ret_plugged = !l.index || !t.index || strcmp(l.kind, "veth") != 0 || (l.master == t.index && l.up);
+    return rc;
+}
+
+enum sv_err uplink_plug(const struct work *w, const struct sv_id *vpc, const struct sv_id *router, struct sv_error *err)
+{
+    char leg[16], transit[16];
+    bool plugged = true;
+    SV_CLEANUP(sv_buf_free) struct sv_buf b = {0};
+    router_leg_name(vpc, leg);
+    router_transit_name(router, transit);
+    enum sv_err rc = look_plug(vpc, router, &plugged, err);
+    if (rc || plugged)
         return rc;
     sv_buf_printf(&b, "link set dev %s master %s\nlink set dev %s type bridge_slave isolated on\nlink set dev %s up\n",
                   leg, transit, leg, leg);
@@ -140,27 +156,50 @@ static enum sv_err address(const struct vpc *v, struct sv_error *err)
     return ip_batch(&v->work, v->names.netns, &b, err);
 }
 
+/* The rules of the gateway: see nft_digest(). */
+static enum sv_err look_rules(int netns_fd, uint64_t *ret, struct sv_error *err)
+{
+    static const struct nft_chain chains[] = {{NFPROTO_IPV4, "gateway", "forwarded", false},
+                                              {NFPROTO_IPV4, "gateway", "own", false}};
+    return nft_digest(netns_fd, chains, sizeof(chains) / sizeof(chains[0]), ret, err);
+}
+
+static enum sv_err put_rules(const struct vpc *v, int netns_fd, struct sv_error *err)
+{
+    uint64_t digest = 0;
+    SV_CLEANUP(sv_buf_free) struct sv_buf text = {0};
+    uplink_rules_text(v->want, &text);
+    enum sv_err rc = nft_run(netns_fd, text.p, text.n, err);
+    if (!rc)
+        rc = look_rules(netns_fd, &digest, err);
+    marks_set(v->work.net->marks, &v->want->id, digest);
+    return rc;
+}
+
+static struct sv_net_leg leg_of(const struct vpc *v)
+{
+    return (struct sv_net_leg){.vpc = v->want->id, .base = v->want->base, .prefix = v->want->prefix};
+}
+
 static enum sv_err make(const struct vpc *v, int netns_fd, struct sv_error *err)
 {
     char leg[16];
     struct uplink u = {.v = v};
-    SV_CLEANUP(sv_buf_free) struct sv_buf text = {0};
     router_leg_name(&v->want->id, leg);
-    uplink_rules_text(v->want, &text);
     enum sv_err rc = netns_call(netns_fd, look_inside, &u, err);
     if (!rc && !u.present)
         rc = create(v, leg, err);
     if (!rc)
         rc = unplug_other(v, leg, err);
     if (!rc) /* before anything is forwarded */
-        rc = nft_run(netns_fd, text.p, text.n, err);
+        rc = put_rules(v, netns_fd, err);
     if (!rc)
         rc = call_switch(netns_fd, switch_on, &u, err);
     if (!rc && !u.good)
         rc = address(v, err);
     if (!rc)
         rc = uplink_plug(&v->work, &v->want->id, &v->want->uplink.router, err);
-    const struct sv_net_leg about = {.vpc = v->want->id, .base = v->want->base, .prefix = v->want->prefix};
+    const struct sv_net_leg about = leg_of(v);
     return rc ? rc : uplink_listen(&v->work, &about, &v->want->uplink.router, err);
 }
 
@@ -191,9 +230,44 @@ enum sv_err uplink_ensure(const struct vpc *v, struct sv_error *err)
     return l.index ? unmake(v, fd, err) : SV_OK;
 }
 
+static enum sv_err look_uplink(const struct vpc *v, int netns_fd, bool *ret, struct sv_error *err)
+{
+    struct uplink u = {.v = v};
+    uint64_t digest = 0;
+    bool plugged = false, listens = false;
+    const struct sv_net_leg about = leg_of(v);
+    enum sv_err rc = netns_call(netns_fd, look_inside, &u, err);
+    if (!rc)
+        rc = look_rules(netns_fd, &digest, err);
+    if (!rc)
+        rc = look_plug(&v->want->id, &v->want->uplink.router, &plugged, err);
+    if (!rc)
+        rc = uplink_listens(&v->work, &about, &v->want->uplink.router, &listens, err);
+    *ret = !rc && u.good && u.forwards && digest && digest == marks_get(v->work.net->marks, &v->want->id) && plugged &&
+           listens;
+    return rc;
+}
+
+enum sv_err uplink_whole(const struct vpc *v, bool *ret, struct sv_error *err)
+{
+    char leg[16];
+    struct device l = {0};
+    SV_AUTOFD int fd = netns_open(v->names.netns_path);
+    router_leg_name(&v->want->id, leg);
+    *ret = false;
+    if (fd < 0)
+        return SV_OK;
+    if (!sv_id_empty(&v->want->uplink.router))
+        return look_uplink(v, fd, ret, err);
+    const enum sv_err rc = device_look(leg, &l, err);
+    *ret = !rc && !l.index;
+    return rc;
+}
+
 enum sv_err uplink_remove(const struct vpc *v, struct sv_error *err)
 {
     char leg[16];
+    marks_set(v->work.net->marks, &v->want->id, 0);
     router_leg_name(&v->want->id, leg);
     return link_delete(&v->work, leg, err);
 }

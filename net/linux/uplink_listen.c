@@ -119,15 +119,14 @@ static void look_free(struct look *l)
     addresses_free(&l->there);
 }
 
-enum sv_err uplink_listen(const struct work *w, const struct sv_net_leg *leg, const struct sv_id *router,
-                          struct sv_error *err)
+/* Commands that make it so; none: it is. */
+static enum sv_err difference(const struct work *w, const struct sv_net_leg *leg, const struct sv_id *router,
+                              struct sv_buf *ret, struct sv_error *err)
 {
-    char netns[20], path[40];
+    char path[40];
     SV_CLEANUP(addresses_free) struct addresses want = {0};
     SV_CLEANUP(look_free) struct look l = {0};
-    SV_CLEANUP(sv_buf_free) struct sv_buf b = {0};
     vpc_netns_path(&leg->vpc, path);
-    name_of("sv-", &leg->vpc, netns, sizeof(netns));
     SV_AUTOFD int fd = netns_open(path);
     if (fd < 0)
         return SV_OK;
@@ -138,9 +137,28 @@ enum sv_err uplink_listen(const struct work *w, const struct sv_net_leg *leg, co
         return rc;
     for (size_t i = 0; i < l.there.n; i++)
         if (!has(&want, l.there.v[i]))
-            put(&b, l.there.v[i], false);
+            put(ret, l.there.v[i], false);
     for (size_t i = 0; i < want.n; i++)
         if (!has(&l.there, want.v[i]))
-            put(&b, want.v[i], true);
-    return ip_batch(w, netns, &b, err);
+            put(ret, want.v[i], true);
+    return SV_OK;
+}
+
+enum sv_err uplink_listen(const struct work *w, const struct sv_net_leg *leg, const struct sv_id *router,
+                          struct sv_error *err)
+{
+    char netns[20];
+    SV_CLEANUP(sv_buf_free) struct sv_buf b = {0};
+    name_of("sv-", &leg->vpc, netns, sizeof(netns));
+    const enum sv_err rc = difference(w, leg, router, &b, err);
+    return rc ? rc : ip_batch(w, netns, &b, err);
+}
+
+enum sv_err uplink_listens(const struct work *w, const struct sv_net_leg *leg, const struct sv_id *router, bool *ret,
+                           struct sv_error *err)
+{
+    SV_CLEANUP(sv_buf_free) struct sv_buf b = {0};
+    const enum sv_err rc = difference(w, leg, router, &b, err);
+    *ret = !rc && b.n == 0;
+    return rc;
 }

@@ -127,6 +127,17 @@ static enum sv_err attempt(struct ovn_link *l, const struct ovn_plan *p, int64_t
     return rc || same ? rc : make(l, p, &found, ret_count, err);
 }
 
+enum sv_err ovn_whole(const struct ovn_net *net, const struct ovn_plan *p, bool *ret, struct sv_error *err)
+{
+    SV_CLEANUP(ovn_link_close) struct ovn_link l = {.fd = -1};
+    SV_CLEANUP(ovn_found_free) struct ovn_found found = {0};
+    const struct sv_deadline limit = sv_deadline_within(NULL, OVN_CALL_MS);
+    enum sv_err rc = ovn_link_open(&l, net->remotes, &limit, err);
+    if (!rc)
+        rc = find(&l, p, &found, err);
+    return rc ? rc : is_same(&l, p, &found, ret, err);
+}
+
 enum sv_err ovn_apply(const struct ovn_net *net, const struct ovn_plan *p, const struct sv_deadline *d,
                       struct sv_error *err)
 {

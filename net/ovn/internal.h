@@ -164,6 +164,8 @@ bool ovn_remotes_valid(const char *remotes, struct sv_buf *why);
 /* Makes it so, and waits until OVN works with it. */
 enum sv_err ovn_apply(const struct ovn_net *net, const struct ovn_plan *p, const struct sv_deadline *d,
                       struct sv_error *err);
+/* Is all of it as planned? */
+enum sv_err ovn_whole(const struct ovn_net *net, const struct ovn_plan *p, bool *ret, struct sv_error *err);
 /* All rows of the unit go. */
 enum sv_err ovn_remove(const struct ovn_net *net, const char *kind, const struct sv_id *id, const struct sv_deadline *d,
                        struct sv_error *err);

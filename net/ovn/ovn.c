@@ -153,6 +153,21 @@ static enum sv_err vpc_apply(struct sv_net *net, const struct sv_net_vpc *vpc, c
     return apply_plan(net, &p, d, err);
 }
 
+static enum sv_err is_plan(const struct sv_net *net, struct ovn_plan *p, bool *ret, struct sv_error *err)
+{
+    const enum sv_err rc = ovn_whole(of(net), p, ret, err);
+    ovn_plan_free(p);
+    return rc;
+}
+
+static enum sv_err vpc_whole(struct sv_net *net, const struct sv_net_vpc *vpc, const struct sv_net_nic *nics, size_t n,
+                             bool *ret, struct sv_error *err)
+{
+    struct ovn_plan p;
+    ovn_plan_vpc(of(net), vpc, nics, n, &p);
+    return is_plan(net, &p, ret, err);
+}
+
 static enum sv_err vpc_remove(struct sv_net *net, const struct sv_id *vpc, const struct sv_deadline *d,
                               struct sv_error *err)
 {
@@ -185,6 +200,13 @@ static enum sv_err filter_apply(struct sv_net *net, const struct sv_net_filter *
     return apply_plan(net, &p, d, err);
 }
 
+static enum sv_err filter_whole(struct sv_net *net, const struct sv_net_filter *want, bool *ret, struct sv_error *err)
+{
+    struct ovn_plan p;
+    ovn_plan_filter(of(net), want, &p);
+    return is_plan(net, &p, ret, err);
+}
+
 static enum sv_err filter_remove(struct sv_net *net, const struct sv_id *nic, const struct sv_deadline *d,
                                  struct sv_error *err)
 {
@@ -211,6 +233,13 @@ static enum sv_err group_apply(struct sv_net *net, const struct sv_net_group *wa
     return apply_plan(net, &p, d, err);
 }
 
+static enum sv_err group_whole(struct sv_net *net, const struct sv_net_group *want, bool *ret, struct sv_error *err)
+{
+    struct ovn_plan p;
+    ovn_plan_group(of(net), want, &p);
+    return is_plan(net, &p, ret, err);
+}
+
 static enum sv_err group_remove(struct sv_net *net, const struct sv_id *group, const struct sv_deadline *d,
                                 struct sv_error *err)
 {
@@ -234,6 +263,13 @@ static enum sv_err router_apply(struct sv_net *net, const struct sv_net_router *
     ovn_plan_router(of(net), want, &p);
     const enum sv_err rc = apply_plan(net, &p, d, err);
     return !rc && lacks ? sv_fail(err, SV_E_UNSUPPORTED, SV_F_NONE, lacks) : rc;
+}
+
+static enum sv_err router_whole(struct sv_net *net, const struct sv_net_router *want, bool *ret, struct sv_error *err)
+{
+    struct ovn_plan p;
+    ovn_plan_router(of(net), want, &p);
+    return is_plan(net, &p, ret, err);
 }
 
 static enum sv_err router_remove(struct sv_net *net, const struct sv_id *router, const struct sv_deadline *d,
@@ -300,6 +336,7 @@ const struct sv_net_ops sv_net_ovn_ops = {
     .close = ovn_close,
     .vpc_apply = vpc_apply,
     .vpc_remove = vpc_remove,
+    .vpc_whole = vpc_whole,
     .attach = attach,
     .list = vpc_list,
     .host_apply = host_apply,
@@ -307,13 +344,16 @@ const struct sv_net_ops sv_net_ovn_ops = {
     .host_list = host_list,
     .filter_apply = filter_apply,
     .filter_remove = filter_remove,
+    .filter_whole = filter_whole,
     .filter_look = filter_look,
     .filter_list = filter_list,
     .group_apply = group_apply,
     .group_remove = group_remove,
+    .group_whole = group_whole,
     .group_list = group_list,
     .router_apply = router_apply,
     .router_remove = router_remove,
+    .router_whole = router_whole,
     .router_look = router_look,
     .router_rules = router_rules,
     .router_nodes = router_nodes,

@@ -64,6 +64,26 @@ static enum sv_err sim_vpc_remove(struct sv_net *net, const struct sv_id *vpc, c
     return drop(net, "vpc_remove", SIM_NET_VPC, vpc, d, err);
 }
 
+static enum sv_err is_text(struct sv_net *net, enum sim_net_kind kind, const struct sv_id *id,
+                           const struct sv_buf *want, bool *ret, struct sv_error *err)
+{
+    SV_CLEANUP(sv_buf_free) struct sv_buf is = {0};
+    bool there = false;
+    const enum sv_err rc = sim_net_get(sim_of(net), kind, id, &is, &there, err);
+
+    *ret = !rc && there && is.n == want->n && (!want->n || memcmp(is.p, want->p, is.n) == 0);
+    return rc;
+}
+
+static enum sv_err sim_vpc_whole(struct sv_net *net, const struct sv_net_vpc *vpc, const struct sv_net_nic *nics,
+                                 size_t n, bool *ret, struct sv_error *err)
+{
+    SV_CLEANUP(sv_buf_free) struct sv_buf text = {0};
+
+    sim_net_vpc_text(&text, vpc, nics, n);
+    return is_text(net, SIM_NET_VPC, &vpc->id, &text, ret, err);
+}
+
 static enum sv_err sim_vpc_list(struct sv_net *net, void (*row)(void *arg, const struct sv_id *vpc), void *arg,
                                 struct sv_error *err)
 {
@@ -225,6 +245,15 @@ static enum sv_err sim_router_remove(struct sv_net *net, const struct sv_id *rou
     return drop(net, "router_remove", SIM_NET_ROUTER, router, d, err);
 }
 
+static enum sv_err sim_router_whole(struct sv_net *net, const struct sv_net_router *want, bool *ret,
+                                    struct sv_error *err)
+{
+    SV_CLEANUP(sv_buf_free) struct sv_buf text = {0};
+
+    sim_net_router_text(&text, want);
+    return is_text(net, SIM_NET_ROUTER, &want->id, &text, ret, err);
+}
+
 static enum sv_err sim_router_look(struct sv_net *net, const struct sv_id *router, struct sv_net_router_facts *ret,
                                    struct sv_error *err)
 {
@@ -296,6 +325,7 @@ const struct sv_net_ops sv_net_sim_ops = {
     .close = sim_close,
     .vpc_apply = sim_vpc_apply,
     .vpc_remove = sim_vpc_remove,
+    .vpc_whole = sim_vpc_whole,
     .attach = sim_attach,
     .list = sim_vpc_list,
     .host_apply = sim_host_apply,
@@ -310,6 +340,7 @@ const struct sv_net_ops sv_net_sim_ops = {
     .group_list = sim_group_list,
     .router_apply = sim_router_apply,
     .router_remove = sim_router_remove,
+    .router_whole = sim_router_whole,
     .router_look = sim_router_look,
     .router_rules = sim_router_rules,
     .router_nodes = sim_router_nodes,

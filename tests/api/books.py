@@ -18,6 +18,11 @@ class Books:
         with open(self.path(kind, unit)) as f:
             return f.read().splitlines()
 
+    def spoil(self, kind, unit, text):
+        """Somebody changes what the engine has."""
+        with open(self.path(kind, unit), "w") as f:
+            f.write(text)
+
     def switch(self, name, *words):
         """`fail` or `hang`; without words it is off."""
         with open(os.path.join(self.dir, "." + name), "w") as f:

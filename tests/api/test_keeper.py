@@ -1,5 +1,6 @@
 """What the network engine is told, and told again until it is in force. The engine `sim` keeps its books in files, and
 has switches that make it fail or hang."""
+import concurrent.futures
 import os
 import time
 
@@ -163,3 +164,72 @@ def test_what_is_otherwise_than_it_should_be_is_mended(cloud):
     assert cloud.books.read("vpc", vpc) == before
     wait_until(lambda: cloud.metrics()["starvirt_network_mended_total"] == 2, "it is counted")
     assert figure(cloud, "failed") == 0
+
+
+CHECK = "PUT cloudnetwork/check"
+
+
+def found(cloud):
+    """What a comparison on request found: {id: (type, tenant, state)}."""
+    reply = cloud.admin.ok(CHECK)
+    assert reply.count == len(reply.data)
+    for row in reply.data:
+        assert int(row["unit.ms"]) >= 0 and (row["unit.reason"] == "") == (row["unit.state"] in ("mended", "open"))
+    return {row["unit.id"]: (row["unit.type"], row["unit.appid"], row["unit.state"]) for row in reply.data}
+
+
+def test_a_comparison_on_request_mends_what_differs(cloud):
+    who = Routed(cloud)
+    who.join()
+    wait_until(lambda: found(cloud) == {}, "all is as it should be")
+    before = cloud.metrics()
+    wanted = {kind: cloud.books.read(kind, unit) for kind, unit in (("vpc", who.vpc), ("router", who.router))}
+    stray = "0195e2a0-0000-7000-8000-000000000001"
+    cloud.books.spoil("vpc", who.vpc, "subnet 10.9.9.0/24\n")
+    cloud.books.spoil("router", who.router, "")
+    cloud.books.spoil("group", stray, "group\n")
+    assert found(cloud) == {who.vpc: ("vpc", who.client.id, "mended"), who.router: ("router", who.client.id, "mended"),
+                            stray: ("group", "", "mended")}
+    assert {kind: cloud.books.read(kind, unit) for kind, unit in (("vpc", who.vpc), ("router", who.router))} == wanted
+    assert not cloud.books.has("group", stray)
+    after = cloud.metrics()
+    assert after["starvirt_network_mended_total"] - before["starvirt_network_mended_total"] == 3
+    assert after["starvirt_network_comparisons_total"] == before["starvirt_network_comparisons_total"] + 1
+    assert after["starvirt_network_comparison_seconds_total"] > before["starvirt_network_comparison_seconds_total"]
+    assert sum("event=network.mended" in line for line in cloud.log().splitlines()) == 3, "logged, each once"
+    assert found(cloud) == {}
+
+
+def test_a_comparison_says_what_could_not_be_mended(cloud):
+    who = Routed(cloud)
+    who.join()
+    cloud.expect("event=network.failed")
+    cloud.books.switch("fail", who.vpc)
+    cloud.books.spoil("vpc", who.vpc, "")
+    assert found(cloud) == {who.vpc: ("vpc", who.client.id, "failed")}
+    cloud.books.switch("fail")
+    assert found(cloud) == {who.vpc: ("vpc", who.client.id, "mended")}, "it waits for no next try"
+    assert found(cloud) == {}
+
+
+def test_a_comparison_is_for_administrators(cloud):
+    who = Routed(cloud)
+    cloud.books.spoil("vpc", who.vpc, "")
+    who.client.refused(CHECK, code="ADMIN_ONLY")
+    assert cloud.books.read("vpc", who.vpc) == []
+    assert who.vpc in found(cloud)
+
+
+def test_a_server_ends_while_a_comparison_waits(cloud):
+    who = Routed(cloud)
+    who.join()
+    cloud.books.switch("hang", who.vpc)
+    cloud.books.spoil("vpc", who.vpc, "")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        asked = pool.submit(cloud.admin.call, CHECK)
+        wait_until(lambda: figure(cloud, "telling") == 1, "it is being mended")
+        cloud.stop(timeout=10)
+        asked.exception() or asked.result()
+    cloud.books.switch("hang")
+    cloud.start()
+    wait_until(lambda: cloud.books.read("vpc", who.vpc) != [], "the start mends it")

@@ -181,6 +181,7 @@ def test_these_are_for_admins():
         "PUT resourcequota/modify", "POST cloudvm/addVhostModelAndType", "DELETE cloudvm/delVhostModelAndType/{id}",
         "POST cloudvm/model/bind", "POST cloudstorage/search", "POST cloudstorage/add", "PUT cloudstorage/modify",
         "POST cloudip/pool/add", "POST cloudip/pool/search", "DELETE cloudip/pool/{poolId}",
+        "PUT cloudnetwork/check",
         "PUT cloudstorage/refresh", "DELETE cloudstorage/{storageId}", "POST cloudvm/vdisk/create/pv"}
 
 

@@ -11,8 +11,8 @@ from test_storage import ceph_params
 SERVED = {op_name(route) for route in dump_routes() if route["served"]}
 
 
-# Nothing of that is to be had on a cloud without a network: test_in_force.py sees its rows.
-EMPTY = {"POST cloudsegroup/retryrule/search"}
+# Nothing of that is to be had on a cloud without a network: test_in_force.py and test_keeper.py see their rows.
+EMPTY = {"POST cloudsegroup/retryrule/search", "PUT cloudnetwork/check"}
 
 
 class Walk:
@@ -140,6 +140,7 @@ def firewall(w, tenant, nic):
     w.ok(tenant, "DELETE cloudsegroup/rule/{ruleid}", {"ruleid": rule})
     w.ok(tenant, "POST cloudsegroup/retryrule/search")
     w.ok(tenant, "PUT cloudsegroup/retryrule/reset")
+    w.ok(w.admin, "PUT cloudnetwork/check")
     w.ok(tenant, "POST cloudsegroup/vnic/unbind", {"securitygroup.id": group, "vnic.id": nic})
     w.ok(tenant, "DELETE cloudsegroup/{securitygroupid}", {"securitygroupid": group})
     address = tenant.show(w.vm)["vm.ip"]

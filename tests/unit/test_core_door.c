@@ -298,6 +298,17 @@ static void another_tenants_is_unknown(void)
     close_cloud();
 }
 
+/* Outside of any transaction: it waits for the engine. */
+static void comparing_networks_is_for_administrators(void)
+{
+    SV_CLEANUP(sv_arena_freep) struct sv_arena *arena = sv_arena_new();
+    struct sv_drifts found = {.n = 1};
+    open_cloud();
+    CHECK_INT(sv_network_check(cloud, &tenant, arena, &found, &why), SV_E_ADMIN_ONLY);
+    CHECK_INT(found.n, 1);
+    close_cloud();
+}
+
 /* --- bounds ------------------------------------------------------------------------------------------------ */
 
 #define REFUSES(change, want, at)                                                                                      \
@@ -361,4 +372,5 @@ static void bounds_hold_whoever_calls(void)
     close_cloud();
 }
 
-CHECK_MAIN(T(tenants_get_admin_only), T(another_tenants_is_unknown), T(bounds_hold_whoever_calls))
+CHECK_MAIN(T(tenants_get_admin_only), T(comparing_networks_is_for_administrators), T(another_tenants_is_unknown),
+           T(bounds_hold_whoever_calls))

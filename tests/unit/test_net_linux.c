@@ -110,6 +110,13 @@ static enum sv_err apply(const struct sv_net_vpc *vpc, const struct sv_net_nic *
     return net->ops->vpc_apply(net, vpc, nics, n, &limit, &err);
 }
 
+static bool whole(const struct sv_net_nic *nics, size_t n)
+{
+    bool ret = false;
+    OK(net->ops->vpc_whole(net, &vpc_a, nics, n, &ret, &err));
+    return ret;
+}
+
 static void remove_all(void)
 {
     OK(net->ops->vpc_remove(net, &vpc_a.id, NULL, &err));
@@ -289,6 +296,50 @@ static void drift_is_mended(void)
     CHECK_INT(dnsmasqs(NULL), 0);
 }
 
+/* What somebody does to a VPC whose guest's tap is svt000000000001: seen, and mended by the next call. */
+static void drift_is_seen(void)
+{
+    static const char *const harm[][12] = {
+        {"ip", "link", "set", BRIDGE_A, "down"},
+        {"ip", "link", "set", BRIDGE_A, "type", "bridge", "nf_call_iptables", "0"},
+        {"ip", "link", "set", "svlaaaaaaaaaaaa", "nomaster"},
+        {"ip", "link", "set", "svlaaaaaaaaaaaa", "down"},
+        {"ip", "-n", NETNS_A, "link", "set", "gw0", "down"},
+        {"ip", "-n", NETNS_A, "addr", "flush", "dev", "gw0"},
+        {"ip", "link", "set", "svt000000000001", "nomaster"},
+        {"ip", "link", "set", "svt000000000001", "master", "other"},
+        {"ip", "link", "set", "svt000000000001", "down"},
+        {"ip", "link", "del", BRIDGE_A},
+        {"ip", "netns", "del", NETNS_A},
+    };
+    pid_t pid = 0;
+    OK(apply(&vpc_a, &nic_1, 1));
+    CHECK_INT(RUN("ip", "link", "add", "other", "type", "bridge"), 0);
+    CHECK_INT(RUN("ip", "tuntap", "add", "dev", "svt000000000001", "mode", "tap"), 0);
+    CHECK(!whole(&nic_1, 1));
+    OK(apply(&vpc_a, &nic_1, 1));
+    CHECK(whole(&nic_1, 1));
+    CHECK(!whole(&nic_1, 0)); /* another wish */
+    for (size_t i = 0; i < sizeof(harm) / sizeof(harm[0]); i++) {
+        CHECK_INT(run_argv(harm[i], NULL), 0);
+        fprintf(stderr, "  %s %s %s %s\n", harm[i][1], harm[i][2], harm[i][3], harm[i][4] ? harm[i][4] : "");
+        CHECK(!whole(&nic_1, 1));
+        OK(apply(&vpc_a, &nic_1, 1));
+        CHECK(whole(&nic_1, 1));
+    }
+    CHECK_INT(dnsmasqs(&pid), 1);
+    CHECK_INT(kill(pid, SIGKILL), 0);
+    waitpid(pid, NULL, 0);
+    CHECK(!whole(&nic_1, 1));
+    OK(apply(&vpc_a, &nic_1, 1));
+    CHECK(whole(&nic_1, 1));
+    CHECK_INT(RUN("ip", "link", "del", "svt000000000001"), 0);
+    CHECK(whole(&nic_1, 1)); /* its guest has stopped */
+    CHECK_INT(RUN("ip", "link", "del", "other"), 0);
+    remove_all();
+    CHECK(!whole(NULL, 0));
+}
+
 /* A pid file that names somebody else's process must not end that one. */
 static void a_foreign_process_is_left_alone(void)
 {
@@ -450,6 +501,7 @@ int main(int argc, char **argv)
                                               T(an_added_nic_is_served_at_once),
                                               T(no_lease_outlives_its_nic),
                                               T(drift_is_mended),
+                                              T(drift_is_seen),
                                               T(a_foreign_process_is_left_alone),
                                               T(a_foreign_bridge_is_left_alone),
                                               T(two_vpcs_do_not_reach_each_other),

@@ -118,6 +118,14 @@ static void addresses_come_and_go(void)
     down();
 }
 
+static bool vpc_whole(void)
+{
+    const struct sv_net_vpc v = vpc(0, true);
+    bool ret = false;
+    OK(net->ops->vpc_whole(net, &v, NULL, 0, &ret, &err));
+    return ret;
+}
+
 static void drift_is_mended(void)
 {
     static const char *const harm[][12] = {
@@ -148,14 +156,20 @@ static void drift_is_mended(void)
         {"ip", "-n", "sv-aaaaaaaaaaaa", "route", "del", "default"},
         {"ip", "-n", "sv-aaaaaaaaaaaa", "addr", "flush", "dev", "up0"},
         {"ip", "netns", "exec", "sv-aaaaaaaaaaaa", "nft", "flush", "ruleset"},
+        {"ip", "netns", "exec", "sv-aaaaaaaaaaaa", "nft", "insert", "rule", "ip", "gateway", "forwarded", "accept"},
+        {"ip", "netns", "exec", "sv-aaaaaaaaaaaa", "nft", "flush", "chain", "ip", "gateway", "own"},
+        {"ip", "netns", "exec", "sv-aaaaaaaaaaaa", "busybox", "sysctl", "-q", "-w", "net.ipv4.ip_forward=0"},
         {"ip", "link", "set", "svyaaaaaaaaaaaa", "nomaster"},
         {"ip", "link", "del", "svyaaaaaaaaaaaa"},
         {"ip", "netns", "del", "sv-aaaaaaaaaaaa"},
     };
     for (size_t i = 0; i < sizeof(uplink_harm) / sizeof(uplink_harm[0]); i++) {
         fprintf(stderr, "  %s %s\n", uplink_harm[i][3], uplink_harm[i][4] ? uplink_harm[i][4] : "");
+        CHECK(vpc_whole());
         CHECK_INT(run_argv(uplink_harm[i], NULL), 0);
+        CHECK(!vpc_whole());
         apply_vpc(0, true);
+        CHECK(vpc_whole());
         CHECK(reachable());
         CHECK(!ping("a1", "169.254.241.0"));
     }
