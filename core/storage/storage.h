@@ -4,6 +4,10 @@
 
 #include "core/run/run.h"
 
+/* May it be one? Its type as the rows have it (core/storage/check.c). Touches no disk and no host. */
+enum sv_err sv_storage_check_new(const struct sv_cloud *c, const struct sv_storage_new *in, const char **ret_type,
+                                 struct sv_error *err);
+enum sv_err sv_storage_check_use(enum sv_storage_use use, struct sv_error *err);
 enum sv_hv_pool_kind sv_storage_kind(const char *type);
 enum sv_err sv_storage_read(struct sv_cloud *c, const struct sv_id *id, struct sv_arena *a, struct sv_storage *ret,
                             struct sv_error *err);
