@@ -8,6 +8,8 @@
 #ifndef STARVIRT_NET_BALANCE_H
 #define STARVIRT_NET_BALANCE_H
 
+#include <stdbool.h>
+
 #include "starvirt/clock.h"
 #include "starvirt/error.h"
 #include "starvirt/net_wanted.h"
@@ -20,6 +22,8 @@ enum sv_err balance_apply(const struct sv_deadline *d, int netns_fd, const char 
                           size_t n, struct sv_error *err);
 /* Processes end, files and directory go; absent: success. Without the namespace (-1) by what the files say. */
 enum sv_err balance_remove(const struct sv_deadline *d, int netns_fd, const char *dir, struct sv_error *err);
+/* Does all run that the files in `dir` say: each master in the namespace, and a worker of its own that works? */
+enum sv_err balance_whole(const struct sv_deadline *d, int netns_fd, const char *dir, bool *ret, struct sv_error *err);
 /* How the nodes are, as HAProxy says now; those of udp balancers are not among them. Nothing where none runs. */
 enum sv_err balance_nodes(const struct sv_deadline *d, const char *dir, sv_net_node_fn *row, void *arg,
                           struct sv_error *err);

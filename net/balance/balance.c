@@ -57,6 +57,14 @@ enum sv_err balance_apply(const struct sv_deadline *d, int netns_fd, const char 
     return ensure(&p, v, n, err);
 }
 
+enum sv_err balance_whole(const struct sv_deadline *d, int netns_fd, const char *dir, bool *ret, struct sv_error *err)
+{
+    struct place p;
+    place_init(&p, d, netns_fd, dir);
+    const enum sv_err rc = haproxy_whole(&p, ret, err);
+    return rc || !*ret ? rc : nginx_whole(&p, ret, err);
+}
+
 enum sv_err balance_nodes(const struct sv_deadline *d, const char *dir, sv_net_node_fn *row, void *arg,
                           struct sv_error *err)
 {

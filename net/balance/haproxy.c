@@ -127,6 +127,13 @@ static enum sv_err look(struct haproxy *h, struct sv_error *err)
     return rc;
 }
 
+/* One that does not answer is of no use to anybody, nor is one in a namespace that has gone, nor a worker whose master
+ * was killed: it ends, too. */
+static bool serves(struct haproxy *h)
+{
+    return h->daemon.pid && h->daemon.there && look(h, NULL) == SV_OK && h->running.pid != h->daemon.pid;
+}
+
 /* Of the worker that was looked at, and no other. */
 static enum sv_err ask(const struct haproxy *h, const char *command, struct sv_buf *ret, struct sv_error *err)
 {
@@ -298,9 +305,17 @@ enum sv_err haproxy_ensure(const struct place *p, struct sv_error *err)
         rc = try_texts(&h, err);
     if (rc)
         return rc;
-    /* One that does not answer is of no use to anybody, nor is one in a namespace that has gone, nor a worker whose
-     * master was killed: it ends, too. */
-    if (h.daemon.pid && h.daemon.there && look(&h, NULL) == SV_OK && h.running.pid != h.daemon.pid)
-        return change(&h, err);
-    return start(&h, err);
+    return serves(&h) ? change(&h, err) : start(&h, err);
+}
+
+enum sv_err haproxy_whole(const struct place *p, bool *ret, struct sv_error *err)
+{
+    SV_CLEANUP(haproxy_close) struct haproxy h;
+    haproxy_open(p, &h);
+    *ret = true;
+    if (access(h.cfg, F_OK) != 0)
+        return SV_OK;
+    const enum sv_err rc = find(&h, err);
+    *ret = !rc && serves(&h);
+    return rc;
 }

@@ -124,5 +124,8 @@ enum sv_err place_stop(const struct place *p, struct daemon *d, struct sv_error 
 /* As p->want says; none: it ends and its files go. */
 enum sv_err haproxy_ensure(const struct place *p, struct sv_error *err);
 enum sv_err nginx_ensure(const struct place *p, struct sv_error *err);
+/* True also where there is no text for it. */
+enum sv_err haproxy_whole(const struct place *p, bool *ret, struct sv_error *err);
+enum sv_err nginx_whole(const struct place *p, bool *ret, struct sv_error *err);
 
 #endif

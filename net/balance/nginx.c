@@ -248,3 +248,18 @@ enum sv_err nginx_ensure(const struct place *p, struct sv_error *err)
         return start(&g, err);
     return g.differs || access(g.pending, F_OK) == 0 ? reload(&g, err) : SV_OK;
 }
+
+enum sv_err nginx_whole(const struct place *p, bool *ret, struct sv_error *err)
+{
+    SV_CLEANUP(nginx_close) struct nginx g;
+    struct workers now = {.n = 0};
+    nginx_open(p, &g);
+    *ret = true;
+    if (access(g.conf, F_OK) != 0)
+        return SV_OK;
+    enum sv_err rc = find(&g, err);
+    if (!rc && g.daemon.pid)
+        rc = daemon_children(g.daemon.pid, note_worker, &now, err);
+    *ret = !rc && g.daemon.pid && g.daemon.there && now.n > 0 && access(g.pending, F_OK) != 0;
+    return rc;
+}

@@ -289,6 +289,7 @@ const struct sv_net_ops sv_net_linux_ops = {
     .host_list = host_list,
     .router_apply = router_apply,
     .router_remove = router_remove,
+    .router_whole = router_whole,
     .router_look = router_look,
     .router_rules = router_rules,
     .router_nodes = router_nodes,

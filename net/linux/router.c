@@ -309,19 +309,30 @@ enum sv_err router_remove(struct sv_net *net, const struct sv_id *id, const stru
 
 /* --- looking --- */
 
-static void no_row(void *arg, const struct sv_net_node_fact *fact)
+static enum sv_err look_balancers(const struct router *r, bool *ret, struct sv_error *err)
 {
-    (void)arg;
-    (void)fact;
+    SV_AUTOFREE char *dir = balance_dir(r);
+    SV_AUTOFD int fd = netns_open(r->names.netns_path);
+    const struct sv_deadline limit = sv_deadline_within(&r->work.deadline, NET_COMMAND_MS);
+    return balance_whole(&limit, fd, dir, ret, err);
 }
 
-/* HAProxy that does not answer is not there. */
-static bool balancers_answer(const struct router *r)
+enum sv_err router_whole(struct sv_net *net, const struct sv_net_router *want, bool *ret, struct sv_error *err)
 {
-    struct sv_error ignored;
-    SV_AUTOFREE char *dir = balance_dir(r);
-    const struct sv_deadline limit = sv_deadline_within(NULL, NET_COMMAND_MS);
-    return balance_nodes(&limit, dir, no_row, NULL, &ignored) == SV_OK;
+    SV_CLEANUP(router_free) struct router r = {0};
+    SV_CLEANUP(record_free) struct record was = {0};
+    SV_CLEANUP(sv_buf_free) struct sv_buf rules = {0};
+    SV_CLEANUP(sv_buf_free) struct sv_buf wanted = {0};
+    enum sv_err rc = check_router(want, err);
+    if (rc)
+        return rc;
+    router_init(&r, net, want, NULL);
+    want_texts(&r, &rules, &wanted);
+    *ret = false;
+    rc = record_read(&r, &was, err);
+    if (!rc)
+        rc = is_applied(&r, &was, &wanted, ret, err);
+    return rc || !*ret ? rc : look_balancers(&r, ret, err);
 }
 
 enum sv_err router_look(struct sv_net *net, const struct sv_id *id, struct sv_net_router_facts *ret,
@@ -330,7 +341,7 @@ enum sv_err router_look(struct sv_net *net, const struct sv_id *id, struct sv_ne
     SV_CLEANUP(router_free) struct router r = {0};
     SV_CLEANUP(record_free) struct record was = {0};
     SV_CLEANUP(sv_buf_free) struct sv_buf now = {0};
-    bool whole = false;
+    bool whole = false, balances = false;
     struct sv_net_router about = {.id = *id};
     enum sv_err rc = check_router(&about, err);
     if (rc)
@@ -342,12 +353,12 @@ enum sv_err router_look(struct sv_net *net, const struct sv_id *id, struct sv_ne
     r.outer = was.wanted.p && strstr(was.wanted.p, "\n" OUTER_DEV " ");
     if (!rc)
         rc = router_link_whole(&r, &whole, err);
-    if (rc)
-        return rc;
-    *ret = (struct sv_net_router_facts){.there =
-                                            whole && was.found.n && same_text(&now, &was.found) && balancers_answer(&r),
-                                        .instances_up = whole ? 1 : 0};
-    return SV_OK;
+    if (!rc && whole)
+        rc = look_balancers(&r, &balances, err);
+    if (!rc)
+        *ret = (struct sv_net_router_facts){.there = whole && was.found.n && same_text(&now, &was.found) && balances,
+                                            .instances_up = whole ? 1 : 0};
+    return rc;
 }
 
 /* The ids of rules are the comments of the chains that boundaries have: those of packets on their way, not back. */

@@ -97,6 +97,7 @@ enum sv_err router_apply(struct sv_net *net, const struct sv_net_router *want, c
                          struct sv_error *err);
 enum sv_err router_remove(struct sv_net *net, const struct sv_id *id, const struct sv_deadline *d,
                           struct sv_error *err);
+enum sv_err router_whole(struct sv_net *net, const struct sv_net_router *want, bool *ret, struct sv_error *err);
 enum sv_err router_look(struct sv_net *net, const struct sv_id *id, struct sv_net_router_facts *ret,
                         struct sv_error *err);
 enum sv_err router_rules(struct sv_net *net, const struct sv_id *id, sv_net_rule_fn *row, void *arg,

@@ -8,7 +8,8 @@
 struct devices {
     struct device transit, port, outer_port, outer_bridge;
     struct device inside, outer; /* in the namespace */
-    int netns_fd;                /* -1 = there is none */
+    bool forwards;
+    int netns_fd; /* -1 = there is none */
 };
 
 static void devices_free(struct devices *d)
@@ -21,6 +22,7 @@ static void look_inside(void *arg)
     struct devices *d = arg;
     device_look(TRANSIT_DEV, &d->inside, NULL);
     device_look(OUTER_DEV, &d->outer, NULL);
+    d->forwards = forwards();
 }
 
 static enum sv_err look(const struct router *r, struct devices *d, struct sv_error *err)
@@ -147,7 +149,7 @@ static enum sv_err plug_ports(const struct router *r, struct sv_error *err)
 static bool ports_whole(const struct router *r, const struct devices *d)
 {
     return d->transit.index && d->transit.up && strcmp(d->transit.alias, r->want->id.s) == 0 && d->netns_fd >= 0 &&
-           d->port.index && d->port.up && d->port.master == d->transit.index && d->inside.index &&
+           d->forwards && d->port.index && d->port.up && d->port.master == d->transit.index && d->inside.index &&
            (r->outer ? d->outer_port.index && d->outer_port.up && d->outer.index && d->outer_bridge.index &&
                            d->outer_port.master == d->outer_bridge.index
                      : !d->outer_port.index);

@@ -467,10 +467,23 @@ static void kill_hard(pid_t pid)
     CHECK_INT(waitpid(pid, NULL, 0), pid);
 }
 
+static bool whole(void)
+{
+    bool ret = false;
+    OK(balance_whole(NULL, netns, dir, &ret, &err));
+    return ret;
+}
+
 static void comes_back_after_kills(void)
 {
     APPLY(tcp, udp);
+    CHECK(whole());
+    kill_hard(master("nginx.pid"));
+    CHECK(!whole());
+    APPLY(tcp, udp);
+    CHECK(whole());
     kill_hard(master("haproxy.pid"));
+    CHECK(!whole());
     kill_hard(master("nginx.pid"));
     const int64_t begin = sv_mono_ms();
     APPLY(tcp, udp);

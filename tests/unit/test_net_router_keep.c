@@ -126,11 +126,19 @@ static bool vpc_whole(void)
     return ret;
 }
 
+static bool router_whole(void)
+{
+    bool ret = false;
+    OK(net->ops->router_whole(net, &plain, &ret, &err));
+    return ret;
+}
+
 static void drift_is_mended(void)
 {
     static const char *const harm[][12] = {
         {"ip", "netns", "exec", ROUTER_NETNS, "nft", "flush", "ruleset"},
         {"ip", "netns", "exec", ROUTER_NETNS, "nft", "add", "rule", "ip", "router", "own", "accept"},
+        {"ip", "netns", "exec", ROUTER_NETNS, "busybox", "sysctl", "-q", "-w", "net.ipv4.ip_forward=0"},
         {"ip", "-n", ROUTER_NETNS, "addr", "flush", "dev", "out0"},
         {"ip", "-n", ROUTER_NETNS, "link", "set", "tr0", "down"},
         {"ip", "-n", ROUTER_NETNS, "route", "del", "10.128.1.0/24"},
@@ -143,12 +151,12 @@ static void drift_is_mended(void)
     up(&plain);
     for (size_t i = 0; i < sizeof(harm) / sizeof(harm[0]); i++) {
         CHECK_INT(run_argv(harm[i], NULL), 0);
-        CHECK(!whole());
+        CHECK(!whole() && !router_whole());
         int64_t t0 = sv_mono_us();
         apply(&plain);
         fprintf(stderr, "  %s %s %s %s %s %s: %lld us\n", harm[i][0], harm[i][1], harm[i][2], harm[i][3],
                 harm[i][4] ? harm[i][4] : "", harm[i][5] ? harm[i][5] : "", (long long)(sv_mono_us() - t0));
-        CHECK(whole());
+        CHECK(whole() && router_whole());
         CHECK(reachable());
     }
     /* Of a VPC's way to it. */
