@@ -5,19 +5,12 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "net_sandbox.h"
-#include "net_traffic.h"
+#include "net_ovn.h"
 #include "starvirt/clock.h"
 #include "starvirt/proc.h"
 #include "starvirt/text.h"
 
 enum { SKIPPED = 77 };
-
-#define ID(tail)                                                                                                       \
-    {                                                                                                                  \
-        "01900000-0000-7000-8000-" tail                                                                                \
-    }
-#define IP(a, b, c, d) ((uint32_t)(a) << 24 | (b) << 16 | (c) << 8 | (d))
 
 static const struct sv_net_vpc vpc_a = {.id = ID("aaaaaaaaaaaa"), .base = IP(10, 128, 0, 0), .prefix = 24};
 static const struct sv_net_vpc vpc_b = {.id = ID("bbbbbbbbbbbb"), .base = IP(10, 128, 1, 0), .prefix = 24};
@@ -34,36 +27,10 @@ static const struct sv_net_nic nics_b[] = {
 static const struct sv_net_nic nics_c[] = {
     {.id = ID("000000000004"), .mac = {0x52, 0x54, 0, 0, 0, 4}, .ip = IP(10, 128, 0, 6), .hostname = "vm-00000004"},
 };
-#define OUTSIDE "203.0.113.99"
-#define ROUTER  IP(203, 0, 113, 2)
-#define NAT_1   IP(203, 0, 113, 10)
+#define ROUTER IP(203, 0, 113, 2)
+#define NAT_1  IP(203, 0, 113, 10)
 
-/* --- a host with OVN (scripts/ovn-sandbox) --- */
-
-#define SH(text) RUN("sh", "-c", text)
-#define NB       "ovn-nbctl "
-
-/* The user-space datapath takes no frames whose checksums are still to be made. */
-static void plug(const char *netns, const char *bridge, const char *mac, const char *iface_id)
-{
-    SV_AUTOFREE char *tap = sv_asprintf("p%s", netns);
-    SV_AUTOFREE char *id = sv_asprintf("external_ids:iface-id=%s", iface_id);
-    CHECK_INT(RUN("ip", "netns", "add", netns), 0);
-    CHECK_INT(RUN("ip", "link", "add", tap, "type", "veth", "peer", "name", "eth0", "address", mac, "netns", netns), 0);
-    CHECK_INT(RUN("ip", "netns", "exec", netns, "ethtool", "-K", "eth0", "tx", "off"), 0);
-    CHECK_INT(RUN("ethtool", "-K", tap, "tx", "off"), 0);
-    CHECK_INT(RUN("ip", "link", "set", tap, "up"), 0);
-    CHECK_INT(RUN("ip", "-n", netns, "link", "set", "lo", "up"), 0);
-    CHECK_INT(RUN("ip", "-n", netns, "link", "set", "eth0", "mtu", "1442", "up"), 0);
-    CHECK_INT(RUN("ovs-vsctl", "--timeout=10", "add-port", bridge, tap, "--", "set", "interface", tap, id), 0);
-}
-
-static void plug_nic(const char *netns, const struct sv_net_nic *nic)
-{
-    char mac[SV_MAC_LEN];
-    sv_mac_format(nic->mac, mac);
-    plug(netns, "br-int", mac, nic->id.s);
-}
+/* --- a host with OVN --- */
 
 static const struct sv_net_options options = {.data_dir = work,
                                               .outer = "phys",
@@ -76,79 +43,17 @@ static void prepare(void)
 {
     CHECK_INT(RUN(OVN_SANDBOX, "central"), 0);
     CHECK_INT(RUN(OVN_SANDBOX, "host", "host1", "127.0.0.1"), 0);
-    plug("out", "br-ex", "02:00:00:00:00:99", "outside");
-    CHECK_INT(RUN("ip", "-n", "out", "addr", "add", (OUTSIDE "/24"), "dev", "eth0"), 0);
+    ovn_plug_outside(&ovn_host_1);
     net_engine = "ovn";
     net_options = &options;
 }
 
 /* --- packets --- */
 
-/* Who answers, and on which port. */
-struct answerer {
-    const char *netns;
-    int type;
-    uint16_t port;
-    int fd;
-};
 static struct answerer answerers[] = {{"a2", SOCK_STREAM, 80, -1}, {"a2", SOCK_STREAM, 81, -1},
                                       {"a2", SOCK_DGRAM, 53, -1},  {"b1", SOCK_STREAM, 80, -1},
                                       {"c1", SOCK_STREAM, 80, -1}, {"out", SOCK_STREAM, 80, -1}};
 
-static void open_answerers(void)
-{
-    for (size_t i = 0; i < sizeof(answerers) / sizeof(answerers[0]); i++)
-        answerers[i].fd = traffic_listen(answerers[i].netns, answerers[i].type, "0.0.0.0", answerers[i].port);
-}
-
-/* "a2:80" */
-static const struct answerer *answerer(const char *name)
-{
-    for (size_t i = 0; i < sizeof(answerers) / sizeof(answerers[0]); i++) {
-        SV_AUTOFREE char *own = sv_asprintf("%s:%u", answerers[i].netns, answerers[i].port);
-        if (strcmp(own, name) == 0)
-            return &answerers[i];
-    }
-    check_failed(__FILE__, __LINE__, "nobody is %s", name);
-}
-
-/* Does what is sent to ip:port come to that one, as from `from` (NULL = anybody)? */
-static bool comes_to(const char *netns, const char *ip, uint16_t port, const char *name, const char *from)
-{
-    const struct answerer *a = answerer(name);
-    struct flow f = {.client = -1, .server = -1};
-    char seen[SV_IP4_LEN];
-    const bool came = a->type == SOCK_STREAM ? flow_tcp(netns, ip, port, a->fd, TRAFFIC_NO_MS, &f)
-                                             : flow_udp(netns, ip, port, a->fd, TRAFFIC_NO_MS, &f.seen);
-    flow_close(&f);
-    sv_ip4_format(f.seen, seen);
-    return came && (!from || strcmp(seen, from) == 0);
-}
-
-/* Within 5 s: a first packet is lost now and then while OVN asks for a neighbour, and the datapath's cache may say for
- * half a second more what was before. */
-static void expect(int line, bool want, const char *netns, const char *ip, uint16_t port, const char *name,
-                   const char *from)
-{
-    const struct sv_deadline limit = sv_deadline_within(NULL, 5000);
-    while (comes_to(netns, ip, port, name, from) != want)
-        if (sv_deadline_over(&limit))
-            check_failed(__FILE__, line, "%s to %s:%u does%s come to %s (from %s)", netns, ip, port, want ? " not" : "",
-                         name, from ? from : "anybody");
-}
-#define COMES(netns, ip, port, name, from) expect(__LINE__, true, netns, ip, port, name, from)
-#define LOST(netns, ip, port, name)        expect(__LINE__, false, netns, ip, port, name, NULL)
-
-static bool reaches(const char *netns, const char *ip, bool want)
-{
-    const struct sv_deadline limit = sv_deadline_within(NULL, 5000);
-    while (ping(netns, ip) != want)
-        if (sv_deadline_over(&limit))
-            return !want;
-    return want;
-}
-#define PINGS(netns, ip)    CHECK(reaches(netns, ip, true))
-#define NO_PINGS(netns, ip) CHECK(!reaches(netns, ip, false))
 /* --- VPCs --- */
 
 static void apply_vpcs(const struct sv_net_uplink *uplink)
@@ -166,15 +71,15 @@ static void gives_leases(void)
 {
     apply_vpcs(NULL);
     OK(net->ops->vpc_apply(net, &vpc_c, nics_c, 1, NULL, &err));
-    plug_nic("a1", &nics_a[0]);
-    plug_nic("a2", &nics_a[1]);
-    plug_nic("b1", &nics_b[0]);
-    plug_nic("c1", &nics_c[0]);
+    ovn_plug_nic(&ovn_host_1, "a1", &nics_a[0]);
+    ovn_plug_nic(&ovn_host_1, "a2", &nics_a[1]);
+    ovn_plug_nic(&ovn_host_1, "b1", &nics_b[0]);
+    ovn_plug_nic(&ovn_host_1, "c1", &nics_c[0]);
     CHECK_STR(guest_dhcp("a1"), "10.128.0.5 24 10.128.0.1 vm-00000001");
     CHECK_STR(guest_dhcp("a2"), "10.128.0.6 24 10.128.0.1 vm-00000002");
     CHECK_STR(guest_dhcp("b1"), "10.128.1.5 24 10.128.1.1 vm-00000003");
     CHECK_STR(guest_dhcp("c1"), "10.128.0.6 24 10.128.0.1 vm-00000004");
-    open_answerers();
+    ovn_listen(answerers, sizeof(answerers) / sizeof(answerers[0]));
 }
 
 static void keeps_vpcs_apart(void)
@@ -185,25 +90,14 @@ static void keeps_vpcs_apart(void)
     NO_PINGS("a1", OUTSIDE);
 }
 
-/* "nb_cfg" counts what was asked of OVN. */
-static int64_t changes(void)
-{
-    SV_CLEANUP(sv_buf_free) struct sv_buf out = {0};
-    int64_t n = -1;
-    CHECK_INT(run_argv((const char *const[]){"sh", "-c", NB "get NB_Global . nb_cfg", NULL}, &out), 0);
-    out.p[strcspn(out.p, "\n")] = '\0';
-    CHECK(sv_parse_int(out.p, &n));
-    return n;
-}
-
 static void repeats_nothing(void)
 {
-    const int64_t before = changes();
+    const int64_t before = ovn_changes();
     apply_vpcs(NULL);
-    CHECK_INT(changes(), before);
+    CHECK_INT(ovn_changes(), before);
     CHECK_INT(SH(NB "lsp-set-addresses 01900000-0000-7000-8000-000000000001 unknown"), 0);
     apply_vpcs(NULL);
-    CHECK_INT(changes(), before + 1);
+    CHECK_INT(ovn_changes(), before + 1);
     CHECK_INT(SH(NB "lsp-get-addresses 01900000-0000-7000-8000-000000000001 | grep -qx '52:54:00:00:00:01 10.128.0.5'"),
               0);
     /* Taken away by hand, and something put there: the one comes back, the other stays. */
@@ -332,10 +226,10 @@ static void filters_by_group(void)
     PINGS("a2", "10.128.0.5"); /* answers belong to what was let out */
     CHECK_STR(guest_dhcp("a2"), "10.128.0.6 24 10.128.0.1 vm-00000002");
     CHECK_INT(rules_in_force(), 1);
-    const int64_t before = changes();
+    const int64_t before = ovn_changes();
     OK(net->ops->group_apply(net, &g, NULL, &err));
     OK(net->ops->filter_apply(net, &f, NULL, &err));
-    CHECK_INT(changes(), before);
+    CHECK_INT(ovn_changes(), before);
 }
 
 /* What one allows passes, whatever the group drops. */
@@ -376,8 +270,8 @@ static void cuts_with_the_rule(void)
     struct flow web, other;
     f.rules = (struct sv_net_rules){both, 2};
     OK(net->ops->filter_apply(net, &f, NULL, &err));
-    CHECK(flow_tcp("a1", "10.128.0.6", 80, answerer("a2:80")->fd, TRAFFIC_YES_MS, &web));
-    CHECK(flow_tcp("a1", "10.128.0.6", 81, answerer("a2:81")->fd, TRAFFIC_YES_MS, &other));
+    CHECK(flow_tcp("a1", "10.128.0.6", 80, ovn_answerer("a2:80")->fd, TRAFFIC_YES_MS, &web));
+    CHECK(flow_tcp("a1", "10.128.0.6", 81, ovn_answerer("a2:81")->fd, TRAFFIC_YES_MS, &other));
     CHECK(flow_lives(&other, TRAFFIC_YES_MS));
     f.rules = (struct sv_net_rules){both, 1};
     OK(net->ops->filter_apply(net, &f, NULL, &err));
@@ -424,9 +318,9 @@ static void routes(void)
     NO_PINGS("c1", OUTSIDE);
     OK(net->ops->router_look(net, &r.id, &facts, &err));
     CHECK(facts.there);
-    const int64_t before = changes();
+    const int64_t before = ovn_changes();
     OK(net->ops->router_apply(net, &r, NULL, &err));
-    CHECK_INT(changes(), before);
+    CHECK_INT(ovn_changes(), before);
     /* Nobody outside gets to inner addresses by the router. */
     CHECK_INT(RUN("ip", "-n", "out", "route", "add", "10.128.0.0/16", "via", "203.0.113.2"), 0);
     LOST("out", "10.128.0.6", 80, "a2:80");
