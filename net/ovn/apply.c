@@ -40,11 +40,13 @@ static enum sv_err wait_change(struct ovn_link *l, const char *column, int64_t s
     return ovn_transact(l, text, &answer, err);
 }
 
-static enum sv_err wait_translated(struct ovn_link *l, int64_t until, struct sv_error *err)
+/* `until` 0: whatever has been asked for by now. */
+enum sv_err ovn_wait_translated(struct ovn_link *l, int64_t until, struct sv_error *err)
 {
     for (;;) {
         struct counts c = {0};
         enum sv_err rc = read_counts(l, &c, err);
+        until = until ? until : c.made;
         if (rc || c.translated >= until)
             return rc;
         /* A quarter of the time is left to say so. */
@@ -150,8 +152,9 @@ enum sv_err ovn_apply(const struct ovn_net *net, const struct ovn_plan *p, const
     /* Refused: mostly because another unit made the same row at the same time. */
     for (unsigned i = 0; i < ATTEMPTS && (i == 0 || l.refused); i++)
         rc = attempt(&l, p, &count, err);
-    if (!rc && count)
-        rc = wait_translated(&l, count, err);
+    /* Where all is as it should be, too: an earlier call may have waited in vain. */
+    if (!rc)
+        rc = ovn_wait_translated(&l, count, err);
     if (!rc && count)
         wait_followed(&l, count);
     return rc;

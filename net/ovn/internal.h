@@ -166,6 +166,9 @@ enum sv_err ovn_apply(const struct ovn_net *net, const struct ovn_plan *p, const
                       struct sv_error *err);
 /* Is all of it as planned? */
 enum sv_err ovn_whole(const struct ovn_net *net, const struct ovn_plan *p, bool *ret, struct sv_error *err);
+/* Until northd has translated all up to the count `until` of NB_Global's nb_cfg; 0 = what that is now. NETWORK when it
+ * does not within three quarters of the link's time. */
+enum sv_err ovn_wait_translated(struct ovn_link *l, int64_t until, struct sv_error *err);
 /* All rows of the unit go. */
 enum sv_err ovn_remove(const struct ovn_net *net, const char *kind, const struct sv_id *id, const struct sv_deadline *d,
                        struct sv_error *err);

@@ -1,6 +1,8 @@
 /* What the northbound database has of ours. */
 #include "net/ovn/internal.h"
 
+enum { FOLLOW_MS = 2000 }; /* for northd, before what it has not translated counts as not in force */
+
 /* The i-th word of a transaction about rows of ours: kind and id may be NULL. */
 struct question {
     struct sv_buf text;
@@ -74,18 +76,24 @@ static enum sv_err link_open(const struct ovn_net *net, struct ovn_link *l, stru
     return ovn_link_open(l, net->remotes, &limit, err);
 }
 
-/* One question on a connection of its own: the answer's only word. */
-static enum sv_err ask_once(const struct ovn_net *net, enum ovn_table table, const char *const *ids, json_object **ret,
-                            struct sv_error *err)
+/* One question, with which the link begins: the answer's only word. */
+static enum sv_err ask_one(const struct ovn_net *net, struct ovn_link *l, enum ovn_table table, const char *const *ids,
+                           json_object **ret, struct sv_error *err)
 {
-    SV_CLEANUP(ovn_link_close) struct ovn_link l = {.fd = -1};
     struct question q;
-    enum sv_err rc = link_open(net, &l, err);
+    enum sv_err rc = link_open(net, l, err);
     if (rc)
         return rc;
     question_begin(&q);
     question_add(&q, table, ids, NULL);
-    return ask(&l, &q, ret, err);
+    return ask(l, &q, ret, err);
+}
+
+static enum sv_err ask_once(const struct ovn_net *net, enum ovn_table table, const char *const *ids, json_object **ret,
+                            struct sv_error *err)
+{
+    SV_CLEANUP(ovn_link_close) struct ovn_link l = {.fd = -1};
+    return ask_one(net, &l, table, ids, ret, err);
 }
 
 /* "id,id,…"; what is none is passed over. */
@@ -137,11 +145,21 @@ enum sv_err ovn_list(const struct ovn_net *net, const char *kind, void (*row)(vo
 
 /* --- rules --- */
 
+/* What was read is in force; with a link whose work is done. */
+static enum sv_err followed(struct ovn_link *l, struct sv_error *err)
+{
+    l->deadline = sv_deadline_within(&l->deadline, FOLLOW_MS);
+    return ovn_wait_translated(l, 0, err);
+}
+
 enum sv_err ovn_rules(const struct ovn_net *net, const char *kind, const struct sv_id *id, sv_net_rule_fn *row,
                       void *arg, struct sv_error *err)
 {
+    SV_CLEANUP(ovn_link_close) struct ovn_link l = {.fd = -1};
     OVN_AUTOJSON json_object *answer = NULL;
-    const enum sv_err rc = ask_once(net, OVN_ACL, OF_UNIT(net, kind, id->s), &answer, err);
+    enum sv_err rc = ask_one(net, &l, OVN_ACL, OF_UNIT(net, kind, id->s), &answer, err);
+    if (!rc)
+        rc = followed(&l, err);
     if (!rc)
         each_id(answer, 0, "starvirt-rule", row, arg);
     return rc;
@@ -201,6 +219,8 @@ enum sv_err ovn_nic_rules(const struct ovn_net *net, const struct sv_id *nic, sv
     question_add(&q, OVN_ACL, OF_UNIT(net, "nic", nic->s), NULL);
     each_id(groups, 0, "starvirt-id", ask_group, &g);
     rc = ask(&l, &q, &rules, err);
+    if (!rc)
+        rc = followed(&l, err);
     for (size_t i = 0; !rc && i < g.n; i++)
         each_id(rules, i, "starvirt-rule", row, arg);
     return rc;

@@ -144,6 +144,7 @@ static void filters_on_the_other_host(void)
 /* --- while one of OVN's daemons is gone --- */
 
 #define KILL(how, what) SH("kill -" how " $(cat " what ".pid)")
+#define NORTHD          "/run/ovn/northd"
 #define DATABASE        "/run/ovn/nb"
 #define CONTROLLER      "/run/host2/controller"
 
@@ -174,6 +175,37 @@ static void fails_in_time(int line, const char *want)
     CHECK(sv_mono_ms() - before < 2500);
 }
 #define FAILS(want) fails_in_time(__LINE__, want)
+
+static void count_rule(void *arg, const struct sv_id *rule)
+{
+    (void)rule;
+    ++*(size_t *)arg;
+}
+
+/* Rows of a first call that were never translated are not in force because a second one finds them there. */
+static void says_so_each_time_while_northd_is_gone(void)
+{
+    size_t n = 0;
+    end(NORTHD);
+    FAILS("ovn-northd does not follow");
+    FAILS("ovn-northd does not follow");
+    CHECK_INT(net->ops->filter_look(net, &nics_a[1].id, count_rule, &n, &err), SV_E_NETWORK);
+    CHECK_INT(n, 0);
+    COMES("a1", "10.128.0.6", 81, "a2:81", "10.128.0.5");
+    start("northd");
+    close_a2();
+    LOST("a1", "10.128.0.6", 81, "a2:81");
+    OK(net->ops->filter_look(net, &nics_a[1].id, count_rule, &n, &err));
+    CHECK_INT(n, 1);
+    /* What goes is no more gone than what comes is there. */
+    end(NORTHD);
+    const struct sv_deadline limit = sv_deadline_within(NULL, 1200);
+    CHECK_INT(net->ops->filter_remove(net, &nics_a[1].id, &limit, &err), SV_E_NETWORK);
+    CHECK_INT(net->ops->filter_remove(net, &nics_a[1].id, &limit, &err), SV_E_NETWORK);
+    start("northd");
+    open_a2();
+    COMES("a1", "10.128.0.6", 81, "a2:81", "10.128.0.5");
+}
 
 /* A host that does not follow holds nobody up for longer than half a second; its guests go on as they were, and once it
  * is back it does all that it has missed, without the server. */
@@ -235,6 +267,29 @@ static void outlives_the_database(void)
     open_a2();
 }
 
+/* It ends while northd is waited for: the change is there, and is waited for again. */
+static void outlives_the_database_while_it_waits(void)
+{
+    pthread_t thread;
+    struct call c = {.rc = SV_OK};
+    const int64_t before = ovn_changes();
+    const struct sv_deadline limit = sv_deadline_within(NULL, 5000);
+    CHECK_INT(KILL("STOP", NORTHD), 0);
+    CHECK_INT(pthread_create(&thread, NULL, apply_filter, &c), 0);
+    while (ovn_changes() == before)
+        CHECK(!sv_deadline_over(&limit));
+    end(DATABASE);
+    CHECK_INT(pthread_join(thread, NULL), 0);
+    CHECK_INT(c.rc, SV_E_NETWORK);
+    start("nb");
+    FAILS("ovn-northd does not follow");
+    CHECK_INT(KILL("CONT", NORTHD), 0);
+    close_a2();
+    LOST("a1", "10.128.0.6", 81, "a2:81");
+    CHECK_INT(ovn_changes(), before + 1);
+    open_a2();
+}
+
 /* The southbound one: northd and the hosts come back to it by themselves. */
 static void outlives_the_southbound_database(void)
 {
@@ -254,8 +309,10 @@ int main(int argc, char **argv)
         T(reaches_the_other_host),
         T(routes_for_the_other_host),
         T(filters_on_the_other_host),
+        T(says_so_each_time_while_northd_is_gone),
         T(goes_on_without_a_host),
         T(outlives_the_database),
+        T(outlives_the_database_while_it_waits),
         T(outlives_the_southbound_database),
     };
     if (geteuid() == 0 && access("/usr/bin/ovn-northd", X_OK) != 0) {
