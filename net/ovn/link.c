@@ -151,16 +151,29 @@ static void hang_up(struct ovn_link *l)
     l->fd = -1;
 }
 
+static unsigned words_of(const char *list)
+{
+    unsigned n = 1;
+    for (; *list; list++)
+        n += *list == ',';
+    return n;
+}
+
+/* A machine that is switched off says nothing: each address gets its part of the time, the last one all of the rest. */
 enum sv_err ovn_link_open(struct ovn_link *l, const char *remotes, const struct sv_deadline *d, struct sv_error *err)
 {
     SV_AUTOFREE char *all = sv_strdup(remotes);
     char *save = NULL;
+    unsigned left = words_of(remotes);
     enum sv_err rc = SV_E_NETWORK;
     *l = (struct ovn_link){.fd = -1, .deadline = *d, .remotes = remotes, .reader = json_tokener_new_ex(JSON_DEPTH)};
     for (char *one = strtok_r(all, ",", &save); one && rc == SV_E_NETWORK; one = strtok_r(NULL, ",", &save)) {
         hang_up(l);
+        l->deadline = sv_deadline_within(d, sv_deadline_left(d) / left);
         rc = connect_one(l, one, err);
+        left -= left > 1;
     }
+    l->deadline = *d;
     return rc;
 }
 

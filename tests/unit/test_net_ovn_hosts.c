@@ -303,6 +303,20 @@ static void outlives_the_southbound_database(void)
     open_a2();
 }
 
+/* One of several addresses is that of a machine which is switched off. */
+static void asks_the_next_address(void)
+{
+    struct sv_net_options several = options;
+    struct sv_net *other = NULL;
+    const struct sv_deadline limit = sv_deadline_within(NULL, 1000);
+    const struct sv_net_filter f = filter_a2();
+    several.ovn_nb = "tcp:10.84.0.77:6641,unix:/run/ovn/ovnnb_db.sock";
+    OK(sv_net_open("ovn", &several, &other, &err));
+    OK(other->ops->filter_apply(other, &f, &limit, &err));
+    sv_net_close(other);
+    open_a2();
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
@@ -314,6 +328,7 @@ int main(int argc, char **argv)
         T(outlives_the_database),
         T(outlives_the_database_while_it_waits),
         T(outlives_the_southbound_database),
+        T(asks_the_next_address),
     };
     if (geteuid() == 0 && access("/usr/bin/ovn-northd", X_OK) != 0) {
         printf("SKIP: no OVN: scripts/install-packages ovn\n");
