@@ -1,6 +1,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -146,6 +147,12 @@ static bool is_on(const struct sim_net *net, const char *name, const char *op, c
            (has_word(text.p, op) || has_word(text.p, id->s) || has_word(text.p, "all"));
 }
 
+void sim_net_dies(const struct sim_net *net, const char *name, const char *op, const struct sv_id *id)
+{
+    if (is_on(net, name, op, id))
+        raise(SIGKILL);
+}
+
 enum sv_err sim_net_switches(struct sim_net *net, const char *op, const struct sv_id *id, const struct sv_deadline *d,
                              struct sv_error *err)
 {
@@ -156,5 +163,6 @@ enum sv_err sim_net_switches(struct sim_net *net, const char *op, const struct s
             return sv_fail(err, SV_E_NETWORK, SV_F_NONE, "the engine did not answer in time");
         nanosleep(&pause, NULL);
     }
+    sim_net_dies(net, "die-before", op, id);
     return is_on(net, "fail", op, id) ? sv_fail(err, SV_E_NETWORK, SV_F_NONE, "the switch says so") : SV_OK;
 }

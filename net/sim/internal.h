@@ -28,9 +28,11 @@ enum sv_err sim_net_list(struct sim_net *net, enum sim_net_kind kind, void (*row
 /* Its text; *ret_there false: there is none. */
 enum sv_err sim_net_get(struct sim_net *net, enum sim_net_kind kind, const struct sv_id *id, struct sv_buf *ret,
                         bool *ret_there, struct sv_error *err);
-/* The switches: DIR/net/sim/fail and DIR/net/sim/hang, words parted by white space: an operation ("router_apply"), an
- * id, "all". fail: NETWORK. hang: nothing happens until the word is gone; NETWORK at the deadline. */
+/* The switches: files in DIR/net/sim, words parted by white space: an operation ("router_apply"), an id, "all".
+ * fail: NETWORK. hang: nothing happens until the word is gone; NETWORK at the deadline. die-before, die-after: the
+ * program kills itself before the books are touched, or once they are. */
 enum sv_err sim_net_switches(struct sim_net *net, const char *op, const struct sv_id *id, const struct sv_deadline *d,
                              struct sv_error *err);
+void sim_net_dies(const struct sim_net *net, const char *name, const char *op, const struct sv_id *id);
 
 #endif

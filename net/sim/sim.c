@@ -34,17 +34,23 @@ static void sim_close(struct sv_net *net)
 static enum sv_err put(struct sv_net *net, const char *op, enum sim_net_kind kind, const struct sv_id *id,
                        const struct sv_buf *text, const struct sv_deadline *d, struct sv_error *err)
 {
-    const enum sv_err rc = sim_net_switches(sim_of(net), op, id, d, err);
+    enum sv_err rc = sim_net_switches(sim_of(net), op, id, d, err);
 
-    return rc ? rc : sim_net_put(sim_of(net), kind, id, text, err);
+    if (!rc)
+        rc = sim_net_put(sim_of(net), kind, id, text, err);
+    sim_net_dies(sim_of(net), "die-after", op, id);
+    return rc;
 }
 
 static enum sv_err drop(struct sv_net *net, const char *op, enum sim_net_kind kind, const struct sv_id *id,
                         const struct sv_deadline *d, struct sv_error *err)
 {
-    const enum sv_err rc = sim_net_switches(sim_of(net), op, id, d, err);
+    enum sv_err rc = sim_net_switches(sim_of(net), op, id, d, err);
 
-    return rc ? rc : sim_net_drop(sim_of(net), kind, id, err);
+    if (!rc)
+        rc = sim_net_drop(sim_of(net), kind, id, err);
+    sim_net_dies(sim_of(net), "die-after", op, id);
+    return rc;
 }
 
 /* --- VPCs, and networks on a physical interface --- */

@@ -111,6 +111,20 @@ static void put_gates(struct sv_buf *out, const struct sv_net_router *r)
 }
 
 /* Whether there is a key is told, not which. */
+/* The key in it is secret: its digest tells one from another. */
+static void put_pem(struct sv_buf *out, const char *pem)
+{
+    unsigned char digest[SV_SHA256_LEN];
+
+    if (!pem) {
+        sv_buf_puts(out, "no");
+        return;
+    }
+    sv_sha256(pem, strlen(pem), digest);
+    for (unsigned i = 0; i < 8; i++)
+        sv_buf_printf(out, "%02x", digest[i]);
+}
+
 static void put_balancers(struct sv_buf *out, const struct sv_net_router *r)
 {
     static const char *const protos[] = {[SV_NET_BALANCE_TCP] = "tcp",
@@ -125,8 +139,10 @@ static void put_balancers(struct sv_buf *out, const struct sv_net_router *r)
         sv_buf_printf(out, "balancer %s %s %s %s ", b->id.s, protos[b->proto], policies[b->policy],
                       b->outer ? "outer" : "inner");
         put_ip(out, b->ip);
-        sv_buf_printf(out, ":%u pem=%s url=%s check=%s %u %u %u %u %u\n", b->port, b->pem ? "yes" : "no", b->url_path,
-                      b->check_path, b->check_every, b->check_timeout, b->retries, b->idle_timeout, b->max_connections);
+        sv_buf_printf(out, ":%u pem=", b->port);
+        put_pem(out, b->pem);
+        sv_buf_printf(out, " url=%s check=%s %u %u %u %u %u\n", b->url_path, b->check_path, b->check_every,
+                      b->check_timeout, b->retries, b->idle_timeout, b->max_connections);
         for (size_t j = 0; j < b->node_count; j++) {
             const struct sv_net_node *n = &b->nodes[j];
 

@@ -23,8 +23,21 @@ class Books:
         with open(self.path(kind, unit), "w") as f:
             f.write(text)
 
+    def all(self):
+        """{"router/ID": text}"""
+        found = {}
+        for kind in ("vpc", "router", "group", "nic", "host"):
+            for unit in os.listdir(os.path.join(self.dir, kind)):
+                found[f"{kind}/{unit}"] = self.read(kind, unit)
+        return found
+
+    def lose(self):
+        """Nothing of it is left."""
+        for unit in self.all():
+            os.unlink(os.path.join(self.dir, unit))
+
     def switch(self, name, *words):
-        """`fail` or `hang`; without words it is off."""
+        """`fail`, `hang`, `die-before` or `die-after`; without words it is off."""
         with open(os.path.join(self.dir, "." + name), "w") as f:
             f.write("\n".join(words))
         os.rename(f.name, os.path.join(self.dir, name))
