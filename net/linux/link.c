@@ -134,7 +134,7 @@ static void silence_netns(void *arg)
 /* A tap that is not there belongs to a guest that does not run. */
 static bool plugged(const struct state *s, const struct device *tap)
 {
-    return !tap->index || strcmp(tap->kind, "tun") != 0 || (tap->up && tap->master == s->bridge.index);
+    return !tap->index || (tap->up && tap->master == s->bridge.index);
 }
 
 static enum sv_err plug_tap(void *arg, const char *tap, struct sv_error *err)

@@ -90,13 +90,24 @@ static void keeps_vpcs_apart(void)
     NO_PINGS("a1", OUTSIDE);
 }
 
+static bool vpc_whole(void)
+{
+    bool ret = false;
+    OK(net->ops->vpc_whole(net, &vpc_a, nics_a, 2, &ret, &err));
+    return ret;
+}
+
 static void repeats_nothing(void)
 {
     const int64_t before = ovn_changes();
     apply_vpcs(NULL);
     CHECK_INT(ovn_changes(), before);
+    CHECK(vpc_whole());
     CHECK_INT(SH(NB "lsp-set-addresses 01900000-0000-7000-8000-000000000001 unknown"), 0);
+    CHECK(!vpc_whole());
+    CHECK_INT(ovn_changes(), before); /* looking changes nothing */
     apply_vpcs(NULL);
+    CHECK(vpc_whole());
     CHECK_INT(ovn_changes(), before + 1);
     CHECK_INT(SH(NB "lsp-get-addresses 01900000-0000-7000-8000-000000000001 | grep -qx '52:54:00:00:00:01 10.128.0.5'"),
               0);
@@ -104,7 +115,9 @@ static void repeats_nothing(void)
     CHECK_INT(SH(NB "lsp-del 01900000-0000-7000-8000-000000000002 -- "
                     "lsp-add sv-01900000-0000-7000-8000-aaaaaaaaaaaa theirs"),
               0);
+    CHECK(!vpc_whole());
     apply_vpcs(NULL);
+    CHECK(vpc_whole());
     CHECK_INT(SH(NB "lsp-get-type theirs"), 0);
     CHECK_INT(SH(NB "lsp-del theirs"), 0);
     PINGS("a1", "10.128.0.6");
@@ -224,6 +237,14 @@ static void filters_by_group(void)
     LOST("a1", "10.128.0.6", 53, "a2:53");
     NO_PINGS("a1", "10.128.0.6");
     PINGS("a2", "10.128.0.5"); /* answers belong to what was let out */
+    bool filter = false, group = false;
+    OK(net->ops->filter_whole(net, &f, &filter, &err));
+    OK(net->ops->group_whole(net, &g, &group, &err));
+    CHECK(filter && group && vpc_whole());
+    CHECK_INT(SH(NB "acl-del $(" NB "--bare --columns=name find port_group external_ids:starvirt-kind=group)"), 0);
+    OK(net->ops->group_whole(net, &g, &group, &err));
+    CHECK(!group);
+    OK(net->ops->group_apply(net, &g, NULL, &err));
     CHECK_STR(guest_dhcp("a2"), "10.128.0.6 24 10.128.0.1 vm-00000002");
     CHECK_INT(rules_in_force(), 1);
     const int64_t before = ovn_changes();
@@ -321,6 +342,14 @@ static void routes(void)
     const int64_t before = ovn_changes();
     OK(net->ops->router_apply(net, &r, NULL, &err));
     CHECK_INT(ovn_changes(), before);
+    bool whole = false;
+    OK(net->ops->router_whole(net, &r, &whole, &err));
+    CHECK(whole && vpc_whole());
+    CHECK_INT(SH(NB "lr-nat-del $(" NB "--bare --columns=name find logical_router external_ids:starvirt-kind=router)"),
+              0);
+    OK(net->ops->router_whole(net, &r, &whole, &err));
+    CHECK(!whole);
+    OK(net->ops->router_apply(net, &r, NULL, &err));
     /* Nobody outside gets to inner addresses by the router. */
     CHECK_INT(RUN("ip", "-n", "out", "route", "add", "10.128.0.0/16", "via", "203.0.113.2"), 0);
     LOST("out", "10.128.0.6", 80, "a2:80");
