@@ -1,328 +1,17 @@
-#include "server/options.h"
 #include "server/console.h"
 #include "server/cors.h"
+#include "server/option_rows.h"
 #include "server/proxies.h"
 #include "starvirt/conf.h"
 #include "starvirt/limits.h"
 #include "starvirt/path.h"
 #include "starvirt/text.h"
 
-#include <stddef.h>
-
-enum opt_type {
-    OPT_STR,
-    OPT_LIST,
-    OPT_PATH,  /* kept from the root: what it is given to has another working directory, or gets one */
-    OPT_PATHS, /* several, between commas */
-    OPT_INT,
-    OPT_BOOL,
-    OPT_ENUM,
-    OPT_MODE
-};
-
-struct opt {
-    const char *name;
-    enum opt_type type;
-    size_t offset;
-    const char *fallback; /* NULL = unset */
-    int64_t min, max;     /* INT; MODE: min is the mode */
-    const char *const *values;
-    bool hidden, cli_only;
-    const char *arg, *doc;
-};
-
-#define AT(m)       offsetof(struct sv_options, m)
-#define VALUES(...) ((const char *const[]){__VA_ARGS__, NULL})
-
-static const struct opt opts[] = {
-    {.name = "listen",
-     .type = OPT_STR,
-     .offset = AT(listen),
-     .fallback = "127.0.0.1:18081",
-     .arg = "ADDRESS:PORT",
-     .doc = "where to serve; port 0 picks one and prints it; sockets handed over (LISTEN_FDS) win"},
-    {.name = "data",
-     .type = OPT_PATH,
-     .offset = AT(data),
-     .fallback = "/var/lib/starvirt",
-     .arg = "DIR",
-     .doc = "database, images, admin.token"},
-    {.name = "connect",
-     .type = OPT_LIST,
-     .offset = AT(connect),
-     .fallback = "qemu:///system",
-     .arg = "URI",
-     .doc = "a hypervisor: any libvirt URI or sim://...; may be given many times"},
-    {.name = "network",
-     .type = OPT_ENUM,
-     .offset = AT(network),
-     .fallback = "none",
-     .values = VALUES("none", "sim", "linux", "ovn"),
-     .arg = "ENGINE",
-     .doc = "the network engine; sim keeps books in DIR/net/sim and moves no packet"},
-    {.name = "net.outer",
-     .type = OPT_STR,
-     .offset = AT(net_outer),
-     .arg = "NAME",
-     .doc = "the outer network: a bridge of this machine, with ovn its name in ovn-bridge-mappings; without one, "
-            "mappings are kept and lead nowhere"},
-    {.name = "ovn.nb",
-     .type = OPT_STR,
-     .offset = AT(ovn_nb),
-     .arg = "ADDRESS",
-     .doc = "OVN's northbound database: unix:/PATH or tcp:ADDRESS:PORT, several between commas"},
-    {.name = "ovn.gateways",
-     .type = OPT_STR,
-     .offset = AT(ovn_gateways),
-     .arg = "NAMES",
-     .doc = "system-ids of the hosts that have the outer network, between commas; the first that lives is taken"},
-    {.name = "ovn.datapath",
-     .type = OPT_ENUM,
-     .offset = AT(ovn_datapath),
-     .fallback = "system",
-     .values = VALUES("system", "netdev"),
-     .arg = "TYPE",
-     .doc = "datapath_type of the hosts' br-int; netdev needs guests whose frames are whole"},
-    {.name = "ovn.mtu",
-     .type = OPT_INT,
-     .offset = AT(ovn_mtu),
-     .fallback = "1442",
-     .min = 576,
-     .max = 9000,
-     .arg = "BYTES",
-     .doc = "what guests may send at once: that of the hosts' network less 58 for Geneve"},
-    {.name = "config",
-     .type = OPT_PATH,
-     .offset = AT(config),
-     .cli_only = true,
-     .arg = "FILE",
-     .doc = "read options from FILE: name = value lines; the command line wins"},
-    {.name = "log.level",
-     .type = OPT_ENUM,
-     .offset = AT(log_level),
-     .fallback = "info",
-     .values = VALUES("debug", "info", "warn", "error"),
-     .arg = "LEVEL",
-     .doc = "the least level that is logged to stderr"},
-    {.name = "tls-cert",
-     .type = OPT_PATH,
-     .offset = AT(tls_cert),
-     .arg = "FILE",
-     .doc = "serve HTTPS with this certificate chain (PEM)"},
-    {.name = "tls-key", .type = OPT_PATH, .offset = AT(tls_key), .arg = "FILE", .doc = "its private key (PEM)"},
-    {.name = "vpc.supernet",
-     .type = OPT_STR,
-     .offset = AT(supernet),
-     .fallback = "10.128.0.0/9",
-     .arg = "CIDR",
-     .doc = "VPCs are cut from it"},
-    {.name = "vpc.prefix",
-     .type = OPT_INT,
-     .offset = AT(vpc_prefix),
-     .fallback = "24",
-     .min = 16,
-     .max = 29,
-     .arg = "BITS",
-     .doc = "size of a VPC"},
-    {.name = "hv.domain_type",
-     .type = OPT_ENUM,
-     .offset = AT(domain_type),
-     .fallback = "auto",
-     .values = VALUES("auto", "kvm", "qemu"),
-     .arg = "TYPE",
-     .doc = "auto trusts /dev/kvm only after a guest started with it"},
-    {.name = "hv.image_dir",
-     .type = OPT_PATH,
-     .offset = AT(image_dir),
-     .arg = "DIR",
-     .doc = "disks and templates; default DIR/images of --data"},
-    {.name = "hv.call_limit",
-     .type = OPT_INT,
-     .offset = AT(hv_call_limit),
-     .fallback = "30",
-     .min = 1,
-     .max = 3600,
-     .arg = "SECONDS",
-     .doc = "deadline of a single hypervisor call"},
-    {.name = "hv.threads",
-     .type = OPT_INT,
-     .offset = AT(hv_threads),
-     .fallback = "8",
-     .min = 1,
-     .max = 256,
-     .arg = "N",
-     .doc = "hypervisor calls under way at a time, for each host"},
-    {.name = "hv.vcpu_overcommit",
-     .type = OPT_INT,
-     .offset = AT(vcpu_overcommit),
-     .fallback = "8",
-     .min = 1,
-     .max = 1000,
-     .arg = "N",
-     .doc = "vCPUs placed for each physical CPU"},
-    {.name = "jobs.slots_per_host",
-     .type = OPT_INT,
-     .offset = AT(slots_per_host),
-     .fallback = "8",
-     .min = 1,
-     .max = 256,
-     .arg = "N",
-     .doc = "jobs running at a time on one host; a quarter more of tenants that have none running there"},
-    {.name = "jobs.requeue",
-     .type = OPT_BOOL,
-     .offset = AT(requeue),
-     .fallback = "true",
-     .doc = "after a restart, go on with open jobs; false: queued ones are lost (4), running ones undone (6)"},
-    {.name = "jobs.keep_days",
-     .type = OPT_INT,
-     .offset = AT(keep_days),
-     .fallback = "90",
-     .min = 0,
-     .max = 36500,
-     .arg = "DAYS",
-     .doc = "ended jobs and their logs go after this; 0 keeps them"},
-    {.name = "backup.dir",
-     .type = OPT_PATH,
-     .offset = AT(backup_dir),
-     .arg = "DIR",
-     .doc = "backups, where no storage for them was added; default DIR/backups of --data"},
-    {.name = "backup.keep",
-     .type = OPT_INT,
-     .offset = AT(backup_keep),
-     .fallback = "0",
-     .min = 0,
-     .max = 10000,
-     .arg = "N",
-     .doc = "backups kept of a VM: a new one lets the oldest go; 0 keeps all"},
-    {.name = "import.dirs",
-     .type = OPT_PATHS,
-     .offset = AT(import_dirs),
-     .arg = "DIR,DIR",
-     .doc = "templates may be imported by path only from below these; default: anywhere, for admins"},
-    {.name = "reserve",
-     .type = OPT_INT,
-     .offset = AT(reserve),
-     .fallback = "-1",
-     .min = -1,
-     .max = 1 << 30,
-     .arg = "MIB",
-     .doc = "uploads, copies and backups leave so much of each file system free; -1: a twentieth, 1 to 10 GiB, of a "
-            "small one a quarter"},
-    {.name = "accept-old-database",
-     .type = OPT_BOOL,
-     .offset = AT(accept_old),
-     .fallback = "false",
-     .doc = "for one start: go on with a database that is older than the one that was here last, or another"},
-    {.name = "new-cloud",
-     .type = OPT_BOOL,
-     .offset = AT(new_cloud),
-     .fallback = "false",
-     .doc = "for one start: begin a new cloud in a directory that held one, where its database is gone"},
-    {.name = "check-replies",
-     .type = OPT_BOOL,
-     .offset = AT(check_replies),
-     .fallback = "false",
-     .hidden = true,
-     .doc = "hold each reply against its rows (tests)"},
-    {.name = "metrics.public",
-     .type = OPT_BOOL,
-     .offset = AT(metrics_public),
-     .fallback = "false",
-     .doc = "/metrics for everybody; false: administrators' tokens"},
-    {.name = "metrics.listen",
-     .type = OPT_STR,
-     .offset = AT(metrics_listen),
-     .arg = "ADDRESS:PORT",
-     .doc = "where /metrics is served without a token, and nothing else but health; off unless given"},
-    {.name = "trusted.proxies",
-     .type = OPT_STR,
-     .offset = AT(trusted_proxies),
-     .arg = "LIST",
-     .doc = "proxies whose word on the client (X-Forwarded-For, Forwarded) counts: 10.0.0.1,10.1.0.0/16,fd00::/8"},
-    {.name = "cors.origins",
-     .type = OPT_STR,
-     .offset = AT(cors_origins),
-     .arg = "LIST",
-     .doc =
-         "whose pages may call the API from browsers: https://a.example,https://b.example:8443, or *; default: none"},
-    {.name = "console.url",
-     .type = OPT_STR,
-     .offset = AT(console_url),
-     .arg = "URL",
-     .doc = "where browsers reach this server, such as https://cloud.example.org; default: as the client did"},
-    {.name = "console.token",
-     .type = OPT_INT,
-     .offset = AT(console_token),
-     .fallback = "60",
-     .min = 1,
-     .max = 3600,
-     .arg = "SECONDS",
-     .doc = "how long the address of a console waits to be opened"},
-    {.name = "console.silence",
-     .type = OPT_INT,
-     .offset = AT(console_silence),
-     .fallback = "60",
-     .min = 1,
-     .max = 3600,
-     .hidden = true,
-     .arg = "SECONDS",
-     .doc = "a browser not heard for that long is gone"},
-    {.name = "threads",
-     .type = OPT_INT,
-     .offset = AT(threads),
-     .fallback = "2",
-     .min = 1,
-     .max = 64,
-     .arg = "N",
-     .doc = "I/O threads"},
-    {.name = "connections",
-     .type = OPT_INT,
-     .offset = AT(connections),
-     .fallback = "4096", /* SV_MAX_CONNECTIONS */
-     .min = 64,
-     .max = SV_MAX_CONNECTIONS,
-     .hidden = true,
-     .arg = "N",
-     .doc = "testing: connections at a time; what tenants share is scaled down to it"},
-    {.name = "workers",
-     .type = OPT_INT,
-     .offset = AT(workers),
-     .fallback = "16",
-     .min = 1,
-     .max = 256,
-     .arg = "N",
-     .doc = "threads that write uploads, and as many that open screens"},
-    {.name = "crash-point",
-     .type = OPT_STR,
-     .offset = AT(crash_point),
-     .hidden = true,
-     .arg = "POINT",
-     .doc = "testing: die there"},
-    {.name = "dump-routes",
-     .type = OPT_MODE,
-     .min = SV_MODE_DUMP_ROUTES,
-     .cli_only = true,
-     .doc = "print every operation as a JSON line and exit"},
-    {.name = "dump-kinds",
-     .type = OPT_MODE,
-     .min = SV_MODE_DUMP_KINDS,
-     .cli_only = true,
-     .hidden = true,
-     .doc = "testing: print every kind of job as a JSON line and exit"},
-    {.name = "version",
-     .type = OPT_MODE,
-     .min = SV_MODE_VERSION,
-     .cli_only = true,
-     .doc = "print the version and exit"},
-    {.name = "help", .type = OPT_MODE, .min = SV_MODE_HELP, .cli_only = true, .doc = "print this and exit"},
-};
-enum { OPT_COUNT = sizeof(opts) / sizeof(opts[0]) };
-
 /* One source of values: the defaults, the file, or the command line. */
 struct source {
     struct sv_options *o;
-    const char *base;     /* what paths in it are relative to; NULL: the working directory */
-    bool seen[OPT_COUNT]; /* a list starts anew in each source, and grows within it */
+    const char *base;          /* what paths in it are relative to; NULL: the working directory */
+    bool seen[SV_MAX_OPTIONS]; /* a list starts anew in each source, and grows within it */
 };
 
 static bool same_name(const char *row, const char *given, size_t n)
@@ -336,11 +25,11 @@ static bool same_name(const char *row, const char *given, size_t n)
     return i == n && row[i] == '\0';
 }
 
-static const struct opt *find(const char *name, size_t n)
+static const struct sv_option *find(const char *name, size_t n)
 {
-    for (size_t i = 0; i < OPT_COUNT; i++)
-        if (same_name(opts[i].name, name, n))
-            return &opts[i];
+    for (size_t i = 0; i < sv_option_count; i++)
+        if (same_name(sv_option_rows[i].name, name, n))
+            return &sv_option_rows[i];
     return NULL;
 }
 
@@ -361,7 +50,7 @@ static bool parse_bool(const char *v, bool *ret)
     return false;
 }
 
-static enum sv_err set_enum(const struct opt *row, const char *v, const char **slot, struct sv_buf *why)
+static enum sv_err set_enum(const struct sv_option *row, const char *v, const char **slot, struct sv_buf *why)
 {
     SV_CLEANUP(sv_buf_free) struct sv_buf all = {0};
     for (const char *const *w = row->values; *w; w++) {
@@ -374,10 +63,10 @@ static enum sv_err set_enum(const struct opt *row, const char *v, const char **s
     return bad(why, "%s: no such value '%s', allowed: %s", row->name, v, all.p);
 }
 
-static enum sv_err set_list(const struct opt *row, struct source *src, const char *v, struct sv_buf *why)
+static enum sv_err set_list(const struct sv_option *row, struct source *src, const char *v, struct sv_buf *why)
 {
     struct sv_options *o = src->o;
-    if (!src->seen[row - opts])
+    if (!src->seen[row - sv_option_rows])
         o->connect_count = 0;
     if (o->connect_count == SV_MAX_CONNECT)
         return bad(why, "%s: at most %d", row->name, SV_MAX_CONNECT);
@@ -385,7 +74,7 @@ static enum sv_err set_list(const struct opt *row, struct source *src, const cha
     return SV_OK;
 }
 
-static enum sv_err set_path(const struct opt *row, struct source *src, const char *v, const char **slot,
+static enum sv_err set_path(const struct sv_option *row, struct source *src, const char *v, const char **slot,
                             struct sv_buf *why)
 {
     const char *wrong;
@@ -397,7 +86,7 @@ static enum sv_err set_path(const struct opt *row, struct source *src, const cha
 }
 
 /* Blanks around a comma are none of a name's. */
-static enum sv_err set_paths(const struct opt *row, struct source *src, const char *v, const char **slot,
+static enum sv_err set_paths(const struct sv_option *row, struct source *src, const char *v, const char **slot,
                              struct sv_buf *why)
 {
     SV_CLEANUP(sv_buf_free) struct sv_buf all = {0};
@@ -417,33 +106,33 @@ static enum sv_err set_paths(const struct opt *row, struct source *src, const ch
     return SV_OK;
 }
 
-static enum sv_err set_value(const struct opt *row, struct source *src, const char *v, struct sv_buf *why)
+static enum sv_err set_value(const struct sv_option *row, struct source *src, const char *v, struct sv_buf *why)
 {
     void *slot = (char *)src->o + row->offset;
     int64_t n;
     switch (row->type) {
-    case OPT_STR:
+    case SV_OPTION_STR:
         if (*v == '\0')
             return bad(why, "%s: empty", row->name);
         *(const char **)slot = sv_arena_strdup(src->o->texts, v);
         return SV_OK;
-    case OPT_LIST:
+    case SV_OPTION_LIST:
         return set_list(row, src, v, why);
-    case OPT_PATH:
+    case SV_OPTION_PATH:
         return set_path(row, src, v, slot, why);
-    case OPT_PATHS:
+    case SV_OPTION_PATHS:
         return set_paths(row, src, v, slot, why);
-    case OPT_ENUM:
+    case SV_OPTION_ENUM:
         return set_enum(row, v, slot, why);
-    case OPT_BOOL:
+    case SV_OPTION_BOOL:
         return parse_bool(v, slot) ? SV_OK : bad(why, "%s: '%s' is neither true nor false", row->name, v);
-    case OPT_INT:
+    case SV_OPTION_INT:
         if (!sv_parse_int(v, &n) || n < row->min || n > row->max)
             return bad(why, "%s: '%s' is not a number from %lld to %lld", row->name, v, (long long)row->min,
                        (long long)row->max);
         *(int64_t *)slot = n;
         return SV_OK;
-    case OPT_MODE:
+    case SV_OPTION_MODE:
         src->o->mode = (enum sv_mode)row->min;
         return SV_OK;
     }
@@ -460,10 +149,10 @@ static enum sv_err check_text(const char *name, const char *v, struct sv_buf *wh
     return bad(why, "%s: not UTF-8: %s", name, shown.p);
 }
 
-static enum sv_err set(const struct opt *row, struct source *src, const char *v, struct sv_buf *why)
+static enum sv_err set(const struct sv_option *row, struct source *src, const char *v, struct sv_buf *why)
 {
     enum sv_err r = set_value(row, src, v, why);
-    src->seen[row - opts] = true;
+    src->seen[row - sv_option_rows] = true;
     return r;
 }
 
@@ -472,11 +161,11 @@ static const char *nearest(const char *name)
 {
     const char *found = NULL;
     unsigned best = 3;
-    for (size_t i = 0; i < OPT_COUNT; i++) {
-        const unsigned d = opts[i].hidden ? 99 : sv_edit_distance(name, opts[i].name);
+    for (size_t i = 0; i < sv_option_count; i++) {
+        const unsigned d = sv_option_rows[i].hidden ? 99 : sv_edit_distance(name, sv_option_rows[i].name);
         if (d < best && d < strlen(name)) {
             best = d;
-            found = opts[i].name;
+            found = sv_option_rows[i].name;
         }
     }
     return found;
@@ -512,7 +201,7 @@ static enum sv_err set_own(struct sv_options *o, struct sv_own_listener *own, co
 static enum sv_err from_file(void *arg, const char *name, const char *value, struct sv_buf *why)
 {
     struct source *src = arg;
-    const struct opt *row = find(name, strlen(name));
+    const struct sv_option *row = find(name, strlen(name));
     struct sv_own_listener *own = row ? NULL : find_own(src->o, name, strlen(name));
     if (check_text("a name", name, why) != SV_OK || check_text(name, value, why) != SV_OK)
         return SV_E_CONFIG;
@@ -522,7 +211,7 @@ static enum sv_err from_file(void *arg, const char *name, const char *value, str
         return bad(why, "%s: only on the command line", name);
     if (!row)
         return unknown(name, why);
-    if (src->seen[row - opts] && row->type != OPT_LIST)
+    if (src->seen[row - sv_option_rows] && row->type != SV_OPTION_LIST)
         return bad(why, "%s: given twice", row->name);
     return set(row, src, value, why);
 }
@@ -536,7 +225,7 @@ static enum sv_err from_argv(struct source *src, int argc, char *const *argv, in
     a += 2;
     const char *eq = strchr(a, '=');
     const size_t n = eq ? (size_t)(eq - a) : strlen(a);
-    const struct opt *row = find(a, n);
+    const struct sv_option *row = find(a, n);
     struct sv_own_listener *own = row ? NULL : find_own(src->o, a, n);
     bool next = !eq && *i + 1 < argc, flag;
     if (own && (eq || next))
@@ -547,9 +236,9 @@ static enum sv_err from_argv(struct source *src, int argc, char *const *argv, in
         SV_AUTOFREE char *name = sv_asprintf("%.*s", (int)n, a);
         return unknown(name, why);
     }
-    if (row->type == OPT_MODE)
+    if (row->type == SV_OPTION_MODE)
         return eq ? bad(why, "%s takes no value", row->name) : set(row, src, "", why);
-    if (row->type == OPT_BOOL && !eq && !(next && parse_bool(argv[*i + 1], &flag)))
+    if (row->type == SV_OPTION_BOOL && !eq && !(next && parse_bool(argv[*i + 1], &flag)))
         return set(row, src, "true", why);
     if (!eq && !next)
         return bad(why, "%s needs a value", row->name);
@@ -573,9 +262,9 @@ static enum sv_err set_defaults(struct sv_options *o, struct sv_buf *why)
 {
     struct source src = {.o = o};
     enum sv_err r = SV_OK;
-    for (size_t i = 0; i < OPT_COUNT && r == SV_OK; i++)
-        if (opts[i].fallback)
-            r = set(&opts[i], &src, opts[i].fallback, why);
+    for (size_t i = 0; i < sv_option_count && r == SV_OK; i++)
+        if (sv_option_rows[i].fallback)
+            r = set(&sv_option_rows[i], &src, sv_option_rows[i].fallback, why);
     return r;
 }
 
@@ -654,38 +343,4 @@ void sv_options_free(struct sv_options *o)
 {
     sv_arena_free(o->texts);
     *o = (struct sv_options){0};
-}
-
-static void help_row(FILE *out, const struct opt *row)
-{
-    char left[64];
-    snprintf(left, sizeof(left), "--%s%s%s", row->name, row->arg ? " " : "", row->arg ? row->arg : "");
-    fprintf(out, "  %-28s %s", left, row->doc);
-    if (row->values) {
-        fputs(" (", out);
-        for (const char *const *w = row->values; *w; w++)
-            fprintf(out, "%s%s", w == row->values ? "" : "|", *w);
-        fputc(')', out);
-    }
-    if (row->fallback)
-        fprintf(out, " [%s]", row->fallback);
-    fputc('\n', out);
-}
-
-void sv_options_help(FILE *out, const struct sv_dialect *const *dialects)
-{
-    fputs("usage: starvirtd [--name value | --name=value]...\n\n"
-          "Every option may also stand in the file of --config, as a line: name = value\n"
-          "A relative path there is relative to the directory of the file.\n\n",
-          out);
-    for (size_t i = 0; i < OPT_COUNT; i++)
-        if (!opts[i].hidden)
-            help_row(out, &opts[i]);
-    for (; *dialects; dialects++)
-        if ((*dialects)->own_listener)
-            help_row(out,
-                     &(struct opt){.name = (*dialects)->name, .arg = "ADDRESS:PORT", .doc = (*dialects)->own_listener});
-    fputs("\nGiven twice, the last one counts; connect adds up.\n"
-          "SIGTERM ends it. Exit codes: 0 ended as asked, 1 cannot start or write, 2 an option is wrong\n",
-          out);
 }
