@@ -50,6 +50,43 @@ void sv_tx_tokens_gone(struct sv_tx *tx)
     tx->effects->tokens = true;
 }
 
+/* --- telling of them after the commit ----------------------------------------------------------------------- */
+
+/* Calls once per distinct job, in order of first change. */
+static void tell_jobs(const struct sv_effects *e, struct sv_arena *arena, sv_change_fn change, void *arg)
+{
+    uint32_t size = 4;
+    while (size < e->job_count * 2)
+        size *= 2;
+    const struct sv_id **seen = sv_arena_alloc(arena, size * sizeof(*seen));
+    for (const struct sv_changed_job *j = e->jobs; j; j = j->next) {
+        uint32_t i = sv_hash(j->id.s) & (size - 1);
+        while (seen[i] && !sv_id_eq(seen[i], &j->id))
+            i = (i + 1) & (size - 1);
+        if (seen[i])
+            continue;
+        seen[i] = &j->id;
+        change(arg, &j->id);
+    }
+}
+
+void sv_effects_tell(struct sv_db *db, const struct sv_effects *e)
+{
+    pthread_mutex_lock(&db->mutex);
+    sv_change_fn change = db->change;
+    void *arg = db->change_arg, *tokens_arg = db->tokens_arg;
+    void (*tokens)(void *arg) = db->tokens;
+    pthread_mutex_unlock(&db->mutex);
+    if (e->tokens && tokens)
+        tokens(tokens_arg);
+    if (!change)
+        return;
+    if (e->jobs)
+        tell_jobs(e, db->arena, change, arg);
+    if (e->events)
+        change(arg, NULL);
+}
+
 /* --- work in several closures --------------------------------------------------------------------------- */
 
 struct rest {

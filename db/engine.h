@@ -39,6 +39,8 @@ struct sv_effects {
 };
 
 void sv_effects_init(struct sv_effects *e);
+/* After the commit, on the writer thread: each job once, in the order of its first change. */
+void sv_effects_tell(struct sv_db *db, const struct sv_effects *e);
 void sv_effects_cut(struct sv_effects *e, const struct sv_effects *was); /* back to what there was at that time */
 
 /* --- the database --------------------------------------------------------------------------------------- */

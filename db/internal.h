@@ -106,7 +106,7 @@ void sv_marks_deleted(struct sv_tx *tx, const struct sv_id *tenant, int64_t crea
 bool sv_marks_seek(struct sv_tx *tx, const struct sv_id *tenant, uint64_t offset, int64_t *ret_created,
                    struct sv_id *ret_id, uint64_t *ret_skip);
 
-/* --- changes (store_job.c and store_event.c tell, db/writer.c collects and calls sv_db_on_change) ------ */
+/* --- changes (store_job.c and store_event.c tell, db/effects.c collects and calls sv_db_on_change) ------ */
 void sv_tx_job_changed(struct sv_tx *tx, const struct sv_id *job);
 void sv_tx_events_added(struct sv_tx *tx);
 /* ... and store_token.c, store_tenant.c for sv_db_on_tokens() */

@@ -6,8 +6,6 @@
  * less often. A closure whose own reading made the transaction fail (a page that cannot be read) is set aside and run
  * alone, so that it holds up nobody: but only when it fails once more after a commit without it, of nothing else, could
  * be written. Till then nobody passes it by. */
-#include <assert.h>
-#include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -34,31 +32,6 @@ struct batch {
     enum sv_err outage;      /* when it was put together */
     struct sv_queue refused; /* not tried, because not all that waits before it could be */
 };
-
-/* --- queues --- */
-
-void sv_queue_init(struct sv_queue *q)
-{
-    *q = (struct sv_queue){.tail = &q->head};
-}
-
-void sv_queue_add(struct sv_queue *q, struct sv_db_work *w)
-{
-    w->next = NULL;
-    *q->tail = w;
-    q->tail = &w->next;
-    q->n++;
-}
-
-struct sv_db_work *sv_queue_take(struct sv_queue *q)
-{
-    struct sv_db_work *w = q->head;
-    q->head = w->next;
-    if (!q->head)
-        q->tail = &q->head;
-    q->n--;
-    return w;
-}
 
 /* --- one batch ------------------------------------------------------------------------------------------ */
 
@@ -323,41 +296,6 @@ static void run_batch(struct sv_db *db, struct batch *b)
 
 /* --- after the commit ------------------------------------------------------------------------------------ */
 
-/* Calls once per distinct job, in order of first change. */
-static void tell_jobs(const struct sv_effects *e, struct sv_arena *arena, sv_change_fn change, void *arg)
-{
-    uint32_t size = 4;
-    while (size < e->job_count * 2)
-        size *= 2;
-    const struct sv_id **seen = sv_arena_alloc(arena, size * sizeof(*seen));
-    for (const struct sv_changed_job *j = e->jobs; j; j = j->next) {
-        uint32_t i = sv_hash(j->id.s) & (size - 1);
-        while (seen[i] && !sv_id_eq(seen[i], &j->id))
-            i = (i + 1) & (size - 1);
-        if (seen[i])
-            continue;
-        seen[i] = &j->id;
-        change(arg, &j->id);
-    }
-}
-
-static void tell_changes(struct sv_db *db, const struct sv_effects *e)
-{
-    pthread_mutex_lock(&db->mutex);
-    sv_change_fn change = db->change;
-    void *arg = db->change_arg, *tokens_arg = db->tokens_arg;
-    void (*tokens)(void *arg) = db->tokens;
-    pthread_mutex_unlock(&db->mutex);
-    if (e->tokens && tokens)
-        tokens(tokens_arg);
-    if (!change)
-        return;
-    if (e->jobs)
-        tell_jobs(e, db->arena, change, arg);
-    if (e->events)
-        change(arg, NULL);
-}
-
 static void answer(struct sv_db_work *w, enum sv_err result)
 {
     if (w->done) {
@@ -374,7 +312,7 @@ static void answer_batch(struct sv_db *db, struct batch *b)
 {
     for (const struct sv_hook *h = b->effects.hooks; h; h = h->next)
         h->fn(h->arg);
-    tell_changes(db, &b->effects);
+    sv_effects_tell(db, &b->effects);
     for (unsigned i = 0; i < b->count; i++)
         answer(b->works[i], b->results[i]);
     while (b->refused.head) {
@@ -490,92 +428,8 @@ void sv_writer_stop(struct sv_db *db)
     db->arena = NULL;
 }
 
-/* --- producers -------------------------------------------------------------------------------------------- */
-
-static bool on_writer(const struct sv_db *db)
-{
-    return pthread_equal(pthread_self(), db->writer);
-}
-
-void sv_db_post(struct sv_db *db, struct sv_db_work *w)
-{
-    assert(!db->read_only);
-    pthread_mutex_lock(&db->mutex);
-    /* After sv_db_close() began only the writer itself may add to what it still answers. */
-    assert(!db->stop || on_writer(db));
-    bool was_empty = !db->queue.head;
-    w->number = ++db->posts;
-    sv_queue_add(&db->queue, w);
-    db->stats.queue = db->queue.n;
-    pthread_mutex_unlock(&db->mutex);
-    if (was_empty)
-        pthread_cond_signal(&db->wake);
-}
-
-struct waiter {
-    struct sv_db_work work;
-    enum sv_err result;
-    sem_t answered;
-};
-
-static void wake_waiter(struct sv_db_work *w, enum sv_err result)
-{
-    struct waiter *me = (struct waiter *)w; /* its first member */
-    me->result = result;
-    sem_post(&me->answered);
-}
-
-static enum sv_err write_and_wait(struct sv_db *db, sv_tx_fn fn, void *arg, bool at_once, struct sv_error *err)
-{
-    struct waiter me = {.work = {.fn = fn, .arg = arg, .done = wake_waiter, .at_once = at_once}};
-    assert(!sv_tx_current && !on_writer(db));
-    sem_init(&me.answered, 0, 0);
-    sv_db_post(db, &me.work);
-    while (sem_wait(&me.answered) != 0)
-        ; /* EINTR: a signal for somebody else */
-    sem_destroy(&me.answered);
-    if (me.result != SV_OK && err)
-        *err = me.work.err;
-    return me.result;
-}
-
-enum sv_err sv_db_write(struct sv_db *db, sv_tx_fn fn, void *arg, struct sv_error *err)
-{
-    return write_and_wait(db, fn, arg, false, err);
-}
-
-enum sv_err sv_db_try(struct sv_db *db, sv_tx_fn fn, void *arg, struct sv_error *err)
-{
-    return write_and_wait(db, fn, arg, true, err);
-}
-
 enum sv_err sv_db_probe(struct sv_tx *tx, void *arg, struct sv_error *err)
 {
     (void)arg;
     return run_sql(tx, SQL_PROBE, err);
-}
-
-void sv_db_on_change(struct sv_db *db, sv_change_fn fn, void *arg)
-{
-    pthread_mutex_lock(&db->mutex);
-    db->change = fn;
-    db->change_arg = arg;
-    pthread_mutex_unlock(&db->mutex);
-}
-
-void sv_db_on_tokens(struct sv_db *db, void (*fn)(void *arg), void *arg)
-{
-    pthread_mutex_lock(&db->mutex);
-    db->tokens = fn;
-    db->tokens_arg = arg;
-    pthread_mutex_unlock(&db->mutex);
-}
-
-void sv_db_stats(struct sv_db *db, struct sv_db_stats *ret)
-{
-    pthread_mutex_lock(&db->mutex);
-    *ret = db->stats;
-    ret->inspected = atomic_load(&db->inspected);
-    ret->damaged = atomic_load(&db->damaged);
-    pthread_mutex_unlock(&db->mutex);
 }
