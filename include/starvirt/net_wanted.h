@@ -154,6 +154,7 @@ struct sv_net_router_facts {
     bool there;            /* all of it is as it was applied */
     unsigned active;       /* which of its instances routes: 0, or 1 with HA */
     unsigned instances_up; /* 0..2 */
+    uint64_t failovers;    /* HA: how often the other one took over by itself; begins anew with the instances */
 };
 
 #endif

@@ -1,4 +1,4 @@
-#include "net/linux/router.h"
+#include "net/linux/ha.h"
 
 #include "net/balance.h"
 
@@ -19,18 +19,14 @@ void router_leg_name(const struct sv_id *vpc, char buf[16])
     name_of("svy", vpc, buf, 16);
 }
 
-void router_netns_path(const struct sv_id *router, char buf[40])
+void router_names_of(const struct linux_net *net, const struct sv_id *router, unsigned instance,
+                     struct router_names *ret)
 {
-    name_of("/run/netns/svr-", router, buf, 40);
-}
-
-void router_names_of(const struct linux_net *net, const struct sv_id *router, struct router_names *ret)
-{
-    name_of("svr-", router, ret->netns, sizeof(ret->netns));
-    router_netns_path(router, ret->netns_path);
+    name_of(instance ? "svs-" : "svr-", router, ret->netns, sizeof(ret->netns));
+    name_of(instance ? "/run/netns/svs-" : "/run/netns/svr-", router, ret->netns_path, sizeof(ret->netns_path));
     router_transit_name(router, ret->transit);
-    name_of("svz", router, ret->port, sizeof(ret->port));
-    name_of("svo", router, ret->outer_port, sizeof(ret->outer_port));
+    name_of(instance ? "svw" : "svz", router, ret->port, sizeof(ret->port));
+    name_of(instance ? "svq" : "svo", router, ret->outer_port, sizeof(ret->outer_port));
     ret->dir = sv_asprintf("%s/%s", net->router_dir, router->s);
 }
 
@@ -39,90 +35,32 @@ void router_names_free(struct router_names *n)
     sv_freep(&n->dir);
 }
 
-static void router_free(struct router *r)
+void routers_free(struct routers *r)
 {
-    router_names_free(&r->names);
+    for (unsigned i = 0; i < ROUTER_INSTANCES; i++)
+        router_names_free(&r->v[i].names);
 }
 
-static void router_init(struct router *r, const struct sv_net *net, const struct sv_net_router *want,
-                        const struct sv_deadline *d)
+void routers_init(struct routers *all, const struct sv_net *net, const struct sv_net_router *want,
+                  const struct sv_deadline *d)
 {
-    r->want = want;
-    work_init(&r->work, net, d);
-    router_names_of(r->work.net, &want->id, &r->names);
-    r->outer = want->outer_ip && r->work.net->outer;
+    for (unsigned i = 0; i < ROUTER_INSTANCES; i++) {
+        struct router *r = &all->v[i];
+        *r = (struct router){.want = want, .instance = i};
+        work_init(&r->work, net, d);
+        router_names_of(r->work.net, &want->id, i, &r->names);
+        r->outer = want->outer_ip && r->work.net->outer;
+    }
 }
 
-static enum sv_err check_router(const struct sv_net_router *want, struct sv_error *err)
+enum sv_err router_check(const struct sv_net_router *want, struct sv_error *err)
 {
     bool ok = sv_id_valid(want->id.s) && (!want->outer_ip || (want->outer_prefix >= 1 && want->outer_prefix <= 32));
     for (size_t i = 0; ok && i < want->leg_count; i++)
         ok = want->legs[i].slot < SV_NET_MAX_LEGS && sv_id_valid(want->legs[i].vpc.s);
     if (!ok)
         return sv_fail(err, SV_E_INTERNAL, SV_F_NONE, "not a router");
-    if (want->ha)
-        return sv_fail(err, SV_E_UNSUPPORTED, SV_F_NONE, "routers of two instances");
     return SV_OK;
-}
-
-/* --- what was applied ---
- * DIR/net-router/<id>/wanted has the texts, `found` what the kernel showed of them right after: the kernel's way to
- * print is not ours, and a change by anybody shows. Neither is believed where the kernel says something else. */
-
-struct record {
-    struct sv_buf wanted, found;
-};
-
-static void record_free(struct record *r)
-{
-    sv_buf_free(&r->wanted);
-    sv_buf_free(&r->found);
-}
-
-static char *record_path(const struct router *r, const char *name)
-{
-    return sv_asprintf("%s/%s", r->names.dir, name);
-}
-
-static enum sv_err record_read(const struct router *r, struct record *ret, struct sv_error *err)
-{
-    SV_AUTOFREE char *wanted = record_path(r, "wanted");
-    SV_AUTOFREE char *found = record_path(r, "found");
-    enum sv_err rc = file_read(wanted, &ret->wanted, err);
-    return rc ? rc : file_read(found, &ret->found, err);
-}
-
-/* `found` goes first and comes last: without it nothing counts as applied. */
-static enum sv_err record_write(const struct router *r, const struct record *rec, struct sv_error *err)
-{
-    bool changed;
-    SV_AUTOFREE char *wanted = record_path(r, "wanted");
-    SV_AUTOFREE char *found = record_path(r, "found");
-    enum sv_err rc = file_remove(found, err);
-    if (!rc)
-        rc = file_write(wanted, rec->wanted.p, rec->wanted.n, &changed, err);
-    return rc ? rc : file_write(found, rec->found.p, rec->found.n, &changed, err);
-}
-
-static enum sv_err record_remove(const struct router *r, struct sv_error *err)
-{
-    static const char *const names[] = {"found", "found.new", "wanted", "wanted.new"};
-    enum sv_err rc = SV_OK;
-    for (size_t i = 0; !rc && i < sizeof(names) / sizeof(names[0]); i++) {
-        SV_AUTOFREE char *path = record_path(r, names[i]);
-        rc = file_remove(path, err);
-    }
-    return rc;
-}
-
-/* What the kernel shows now; empty where there is nothing to ask. */
-static enum sv_err found_now(const struct router *r, struct sv_buf *ret, struct sv_error *err)
-{
-    SV_AUTOFD int fd = netns_open(r->names.netns_path);
-    if (fd < 0)
-        return SV_OK;
-    enum sv_err rc = nft_look(fd, "list ruleset", ret, err);
-    return rc ? rc : router_link_look(r, ret, err);
 }
 
 /* --- applying --- */
@@ -131,7 +69,7 @@ static void want_texts(const struct router *r, struct sv_buf *rules, struct sv_b
 {
     router_rules_text(r->want, r->outer, rules);
     sv_buf_add(all, rules->p, rules->n);
-    router_addresses_text(r->want, r->outer, all);
+    router_addresses_text(r->want, r->instance, r->outer, all);
     router_routes_text(r->want, r->outer, all);
 }
 
@@ -145,6 +83,17 @@ static enum sv_err is_applied(const struct router *r, const struct record *was, 
     if (!rc && same_text(&now, &was->found))
         rc = router_link_whole(r, ret, err);
     return rc;
+}
+
+enum sv_err router_applied(const struct router *r, bool *ret, struct sv_error *err)
+{
+    SV_CLEANUP(record_free) struct record was = {0};
+    SV_CLEANUP(sv_buf_free) struct sv_buf rules = {0};
+    SV_CLEANUP(sv_buf_free) struct sv_buf wanted = {0};
+    want_texts(r, &rules, &wanted);
+    *ret = false;
+    const enum sv_err rc = record_read(r, &was, err);
+    return rc ? rc : is_applied(r, &was, &wanted, ret, err);
 }
 
 static void announce_all(void *arg)
@@ -220,9 +169,9 @@ static enum sv_err plug_legs(const struct router *r, struct sv_error *err)
 
 /* --- balancers --- */
 
-static char *balance_dir(const struct router *r)
+char *router_balance_dir(const struct router *r)
 {
-    return sv_asprintf("%s/balance", r->names.dir);
+    return sv_asprintf("%s/balance%s", r->names.dir, r->instance ? ".1" : "");
 }
 
 /* Without an outer network there is no outer address to listen at. */
@@ -239,7 +188,7 @@ static struct sv_net_balancer *balancers_here(const struct router *r, size_t *re
 static enum sv_err apply_balancers(const struct router *r, struct sv_error *err)
 {
     size_t n;
-    SV_AUTOFREE char *dir = balance_dir(r);
+    SV_AUTOFREE char *dir = router_balance_dir(r);
     SV_AUTOFREE struct sv_net_balancer *v = balancers_here(r, &n);
     SV_AUTOFD int fd = netns_open(r->names.netns_path);
     return balance_apply(&r->work.deadline, fd, dir, v, n, err);
@@ -247,21 +196,21 @@ static enum sv_err apply_balancers(const struct router *r, struct sv_error *err)
 
 static enum sv_err remove_balancers(const struct router *r, struct sv_error *err)
 {
-    SV_AUTOFREE char *dir = balance_dir(r);
+    SV_AUTOFREE char *dir = router_balance_dir(r);
     SV_AUTOFD int fd = netns_open(r->names.netns_path);
     return balance_remove(&r->work.deadline, fd, dir, err);
 }
 
-static enum sv_err apply(struct router *r, struct sv_error *err)
+/* --- the whole --- */
+
+static enum sv_err apply_texts(struct router *r, struct sv_error *err)
 {
     bool applied = false;
     SV_CLEANUP(record_free) struct record was = {0};
     SV_CLEANUP(record_free) struct record rec = {0};
     SV_CLEANUP(sv_buf_free) struct sv_buf rules = {0};
     want_texts(r, &rules, &rec.wanted);
-    enum sv_err rc = router_link_ensure(r, err);
-    if (!rc)
-        rc = record_read(r, &was, err);
+    enum sv_err rc = record_read(r, &was, err);
     if (!rc)
         rc = is_applied(r, &was, &rec.wanted, &applied, err);
     if (!rc && !applied)
@@ -270,152 +219,127 @@ static enum sv_err apply(struct router *r, struct sv_error *err)
         rc = found_now(r, &rec.found, err);
     if (!rc && !applied)
         rc = record_write(r, &rec, err);
+    return rc;
+}
+
+static enum sv_err remove_one(const struct router *r, struct sv_error *err)
+{
+    enum sv_err rc = remove_balancers(r, err);
+    if (!rc)
+        rc = router_link_remove(r, err);
+    return rc ? rc : record_remove(r, err);
+}
+
+/* The first goes on alone, with what the other one knew if that spoke. */
+static enum sv_err leave_second(struct routers *all, struct sv_error *err)
+{
+    struct ha_roles roles;
+    struct router *r = all->v;
+    enum sv_err rc = ha_look_roles(r, &roles, err);
+    if (!rc)
+        rc = ha_keepalived_stop(r, err);
+    r[0].silent = !rc && !roles.speaks[0];
+    if (!rc)
+        rc = router_link_ensure(&r[0], err);
+    if (!rc)
+        rc = apply_texts(&r[0], err);
+    if (!rc && r[0].silent)
+        rc = ha_turn(r, 0, err);
+    r[0].silent = false;
+    if (!rc)
+        rc = remove_one(&r[1], err);
+    return rc ? rc : ha_remove(r, err);
+}
+
+static enum sv_err apply_one(struct routers *all, struct sv_error *err)
+{
+    struct router *r = &all->v[0];
+    enum sv_err rc = ha_there(&r->want->id) ? leave_second(all, err) : SV_OK;
+    if (!rc)
+        rc = router_link_ensure(r, err);
+    if (!rc)
+        rc = apply_texts(r, err);
     if (!rc)
         rc = plug_legs(r, err);
     return rc ? rc : apply_balancers(r, err);
 }
 
+/* The one that speaks first: what changes must not wait for the other. */
+static enum sv_err apply_each(struct routers *all, unsigned active,
+                              enum sv_err (*fn)(struct router *r, struct sv_error *err), struct sv_error *err)
+{
+    const enum sv_err rc = fn(&all->v[active], err);
+    return rc ? rc : fn(&all->v[1 - active], err);
+}
+
+static enum sv_err ensure_link(struct router *r, struct sv_error *err)
+{
+    return router_link_ensure(r, err);
+}
+
+static enum sv_err ensure_balancers(struct router *r, struct sv_error *err)
+{
+    return apply_balancers(r, err);
+}
+
+static enum sv_err apply_two(struct routers *all, struct sv_error *err)
+{
+    struct ha_roles roles = {.active = 0};
+    struct router *r = all->v;
+    enum sv_err rc = ha_prepare(r, err);
+    if (!rc)
+        rc = ha_look_roles(r, &roles, err);
+    const unsigned active = roles.active, other = 1 - active;
+    r[active].silent = !roles.speaks[active];
+    r[other].silent = true;
+    if (!rc && roles.speaks[other])
+        rc = ha_silence(&r[other], err);
+    if (!rc)
+        rc = apply_each(all, active, ensure_link, err);
+    if (!rc)
+        rc = ha_link_ensure(r, err);
+    if (!rc)
+        rc = apply_each(all, active, apply_texts, err);
+    if (!rc && r[active].silent)
+        rc = ha_turn(r, active, err);
+    if (!rc)
+        rc = plug_legs(&r[active], err);
+    if (!rc)
+        rc = apply_each(all, active, ensure_balancers, err);
+    return rc ? rc : ha_daemons_ensure(r, active, err);
+}
+
 enum sv_err router_apply(struct sv_net *net, const struct sv_net_router *want, const struct sv_deadline *d,
                          struct sv_error *err)
 {
-    SV_CLEANUP(router_free) struct router r = {0};
-    enum sv_err rc = check_router(want, err);
+    SV_CLEANUP(routers_free) struct routers all = {0};
+    enum sv_err rc = router_check(want, err);
     if (rc)
         return rc;
-    router_init(&r, net, want, d);
+    routers_init(&all, net, want, d);
+    if (want->ha) /* before there is anything of it */
+        rc = ha_programs(err);
     /* First of all and last to go: what exists of a router is found again by its directory. */
-    if (mkdir(r.names.dir, 0700) != 0 && errno != EEXIST)
-        return net_errno(err, "create", r.names.dir);
-    return apply(&r, err);
+    if (!rc && mkdir(all.v[0].names.dir, 0700) != 0 && errno != EEXIST)
+        rc = net_errno(err, "create", all.v[0].names.dir);
+    if (rc)
+        return rc;
+    return want->ha ? apply_two(&all, err) : apply_one(&all, err);
 }
 
 enum sv_err router_remove(struct sv_net *net, const struct sv_id *id, const struct sv_deadline *d, struct sv_error *err)
 {
-    SV_CLEANUP(router_free) struct router r = {0};
+    SV_CLEANUP(routers_free) struct routers all = {0};
     const struct sv_net_router gone = {.id = *id};
-    enum sv_err rc = check_router(&gone, err);
+    enum sv_err rc = router_check(&gone, err);
     if (rc)
         return rc;
-    router_init(&r, net, &gone, d);
-    rc = remove_balancers(&r, err);
-    if (!rc)
-        rc = router_link_remove(&r, err);
-    if (!rc)
-        rc = record_remove(&r, err);
-    if (!rc && rmdir(r.names.dir) != 0 && errno != ENOENT)
-        rc = net_errno(err, "remove", r.names.dir);
+    routers_init(&all, net, &gone, d);
+    if (ha_there(id))
+        rc = ha_remove(all.v, err);
+    for (unsigned i = ROUTER_INSTANCES; !rc && i-- > 0;)
+        rc = remove_one(&all.v[i], err);
+    if (!rc && rmdir(all.v[0].names.dir) != 0 && errno != ENOENT)
+        rc = net_errno(err, "remove", all.v[0].names.dir);
     return rc;
-}
-
-/* --- looking --- */
-
-static enum sv_err look_balancers(const struct router *r, bool *ret, struct sv_error *err)
-{
-    SV_AUTOFREE char *dir = balance_dir(r);
-    SV_AUTOFD int fd = netns_open(r->names.netns_path);
-    const struct sv_deadline limit = sv_deadline_within(&r->work.deadline, NET_COMMAND_MS);
-    return balance_whole(&limit, fd, dir, ret, err);
-}
-
-enum sv_err router_whole(struct sv_net *net, const struct sv_net_router *want, bool *ret, struct sv_error *err)
-{
-    SV_CLEANUP(router_free) struct router r = {0};
-    SV_CLEANUP(record_free) struct record was = {0};
-    SV_CLEANUP(sv_buf_free) struct sv_buf rules = {0};
-    SV_CLEANUP(sv_buf_free) struct sv_buf wanted = {0};
-    enum sv_err rc = check_router(want, err);
-    if (rc)
-        return rc;
-    router_init(&r, net, want, NULL);
-    want_texts(&r, &rules, &wanted);
-    *ret = false;
-    rc = record_read(&r, &was, err);
-    if (!rc)
-        rc = is_applied(&r, &was, &wanted, ret, err);
-    return rc || !*ret ? rc : look_balancers(&r, ret, err);
-}
-
-enum sv_err router_look(struct sv_net *net, const struct sv_id *id, struct sv_net_router_facts *ret,
-                        struct sv_error *err)
-{
-    SV_CLEANUP(router_free) struct router r = {0};
-    SV_CLEANUP(record_free) struct record was = {0};
-    SV_CLEANUP(sv_buf_free) struct sv_buf now = {0};
-    bool whole = false, balances = false;
-    struct sv_net_router about = {.id = *id};
-    enum sv_err rc = check_router(&about, err);
-    if (rc)
-        return rc;
-    router_init(&r, net, &about, NULL);
-    rc = record_read(&r, &was, err);
-    if (!rc)
-        rc = found_now(&r, &now, err);
-    r.outer = was.wanted.p && strstr(was.wanted.p, "\n" OUTER_DEV " ");
-    if (!rc)
-        rc = router_link_whole(&r, &whole, err);
-    if (!rc && whole)
-        rc = look_balancers(&r, &balances, err);
-    if (!rc)
-        *ret = (struct sv_net_router_facts){.there = whole && was.found.n && same_text(&now, &was.found) && balances,
-                                            .instances_up = whole ? 1 : 0};
-    return rc;
-}
-
-/* The ids of rules are the comments of the chains that boundaries have: those of packets on their way, not back. */
-static void rows_of(const char *listing, sv_net_rule_fn *row, void *arg)
-{
-    static const char chain[] = "\tchain ", mark[] = "comment \"";
-    bool boundary = false;
-    struct sv_id id = {""}, last = {""};
-    for (const char *at = listing; at && *at; at += strcspn(at, "\n"), at += *at == '\n') {
-        size_t n = strcspn(at, "\n");
-        if (strncmp(at, chain, sizeof(chain) - 1) == 0)
-            boundary =
-                strncmp(at + sizeof(chain) - 1, "in_", 3) == 0 || strncmp(at + sizeof(chain) - 1, "out_", 4) == 0;
-        const char *hit = boundary ? memmem(at, n, mark, sizeof(mark) - 1) : NULL;
-        if (!hit || (size_t)(at + n - hit) < sizeof(mark) - 1 + SV_ID_LEN)
-            continue;
-        sv_copy(id.s, sizeof(id.s), hit + sizeof(mark) - 1);
-        if (sv_id_valid(id.s) && !sv_id_eq(&id, &last)) /* a line a value */
-            row(arg, &id);
-        last = id;
-    }
-}
-
-enum sv_err router_rules(struct sv_net *net, const struct sv_id *id, sv_net_rule_fn *row, void *arg,
-                         struct sv_error *err)
-{
-    SV_CLEANUP(router_free) struct router r = {0};
-    SV_CLEANUP(sv_buf_free) struct sv_buf out = {0};
-    const struct sv_net_router about = {.id = *id};
-    enum sv_err rc = check_router(&about, err);
-    if (rc)
-        return rc;
-    router_init(&r, net, &about, NULL);
-    SV_AUTOFD int fd = netns_open(r.names.netns_path);
-    if (fd >= 0)
-        rc = nft_look(fd, "list ruleset", &out, err);
-    if (!rc)
-        rows_of(out.p, row, arg);
-    return rc;
-}
-
-enum sv_err router_nodes(struct sv_net *net, const struct sv_id *id, sv_net_node_fn *row, void *arg,
-                         struct sv_error *err)
-{
-    SV_CLEANUP(router_free) struct router r = {0};
-    const struct sv_net_router about = {.id = *id};
-    const struct sv_deadline limit = sv_deadline_within(NULL, NET_COMMAND_MS);
-    enum sv_err rc = check_router(&about, err);
-    if (rc)
-        return rc;
-    router_init(&r, net, &about, NULL);
-    SV_AUTOFREE char *dir = balance_dir(&r);
-    return balance_nodes(&limit, dir, row, arg, err);
-}
-
-enum sv_err router_list(struct sv_net *net, void (*row)(void *arg, const struct sv_id *id), void *arg,
-                        struct sv_error *err)
-{
-    return ids_in(((const struct linux_net *)net)->router_dir, row, arg, err);
 }

@@ -1,4 +1,4 @@
-#include "net/linux/router.h"
+#include "net/linux/ha.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -7,7 +7,7 @@
 
 struct devices {
     struct device transit, port, outer_port, outer_bridge;
-    struct device inside, outer; /* in the namespace */
+    struct device inside, outer, pair; /* in the namespace */
     bool forwards;
     int netns_fd; /* -1 = there is none */
 };
@@ -22,6 +22,7 @@ static void look_inside(void *arg)
     struct devices *d = arg;
     device_look(TRANSIT_DEV, &d->inside, NULL);
     device_look(OUTER_DEV, &d->outer, NULL);
+    device_look(PAIR_DEV, &d->pair, NULL);
     d->forwards = forwards();
 }
 
@@ -40,7 +41,7 @@ static enum sv_err look(const struct router *r, struct devices *d, struct sv_err
         return rc;
     fd_closep(&d->netns_fd);
     d->netns_fd = netns_open(n->netns_path);
-    d->inside = d->outer = (struct device){0};
+    d->inside = d->outer = d->pair = (struct device){0};
     return d->netns_fd >= 0 ? netns_call(d->netns_fd, look_inside, d, err) : SV_OK;
 }
 
@@ -116,6 +117,8 @@ static void switch_inside(void *arg)
                                           {"arp_ignore", "1"},
                                           {"arp_announce", "2"},
                                           {"proxy_arp", "0"},
+                                          /* Of two instances the one that begins to speak (ha.h). */
+                                          {"arp_notify", "1"},
                                           /* An address that goes does not take its neighbours along. */
                                           {"promote_secondaries", "1"}};
     bool *ok = arg;
@@ -171,6 +174,8 @@ static enum sv_err mend(const struct router *r, struct devices *d, struct sv_err
         rc = netns_call(d->netns_fd, switch_inside, &switched, err);
     if (!rc && !switched)
         rc = sv_fail(err, SV_E_NETWORK, SV_F_NONE, "forwarding cannot be switched in the namespace");
+    if (!rc && r->silent)
+        rc = ha_silence(r, err);
     return rc ? rc : plug_ports(r, err);
 }
 
@@ -192,7 +197,7 @@ enum sv_err router_link_whole(const struct router *r, bool *ret_whole, struct sv
     SV_CLEANUP(devices_free) struct devices d = {.netns_fd = -1};
     enum sv_err rc = look(r, &d, err);
     if (!rc)
-        *ret_whole = ports_whole(r, &d) && d.inside.up && (!r->outer || d.outer.up);
+        *ret_whole = ports_whole(r, &d) && d.inside.up && (!r->outer || d.outer.up) && (!d.pair.index || d.pair.up);
     return rc;
 }
 
@@ -285,6 +290,14 @@ static void address_lines(const struct sv_buf *said, struct sv_buf *ret)
     }
 }
 
+/* keepalived's, to come and go (ha.h). */
+static bool is_token(const char *line, size_t n)
+{
+    char token[SV_IP4_LEN];
+    sv_ip4_format(HA_TOKEN, token);
+    return memmem(line, n, token, strlen(token)) != NULL;
+}
+
 /* "VERB out0 192.0.2.5/24" to ip's order of words. */
 static void put_addresses(struct sv_buf *b, const char *verb, const struct sv_buf *text, const struct sv_buf *other)
 {
@@ -292,7 +305,7 @@ static void put_addresses(struct sv_buf *b, const char *verb, const struct sv_bu
     size_t n;
     while (next_line(&at, &line, &n)) {
         size_t device = strcspn(line, " ");
-        if (!has_line(other, line, n))
+        if (!has_line(other, line, n) && !is_token(line, n))
             sv_buf_printf(b, "addr %s %.*s dev %.*s\n", verb, (int)(n - device - 1), line + device + 1, (int)device,
                           line);
     }
@@ -307,6 +320,8 @@ static enum sv_err mend_addresses(const struct router *r, const struct sv_buf *w
     sv_buf_puts(&b, "link set dev lo up\nlink set dev " TRANSIT_DEV " up\n");
     if (r->outer)
         sv_buf_puts(&b, "link set dev " OUTER_DEV " up\n");
+    if (r->want->ha)
+        sv_buf_puts(&b, "link set dev " PAIR_DEV " up\n");
     return ip_batch(&r->work, r->names.netns, &b, err);
 }
 
@@ -335,7 +350,7 @@ enum sv_err router_link_address(const struct router *r, struct sv_error *err)
     SV_CLEANUP(sv_buf_free) struct sv_buf want = {0};
     SV_CLEANUP(sv_buf_free) struct sv_buf said = {0};
     SV_CLEANUP(sv_buf_free) struct sv_buf is = {0};
-    router_addresses_text(r->want, r->outer, &want);
+    router_addresses_text(r->want, r->instance, r->outer, &want);
     enum sv_err rc = look_addresses(r, &said, err);
     address_lines(&said, &is);
     if (!rc)
@@ -367,7 +382,7 @@ enum sv_err router_link_remove(const struct router *r, struct sv_error *err)
         return rc;
     if (d.netns_fd >= 0 || access(n->netns_path, F_OK) == 0)
         sv_buf_printf(&b, "netns del %s\n", n->netns);
-    if (d.transit.index)
+    if (d.transit.index && r->instance == 0)
         sv_buf_printf(&b, "link del dev %s\n", n->transit);
     return ip_batch(&r->work, NULL, &b, err);
 }

@@ -1,4 +1,4 @@
-#include "net/linux/router.h"
+#include "net/linux/ha.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -344,6 +344,8 @@ static void put_input(struct sv_buf *b, const struct sv_net_router *w, bool oute
 {
     sv_buf_puts(b, "\tchain own {\n\t\ttype filter hook input priority filter; policy drop;\n"
                    "\t\tiifname \"lo\" accept\n\t\tct state established,related accept\n");
+    if (w->ha)
+        sv_buf_puts(b, "\t\tiifname \"" PAIR_DEV "\" accept\n");
     if (outer) {
         sv_buf_puts(b, "\t\tip daddr ");
         put_ip(b, w->outer_ip);
@@ -395,9 +397,11 @@ static bool listens_inside(const struct sv_net_router *w, size_t i)
     return first;
 }
 
-void router_addresses_text(const struct sv_net_router *want, bool outer, struct sv_buf *ret)
+void router_addresses_text(const struct sv_net_router *want, unsigned instance, bool outer, struct sv_buf *ret)
 {
     put_address(ret, TRANSIT_DEV, TRANSIT_ROUTER, TRANSIT_PREFIX);
+    if (want->ha)
+        put_address(ret, PAIR_DEV, HA_FIRST + instance, HA_PREFIX);
     if (outer) {
         put_address(ret, OUTER_DEV, want->outer_ip, want->outer_prefix);
         for (size_t i = 0; i < want->outer_ip_count; i++)

@@ -254,14 +254,11 @@ static void what_cannot_be(void)
 {
     struct sv_net *other = NULL;
     struct sv_net_options opt = {.data_dir = work, .outer = "nobridge"};
-    struct sv_net_router want = plain;
     CHECK_INT(sv_net_open("linux", &opt, &other, &err), SV_E_CONFIG);
     CHECK(strstr(err.arg[0], "--net.outer: there is no bridge nobridge"));
     opt.outer = "lo";
     CHECK_INT(sv_net_open("linux", &opt, &other, &err), SV_E_CONFIG);
     CHECK(strstr(err.arg[0], "lo is no bridge"));
-    want.ha = true;
-    CHECK_INT(net->ops->router_apply(net, &want, NULL, &err), SV_E_UNSUPPORTED);
     CHECK_INT(listed(), 0);
     CHECK_INT(RUN("ip", "link", "add", "svxeeeeeeeeeeee", "type", "bridge"), 0);
     CHECK_INT(RUN("ip", "link", "set", "svxeeeeeeeeeeee", "alias", "somebody"), 0);

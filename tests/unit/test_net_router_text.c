@@ -1,5 +1,5 @@
 /* What a router is made of, as text, against golden files (STARVIRT_REGEN=1 writes them anew). */
-#include "net/linux/router.h"
+#include "net/linux/ha.h"
 
 #include "tests/unit/check.h"
 
@@ -34,7 +34,7 @@ static void router_matches(const char *name, const struct sv_net_router *want, b
     SV_CLEANUP(sv_buf_free) struct sv_buf text = {0};
     router_rules_text(want, outer, &text);
     sv_buf_puts(&text, "# addresses\n");
-    router_addresses_text(want, outer, &text);
+    router_addresses_text(want, 0, outer, &text);
     sv_buf_puts(&text, "# routes\n");
     router_routes_text(want, outer, &text);
     matches_golden(name, &text);
@@ -146,9 +146,81 @@ static void a_mapping_has_its_mark(void)
     CHECK(a && b && strncmp(a, b, 40) == 0);
 }
 
+/* --- of two instances --- */
+
+/* The rules of both are the same; what is between them is let in. */
+static void golden_two(void)
+{
+    SV_CLEANUP(sv_buf_free) struct sv_buf text = {0};
+    SV_CLEANUP(sv_buf_free) struct sv_buf other = {0};
+    struct sv_net_router two = {.id = large.id, .ha = true, .outer_ip = large.outer_ip, .outer_prefix = 24};
+    router_matches("router_two.nft", &two, true);
+    router_addresses_text(&two, 0, true, &text);
+    router_addresses_text(&two, 1, true, &other);
+    CHECK(strstr(text.p, "ha0 169.254.248.1/29\n"));
+    CHECK(strstr(other.p, "ha0 169.254.248.2/29\n"));
+}
+
+static void golden_silent(void)
+{
+    SV_CLEANUP(sv_buf_free) struct sv_buf text = {0};
+    ha_silent_text(true, &text);
+    ha_speak_text(&text);
+    matches_golden("router_silent.nft", &text);
+}
+
+static void golden_keepalived(void)
+{
+    SV_CLEANUP(sv_buf_free) struct sv_buf text = {0};
+    SV_CLEANUP(sv_buf_free) struct sv_buf inner = {0};
+    ha_keepalived_text(&large.id, 1, true, &text);
+    matches_golden("router_keepalived.conf", &text);
+    ha_keepalived_text(&large.id, 0, false, &inner);
+    CHECK(!strstr(inner.p, OUTER_DEV)); /* it must not wait for what it has not */
+}
+
+static void golden_conntrackd(void)
+{
+    SV_CLEANUP(sv_buf_free) struct sv_buf text = {0};
+    ha_conntrackd_text(&large.id, 0, &text);
+    matches_golden("router_conntrackd.conf", &text);
+}
+
+static void golden_turn(void)
+{
+    SV_CLEANUP(sv_buf_free) struct sv_buf text = {0};
+    ha_turn_text(&large.id, true, &text);
+    matches_golden("router_turn.sh", &text);
+}
+
+static void what_is_common(void)
+{
+    static const char of_both[] = "table ip router {\n\tchain a {\n\t}\n}\n4: ha0    inet 169.254.248.1/29 x\n"
+                                  "169.254.248.0/29 dev ha0 proto kernel\n";
+    static const char *const looks[] = {
+        ("table ip router {\n\tchain a {\n\t}\n}\n4: ha0    inet 169.254.248.1/29 x\n"
+         "4: ha0    inet 169.254.248.3/32 x\n169.254.248.0/29 dev ha0 proto kernel\n"),
+        ("table ip router {\n\tchain a {\n\t}\n}\ntable netdev standby {\n\tchain b {\n\t}\n}\n"
+         "4: ha0    inet 169.254.248.1/29 x\n169.254.248.0/29 dev ha0 proto kernel linkdown\n"),
+        of_both,
+    };
+    for (size_t i = 0; i < sizeof(looks) / sizeof(looks[0]); i++) {
+        SV_CLEANUP(sv_buf_free) struct sv_buf text = {0};
+        sv_buf_puts(&text, looks[i]);
+        ha_common(&text);
+        CHECK_STR(text.p, of_both);
+        CHECK_INT(text.n, strlen(of_both));
+    }
+    struct sv_buf nothing = {0};
+    ha_common(&nothing);
+    CHECK(!nothing.p);
+}
+
 int main(int argc, char **argv)
 {
-    static const struct check_test tests[] = {T(golden_large), T(golden_without_outer), T(golden_empty),
-                                              T(golden_gateway), T(a_mapping_has_its_mark)};
+    static const struct check_test tests[] = {T(golden_large),   T(golden_without_outer),   T(golden_empty),
+                                              T(golden_gateway), T(a_mapping_has_its_mark), T(golden_two),
+                                              T(golden_silent),  T(golden_keepalived),      T(golden_conntrackd),
+                                              T(golden_turn),    T(what_is_common)};
     return check_run(tests, sizeof(tests) / sizeof(tests[0]), argc, argv);
 }
