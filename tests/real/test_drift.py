@@ -204,8 +204,10 @@ class Site:
 
 
 def kill(pid):
+    """It is gone when this returns: until then the server would find it."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
+    until(lambda: not os.path.exists(f"/proc/{pid}"), f"{pid} has ended", tick=0.01)
 
 
 def run(*argv):
