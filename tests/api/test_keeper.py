@@ -7,7 +7,7 @@ import time
 import pytest
 from books import Books
 from outside import router
-from starvirt import wait_until
+from starvirt import cli, wait_until
 
 JOIN, PART, GATE = "POST vroute/vpcAdd", "POST vroute/vpcDelete", "POST cloudnetwork/netgate"
 
@@ -210,6 +210,16 @@ def test_a_comparison_says_what_could_not_be_mended(cloud):
     cloud.books.switch("fail")
     assert found(cloud) == {who.vpc: ("vpc", who.client.id, "mended")}, "it waits for no next try"
     assert found(cloud) == {}
+
+
+def test_a_comparison_by_the_command_line(cloud):
+    who = Routed(cloud)
+    cloud.books.spoil("vpc", who.vpc, "")
+    done = cli("net", "check", server=cloud)
+    assert done.returncode == 0, done.stderr
+    (row,) = [line.split() for line in done.stdout.splitlines() if who.vpc in line]
+    assert row[:4] == ["vpc", who.vpc, who.client.id, "mended"]
+    assert cli("net", "check", server=cloud, token=who.client.token).returncode != 0
 
 
 def test_a_comparison_is_for_administrators(cloud):
