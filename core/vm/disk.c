@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "core/storage/storage.h"
-#include "core/vm/vm.h"
+#include "core/vm/internal.h"
 #include "starvirt/store_copy.h"
 
 enum { DISK_LIMIT_MS = 10 * 60 * 1000 };
@@ -273,13 +273,7 @@ static const struct sv_step add_steps[] = {
      .weight = 6,
      .run = make_volume,
      .undo = drop_volume},
-    {.name = "define",
-     .title_zh = "更新定义",
-     .title_en = "update the definition",
-     .weight = 2,
-     .run = sv_step_define,
-     .undo = sv_step_define_without,
-     .undo_alone = true},
+    SV_STEP_DEFINE_WITH,
     {.name = "attach",
      .title_zh = "挂载磁盘",
      .title_en = "plug the disk in",
@@ -290,11 +284,7 @@ static const struct sv_step add_steps[] = {
 };
 static const struct sv_step remove_steps[] = {
     {.name = "detach", .title_zh = "卸载磁盘", .title_en = "unplug the disk", .weight = 4, .run = detach},
-    {.name = "define",
-     .title_zh = "更新定义",
-     .title_en = "update the definition",
-     .weight = 2,
-     .run = sv_step_define_without},
+    SV_STEP_DEFINE_WITHOUT,
     {.name = "volume", .title_zh = "删除磁盘", .title_en = "delete the disk", .weight = 4, .run = drop_volume},
 };
 static const struct sv_step extend_steps[] = {

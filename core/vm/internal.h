@@ -17,6 +17,18 @@ enum sv_err sv_vm_claim_in(struct sv_tx *tx, const struct sv_actor *who, const c
 
 void sv_make_mac(unsigned char mac[6]); /* core/vm/new.c */
 
+/* Of a device that comes and of one that goes: the definition with it and without. */
+#define SV_STEP_DEFINE_WITH                                                                                            \
+    {                                                                                                                  \
+        .name = "define", .title_zh = "更新定义", .title_en = "update the definition", .weight = 2,                    \
+        .run = sv_step_define, .undo = sv_step_define_without, .undo_alone = true                                      \
+    }
+#define SV_STEP_DEFINE_WITHOUT                                                                                         \
+    {                                                                                                                  \
+        .name = "define", .title_zh = "更新定义", .title_en = "update the definition", .weight = 2,                    \
+        .run = sv_step_define_without                                                                                  \
+    }
+
 /* --- passwords of guests (core/vm/account.c, core/vm/guest.c) --- */
 enum sv_err sv_check_password(const char *user, const char *password, struct sv_error *err);
 /* "account": waits for the guest agent and sets root's password. Needed when iarg[SV_CREATE_ACCOUNT] is set. */

@@ -177,13 +177,7 @@ static const struct sv_step add_steps[] = {
      .weight = 3,
      .run = network,
      .undo = drop},
-    {.name = "define",
-     .title_zh = "更新定义",
-     .title_en = "update the definition",
-     .weight = 2,
-     .run = sv_step_define,
-     .undo = sv_step_define_without,
-     .undo_alone = true},
+    SV_STEP_DEFINE_WITH,
     {.name = "attach",
      .title_zh = "接入网卡",
      .title_en = "plug the NIC in",
@@ -194,11 +188,7 @@ static const struct sv_step add_steps[] = {
 };
 static const struct sv_step remove_steps[] = {
     {.name = "detach", .title_zh = "拔出网卡", .title_en = "unplug the NIC", .weight = 5, .run = detach},
-    {.name = "define",
-     .title_zh = "更新定义",
-     .title_en = "update the definition",
-     .weight = 2,
-     .run = sv_step_define_without},
+    SV_STEP_DEFINE_WITHOUT,
     {.name = "network", .title_zh = "回收地址", .title_en = "take the address back", .weight = 3, .run = drop},
 };
 
