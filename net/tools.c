@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "starvirt/proc.h"
+
 void fd_closep(int *fd)
 {
     if (*fd >= 0)
@@ -32,6 +34,34 @@ enum sv_err net_errno(struct sv_error *err, const char *what, const char *path)
     const char *reason = strerrordesc_np(errno);
     SV_AUTOFREE char *text = sv_asprintf("%s %s: %s", what, path, reason ? reason : "unknown error");
     return sv_fail(err, SV_E_NETWORK, SV_F_NONE, text);
+}
+
+static enum sv_err program_failed(const char *name, int status, const struct sv_buf *said, struct sv_error *err)
+{
+    const char *slash = strrchr(name, '/');
+    size_t line = said->p ? strcspn(said->p, "\n") : 0;
+    SV_AUTOFREE char *text =
+        sv_asprintf("%s ended with %d: %.*s", slash ? slash + 1 : name, status, (int)line, said->p ? said->p : "");
+    return sv_fail(err, SV_E_NETWORK, SV_F_NONE, text);
+}
+
+enum sv_err program_run(const struct sv_deadline *d, const char *const *argv, const char *input, int netns_fd,
+                        struct sv_buf *out, struct sv_error *err)
+{
+    SV_CLEANUP(sv_buf_free) struct sv_buf said = {0};
+    struct sv_deadline limit = sv_deadline_within(d, NET_COMMAND_MS);
+    struct sv_proc p = {.argv = argv,
+                        .input = input,
+                        .input_len = input ? strlen(input) : 0,
+                        .out = out,
+                        .err = &said,
+                        .deadline = &limit,
+                        .netns_fd = netns_fd};
+    int status = 0;
+    enum sv_err rc = sv_proc_run(&p, &status, err);
+    if (!rc && status != 0)
+        rc = program_failed(argv[0], status, &said, err);
+    return rc;
 }
 
 /* --- files --- */

@@ -15,6 +15,10 @@ enum { NET_COMMAND_MS = 10000 }; /* one `ip`, or one start of dnsmasq */
 /* --- tools.c --- */
 /* Absolute path of a program, NULL if there is none. Free with free(). */
 char *tool_find(const char *name);
+/* Runs argv, for NET_COMMAND_MS at most; anything but exit code 0 is NETWORK with the program's own first line. What it
+ * prints is added to *out, at most 1 MiB. `input`, `out`: or NULL; netns_fd: 0 = here. */
+enum sv_err program_run(const struct sv_deadline *d, const char *const *argv, const char *input, int netns_fd,
+                        struct sv_buf *out, struct sv_error *err);
 enum sv_err net_errno(struct sv_error *err, const char *what, const char *path);
 /* A file that is not there is empty. */
 enum sv_err file_read(const char *path, struct sv_buf *ret, struct sv_error *err);

@@ -106,6 +106,8 @@ struct sv_net_balancer {
     enum sv_net_policy policy;
     uint32_t ip;
     uint16_t port;
+    uint32_t bind_ip; /* where the engine brings what is for it, when that is not ip and port; 0 = there */
+    uint16_t bind_port;
     bool outer;             /* ip is an outer address; else one of a VPC's */
     const char *url_path;   /* http(s): requests below it; "" = all */
     const char *check_path; /* http(s): GET has to answer 2xx or 3xx; "" = a connection is enough */

@@ -97,8 +97,9 @@ static void add_frontend(const struct sv_net_balancer *b, struct sv_buf *out)
 {
     char ip[SV_IP4_LEN];
     const bool tls = b->proto == SV_NET_BALANCE_HTTPS;
-    sv_ip4_format(b->ip, ip);
-    sv_buf_printf(out, "\nfrontend f-%s\n  mode %s\n  bind %s:%u", b->id.s, is_http(b) ? "http" : "tcp", ip, b->port);
+    sv_ip4_format(b->bind_ip ? b->bind_ip : b->ip, ip);
+    sv_buf_printf(out, "\nfrontend f-%s\n  mode %s\n  bind %s:%u", b->id.s, is_http(b) ? "http" : "tcp", ip,
+                  b->bind_ip ? b->bind_port : b->port);
     if (tls)
         sv_buf_printf(out, " ssl crt %s.pem alpn h2,http/1.1", b->id.s);
     sv_buf_printf(out, "\n  maxconn %u\n  timeout client %us\n", b->max_connections, b->idle_timeout);

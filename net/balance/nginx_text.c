@@ -27,8 +27,9 @@ static void add_balancer(const struct sv_net_balancer *b, struct sv_buf *out)
         sv_buf_printf(out, "    server %s:%u weight=%u max_fails=%u fail_timeout=%us%s;\n", ip, node->port,
                       haproxy_weight(b, node), b->retries, b->check_every, node->on ? "" : " down");
     }
-    sv_ip4_format(b->ip, ip);
-    sv_buf_printf(out, "  }\n  server {\n    listen %s:%u udp;\n    proxy_pass u-%s;\n", ip, b->port, b->id.s);
+    sv_ip4_format(b->bind_ip ? b->bind_ip : b->ip, ip);
+    sv_buf_printf(out, "  }\n  server {\n    listen %s:%u udp;\n    proxy_pass u-%s;\n", ip,
+                  b->bind_ip ? b->bind_port : b->port, b->id.s);
     sv_buf_printf(out, "    proxy_timeout %us;\n    limit_conn balancers %u;\n  }\n", b->idle_timeout,
                   b->max_connections);
 }

@@ -4,7 +4,7 @@
  * of which the same rules hold; of each part what none of them allows. */
 #include <stdlib.h>
 
-#include "net/ovn/internal.h"
+#include "net/ovn/router.h"
 
 /* The rules that hold in a part, and where it is. */
 struct part {
@@ -256,19 +256,47 @@ static void drop_acl(void *arg, const char *match)
             OVN_PRIO_GATE, "drop", sv_arena_printf(a, "%s%s", g->at, match));
 }
 
-/* The gateway itself belongs to the VPC: one rule more lets it pass. */
-static void plan_direction(struct gate *g, const struct sv_net_gate *gate, uint32_t gateway)
+/* The gateway itself belongs to the VPC, and the router's balancers have their boundary in themselves: who serves them
+ * comes in to nodes, and guests come out to them. */
+static size_t add_always(struct gate *g, const struct ovn_building *b, uint32_t gateway, struct sv_net_rule *rules,
+                         size_t n)
 {
-    const struct sv_net_range self = {gateway, gateway};
-    struct sv_net_rule *rules = sv_arena_alloc(g->p->arena, (gate->rules.n + 1) * sizeof(*rules));
+    struct sv_arena *a = g->p->arena;
+    size_t count;
+    SV_AUTOFREE struct sv_net_balancer *placed = ovn_placed(b->net, b->want, &count);
+    struct sv_net_range *at = sv_arena_alloc(a, (count + 2) * sizeof(*at));
+    at[0] = (struct sv_net_range){gateway, gateway};
+    at[1] = (struct sv_net_range){OVN_PLACE_IP, OVN_PLACE_IP};
+    rules[n] = (struct sv_net_rule){.in = g->in};
+    *(g->in ? &rules[n].src : &rules[n].dst) = (struct sv_net_ranges){at, 1};
+    n++;
+    if (count) { /* what opened a connection is for the balancer's address, what follows is for the place's */
+        rules[n] = (struct sv_net_rule){.in = g->in};
+        *(g->in ? &rules[n].src : &rules[n].dst) = (struct sv_net_ranges){at + 1, 1};
+        n++;
+    }
+    for (size_t i = 0; !g->in && i < count; i++) {
+        struct sv_net_port_range *port = sv_arena_alloc(a, sizeof(*port));
+        *port = (struct sv_net_port_range){placed[i].port, placed[i].port};
+        at[i + 2] = (struct sv_net_range){placed[i].ip, placed[i].ip};
+        rules[n++] = (struct sv_net_rule){.proto = placed[i].proto == SV_NET_BALANCE_UDP ? SV_NET_UDP : SV_NET_TCP,
+                                          .dst = {at + i + 2, 1},
+                                          .ports = {port, 1}};
+    }
+    return n;
+}
+
+static void plan_direction(struct gate *g, const struct ovn_building *b, const struct sv_net_gate *gate,
+                           uint32_t gateway)
+{
+    struct sv_net_rule *rules =
+        sv_arena_alloc(g->p->arena, (gate->rules.n + b->want->balancer_count + 2) * sizeof(*rules));
     bool any = gate->closed;
     for (size_t i = 0; i < gate->rules.n; i++) {
         any = any || gate->rules.v[i].in == g->in;
         rules[i] = gate->rules.v[i];
     }
-    rules[gate->rules.n] = (struct sv_net_rule){.in = g->in};
-    *(g->in ? &rules[gate->rules.n].src : &rules[gate->rules.n].dst) = (struct sv_net_ranges){&self, 1};
-    const struct sv_net_rules all = {rules, gate->rules.n + 1};
+    const struct sv_net_rules all = {rules, add_always(g, b, gateway, rules, gate->rules.n)};
     if (any)
         ovn_gate_drops(&all, g->in, drop_acl, g);
 }
@@ -281,17 +309,18 @@ static char *ids_of(struct sv_arena *a, const struct sv_net_rules *rules)
     return b.n ? sv_arena_strdup(a, b.p) : NULL;
 }
 
-void ovn_plan_gate(struct ovn_plan *p, size_t sw, const struct sv_net_leg *leg, const struct sv_net_gate *gate,
+void ovn_plan_gate(struct ovn_building *b, size_t sw, const struct sv_net_leg *leg, const struct sv_net_gate *gate,
                    const char *side)
 {
+    struct ovn_plan *p = b->p;
     struct gate in = {
         .p = p, .sw = sw, .vpc = leg->vpc.s, .in = true, .at = sv_arena_printf(p->arena, "inport == \"%s\"", side)};
     struct gate out = {.p = p,
                        .sw = sw,
                        .vpc = leg->vpc.s,
                        .at = sv_arena_printf(p->arena, "eth.dst == %s", ovn_mac_of(p->arena, &leg->vpc))};
-    plan_direction(&in, gate, leg->base + 1);
-    plan_direction(&out, gate, leg->base + 1);
+    plan_direction(&in, b, gate, leg->base + 1);
+    plan_direction(&out, b, gate, leg->base + 1);
     const size_t track = ovn_track(p, sw, sv_arena_printf(p->arena, "gate:%s", leg->vpc.s));
     p->rows[track].rule = ids_of(p->arena, &gate->rules);
 }

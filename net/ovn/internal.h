@@ -21,6 +21,7 @@
 #include "starvirt/net.h"
 #include "starvirt/text.h"
 
+#define OVN_BRIDGE "br-int"
 enum { OVN_CALL_MS = 10000 }; /* one call of the engine at most */
 
 struct ovn_net {
@@ -31,6 +32,8 @@ struct ovn_net {
     char *gateways;      /* chassis that have it, between commas, the first one before the others; NULL = none */
     int64_t mtu;         /* of guests [bytes] */
     bool netdev;         /* the hosts' datapath is OVS's own */
+    char *place_dir;     /* DIR/net-router: a directory a router that has a place on this machine (place.c) */
+    char *ovs, *ip;      /* ovs-vsctl, ip; NULL: this machine is no host of OVN's */
     struct sv_net *host; /* networks on physical interfaces; NULL: not here, and why: */
     char *host_why;
 };
@@ -199,6 +202,8 @@ char *ovn_ip(struct sv_arena *a, uint32_t ip);
 char *ovn_cidr(struct sv_arena *a, uint32_t base, unsigned prefix);
 /* A locally administered address made from an id: of a VPC's gateway, of a router outside. */
 char *ovn_mac_of(struct sv_arena *a, const struct sv_id *id);
+/* Likewise, of another part of the same. */
+char *ovn_mac_for(struct sv_arena *a, const char *part, const struct sv_id *id);
 
 /* --- vpc.c, filter.c, router.c: from what is wanted to plans, pure --- */
 void ovn_plan_vpc(const struct ovn_net *net, const struct sv_net_vpc *vpc, const struct sv_net_nic *nics, size_t n,
@@ -207,7 +212,7 @@ void ovn_plan_filter(const struct ovn_net *net, const struct sv_net_filter *want
 void ovn_plan_group(const struct ovn_net *net, const struct sv_net_group *want, struct ovn_plan *p);
 void ovn_plan_router(const struct ovn_net *net, const struct sv_net_router *want, struct ovn_plan *p);
 /* What of it OVN cannot do, or NULL: the rest is in the plan. */
-const char *ovn_router_lacks(const struct sv_net_router *want);
+const char *ovn_router_lacks(const struct ovn_net *net, const struct sv_net_router *want);
 /* A VPC's switch, as a row of another unit's plan. */
 size_t ovn_switch_of(struct ovn_plan *p, const struct sv_id *vpc);
 size_t ovn_port_of(struct ovn_plan *p, const struct sv_id *vpc, const struct sv_id *nic, const unsigned char mac[6],
@@ -219,8 +224,9 @@ void ovn_group_acls(struct ovn_plan *p, size_t holder, const char *group, const 
 
 /* Makes the switch follow connections, so that answers pass whatever is dropped; allows what is allowed anyhow. */
 size_t ovn_track(struct ovn_plan *p, size_t sw, const char *key);
+struct ovn_building;
 /* gate.c: the boundary of a VPC. `side`: the switch's port to the router. */
-void ovn_plan_gate(struct ovn_plan *p, size_t sw, const struct sv_net_leg *leg, const struct sv_net_gate *gate,
+void ovn_plan_gate(struct ovn_building *b, size_t sw, const struct sv_net_leg *leg, const struct sv_net_gate *gate,
                    const char *side);
 /* What the rules of one direction do not let pass, as expressions " && …" of which any may hold; for each. */
 void ovn_gate_drops(const struct sv_net_rules *rules, bool in, void (*drop)(void *arg, const char *match), void *arg);

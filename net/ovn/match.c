@@ -29,14 +29,24 @@ char *ovn_cidr(struct sv_arena *a, uint32_t base, unsigned prefix)
     return sv_arena_printf(a, "%s/%u", ovn_ip(a, base), prefix);
 }
 
-char *ovn_mac_of(struct sv_arena *a, const struct sv_id *id)
+static char *mac_from(struct sv_arena *a, const char *text)
 {
     unsigned char digest[SV_SHA256_LEN];
-    char text[SV_MAC_LEN];
-    sv_sha256(id->s, strlen(id->s), digest);
+    char mac[SV_MAC_LEN];
+    sv_sha256(text, strlen(text), digest);
     digest[0] = 0x0a; /* guests' begin with 52:54 */
-    sv_mac_format(digest, text);
-    return sv_arena_strdup(a, text);
+    sv_mac_format(digest, mac);
+    return sv_arena_strdup(a, mac);
+}
+
+char *ovn_mac_of(struct sv_arena *a, const struct sv_id *id)
+{
+    return mac_from(a, id->s);
+}
+
+char *ovn_mac_for(struct sv_arena *a, const char *part, const struct sv_id *id)
+{
+    return mac_from(a, sv_arena_printf(a, "%s:%s", part, id->s));
 }
 
 /* --- addresses --- */

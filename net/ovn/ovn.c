@@ -7,9 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "net/ovn/internal.h"
-
-#define BRIDGE "br-int"
+#include "net/ovn/router.h"
+#include "net/tools.h"
 
 static const struct ovn_net *of(const struct sv_net *net)
 {
@@ -101,6 +100,9 @@ static void ovn_close(struct sv_net *base)
     free(net->remotes);
     free(net->outer);
     free(net->gateways);
+    free(net->place_dir);
+    free(net->ovs);
+    free(net->ip);
     free(net);
 }
 
@@ -125,6 +127,9 @@ static enum sv_err ovn_open(const struct sv_net_options *opt, struct sv_net **re
     net->gateways = sv_strdup(opt->ovn_gateways);
     net->mtu = opt->ovn_mtu;
     net->netdev = opt->ovn_netdev;
+    net->place_dir = sv_asprintf("%s/net-router", opt->data_dir);
+    net->ovs = tool_find("ovs-vsctl");
+    net->ip = tool_find("ip");
     rc = find_owner(net, opt->data_dir, err);
     if (rc) {
         ovn_close(&net->head);
@@ -184,7 +189,7 @@ static void attach(struct sv_net *net, const struct sv_id *vpc, const struct sv_
 {
     (void)vpc;
     ret->kind = SV_HV_NIC_OVS;
-    SV_COPY(ret->bridge, BRIDGE);
+    SV_COPY(ret->bridge, OVN_BRIDGE);
     sv_net_tap(nic, ret->tap);
     ret->mtu = (unsigned)of(net)->mtu;
     ret->plain = of(net)->netdev;
@@ -259,9 +264,11 @@ static enum sv_err router_apply(struct sv_net *net, const struct sv_net_router *
                                 struct sv_error *err)
 {
     struct ovn_plan p;
-    const char *lacks = ovn_router_lacks(want);
+    const char *lacks = ovn_router_lacks(of(net), want);
     ovn_plan_router(of(net), want, &p);
-    const enum sv_err rc = apply_plan(net, &p, d, err);
+    enum sv_err rc = apply_plan(net, &p, d, err);
+    if (!rc)
+        rc = ovn_place_apply(of(net), want, d, err);
     return !rc && lacks ? sv_fail(err, SV_E_UNSUPPORTED, SV_F_NONE, lacks) : rc;
 }
 
@@ -269,19 +276,27 @@ static enum sv_err router_whole(struct sv_net *net, const struct sv_net_router *
 {
     struct ovn_plan p;
     ovn_plan_router(of(net), want, &p);
-    return is_plan(net, &p, ret, err);
+    const enum sv_err rc = is_plan(net, &p, ret, err);
+    return rc || !*ret ? rc : ovn_place_whole(of(net), &want->id, ret, err);
 }
 
 static enum sv_err router_remove(struct sv_net *net, const struct sv_id *router, const struct sv_deadline *d,
                                  struct sv_error *err)
 {
-    return ovn_remove(of(net), "router", router, d, err);
+    const enum sv_err rc = ovn_place_remove(of(net), router, d, err);
+    return rc ? rc : ovn_remove(of(net), "router", router, d, err);
 }
 
 static enum sv_err router_look(struct sv_net *net, const struct sv_id *router, struct sv_net_router_facts *ret,
                                struct sv_error *err)
 {
-    return ovn_router_look(of(net), router, ret, err);
+    bool whole = true;
+    enum sv_err rc = ovn_router_look(of(net), router, ret, err);
+    if (!rc)
+        rc = ovn_place_whole(of(net), router, &whole, err);
+    if (!rc)
+        ret->there = ret->there && whole;
+    return rc;
 }
 
 static enum sv_err router_rules(struct sv_net *net, const struct sv_id *router, sv_net_rule_fn *row, void *arg,
@@ -293,7 +308,8 @@ static enum sv_err router_rules(struct sv_net *net, const struct sv_id *router, 
 static enum sv_err router_nodes(struct sv_net *net, const struct sv_id *router, sv_net_node_fn *row, void *arg,
                                 struct sv_error *err)
 {
-    return ovn_router_nodes(of(net), router, row, arg, err);
+    const enum sv_err rc = ovn_router_nodes(of(net), router, row, arg, err);
+    return rc ? rc : ovn_place_nodes(of(net), router, row, arg, err);
 }
 
 static enum sv_err router_list(struct sv_net *net, void (*row)(void *arg, const struct sv_id *router), void *arg,

@@ -34,8 +34,8 @@ static const struct {
     {"vpc", 1u << OVN_SWITCH | 1u << OVN_SWITCH_PORT | 1u << OVN_DHCP | 1u << OVN_ACL},
     {"nic", 1u << OVN_PORT_GROUP | 1u << OVN_ACL},
     {"group", 1u << OVN_PORT_GROUP | 1u << OVN_ACL},
-    {"router", 1u << OVN_ROUTER | 1u << OVN_ROUTER_PORT | 1u << OVN_SWITCH_PORT | 1u << OVN_NAT | 1u << OVN_ROUTE |
-                   1u << OVN_CHASSIS | 1u << OVN_BALANCER | 1u << OVN_ACL},
+    {"router", 1u << OVN_SWITCH | 1u << OVN_ROUTER | 1u << OVN_ROUTER_PORT | 1u << OVN_SWITCH_PORT | 1u << OVN_NAT |
+                   1u << OVN_ROUTE | 1u << OVN_CHASSIS | 1u << OVN_BALANCER | 1u << OVN_ACL},
 };
 
 const char *ovn_table_name(enum ovn_table t)

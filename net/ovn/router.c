@@ -1,22 +1,13 @@
 /* A router: legs into the VPCs' switches, a port on the outer one, translations, balancers. OVN routes between legs on
  * each host; what crosses the outer port passes one of the hosts that have the outer network. */
-#include "net/ovn/internal.h"
-
-struct building {
-    const struct ovn_net *net;
-    const struct sv_net_router *want;
-    struct ovn_plan *p;
-    size_t router;
-    size_t *switches; /* of the legs, in their order */
-};
+#include "net/ovn/router.h"
 
 static char *leg_port(struct sv_arena *a, const char *prefix, const struct sv_id *router, const struct sv_id *vpc)
 {
     return sv_arena_printf(a, "%s-%s-%s", prefix, router->s, vpc->s);
 }
 
-/* A switch's port to a router's one. */
-static size_t router_side(struct building *b, size_t sw, const char *key, const char *name)
+size_t ovn_router_side(struct ovn_building *b, size_t sw, const char *key, const char *name)
 {
     const size_t port = ovn_row(b->p, OVN_SWITCH_PORT, key);
     ovn_set(b->p, port, "name", name);
@@ -26,7 +17,7 @@ static size_t router_side(struct building *b, size_t sw, const char *key, const 
     return port;
 }
 
-static void plan_leg(struct building *b, size_t i)
+static void plan_leg(struct ovn_building *b, size_t i)
 {
     struct sv_arena *a = b->p->arena;
     const struct sv_net_leg *leg = &b->want->legs[i];
@@ -38,14 +29,14 @@ static void plan_leg(struct building *b, size_t i)
     ovn_set(b->p, port, "networks", ovn_cidr(a, leg->base + 1, leg->prefix));
     ovn_hold(b->p, b->router, "ports", port);
     const size_t side =
-        router_side(b, sw, sv_arena_printf(a, "side:%s", leg->vpc.s), leg_port(a, "svs", &b->want->id, &leg->vpc));
+        ovn_router_side(b, sw, sv_arena_printf(a, "side:%s", leg->vpc.s), leg_port(a, "svs", &b->want->id, &leg->vpc));
     ovn_set_map(b->p, side, "options", OVN_MAP("router-port", name));
 }
 
 /* --- outside --- */
 
 /* The switch of the outer network is everybody's who has a router; it stays. */
-static size_t outer_switch(struct building *b)
+static size_t outer_switch(struct ovn_building *b)
 {
     struct sv_arena *a = b->p->arena;
     const struct ovn_unit unit = {.kind = "outer", .id = b->net->outer};
@@ -59,7 +50,7 @@ static size_t outer_switch(struct building *b)
     return sw;
 }
 
-static void plan_chassis(struct building *b, size_t port, const char *name, const char *chassis, int priority)
+static void plan_chassis(struct ovn_building *b, size_t port, const char *name, const char *chassis, int priority)
 {
     struct sv_arena *a = b->p->arena;
     const size_t row = ovn_row(b->p, OVN_CHASSIS, sv_arena_printf(a, "chassis:%s", chassis));
@@ -70,7 +61,7 @@ static void plan_chassis(struct building *b, size_t port, const char *name, cons
 }
 
 /* With HA all hosts that have the outer network, the first one that lives; else one, by the router's id. */
-static void plan_gateways(struct building *b, size_t port, const char *name)
+static void plan_gateways(struct ovn_building *b, size_t port, const char *name)
 {
     enum { MAX_GATEWAYS = 16, FIRST_PRIORITY = 100 };
     const char *all[MAX_GATEWAYS];
@@ -84,7 +75,7 @@ static void plan_gateways(struct building *b, size_t port, const char *name)
 }
 
 /* Nobody outside reaches inner addresses by taking the router for theirs: what comes in is for an outer address. */
-static void plan_shield(struct building *b, size_t sw, const char *port)
+static void plan_shield(struct ovn_building *b, size_t sw, const char *port)
 {
     SV_CLEANUP(sv_buf_free) struct sv_buf ours = {0};
     const char *all = sv_arena_printf(b->p->arena, "outport == \"%s\" && ip4", port);
@@ -96,7 +87,7 @@ static void plan_shield(struct building *b, size_t sw, const char *port)
     ovn_acl(b->p, sw, "shield", true, OVN_PRIO_GATE, "drop", all);
 }
 
-static void plan_outer(struct building *b)
+static void plan_outer(struct ovn_building *b)
 {
     struct sv_arena *a = b->p->arena;
     const struct sv_net_router *w = b->want;
@@ -107,7 +98,7 @@ static void plan_outer(struct building *b)
     ovn_set(b->p, port, "networks", ovn_cidr(a, w->outer_ip, w->outer_prefix));
     ovn_hold(b->p, b->router, "ports", port);
     plan_gateways(b, port, name);
-    const size_t on_switch = router_side(b, sw, "outer-side", side);
+    const size_t on_switch = ovn_router_side(b, sw, "outer-side", side);
     ovn_set_map(b->p, on_switch, "options", OVN_MAP("router-port", name, "nat-addresses", "router"));
     plan_shield(b, sw, side);
     if (!w->outer_gateway)
@@ -121,7 +112,7 @@ static void plan_outer(struct building *b)
 
 /* --- translations --- */
 
-static void plan_nat(struct building *b, const char *key, const char *type, uint32_t outer, const char *inner)
+static void plan_nat(struct ovn_building *b, const char *key, const char *type, uint32_t outer, const char *inner)
 {
     const size_t nat = ovn_row(b->p, OVN_NAT, key);
     ovn_set(b->p, nat, "type", type);
@@ -130,36 +121,15 @@ static void plan_nat(struct building *b, const char *key, const char *type, uint
     ovn_hold(b->p, b->router, "nat", nat);
 }
 
-/* On the router for who comes from outside, and on the switches for guests: they get to it without the router, and
- * the answers on the same way back. */
-static size_t plan_balancer(struct building *b, const char *key, const char *proto, const char *vip, const char *to)
-{
-    struct ovn_plan *p = b->p;
-    const size_t lb = ovn_row(p, OVN_BALANCER, key);
-    ovn_set(p, lb, "name", sv_arena_printf(p->arena, "sv-%s", key));
-    ovn_set(p, lb, "protocol", proto);
-    ovn_set_map(p, lb, "vips", OVN_MAP(vip, to));
-    ovn_leave(p, OVN_SWITCH, "vpc", "load_balancer", lb);
-    ovn_hold(p, b->router, "load_balancer", lb);
-    for (size_t i = 0; i < b->want->leg_count; i++)
-        ovn_hold(p, b->switches[i], "load_balancer", lb);
-    return lb;
-}
-
-static char *endpoint(struct sv_arena *a, uint32_t ip, unsigned port)
-{
-    return sv_arena_printf(a, "%s:%u", ovn_ip(a, ip), port);
-}
-
-static void plan_mapping(struct building *b, const struct sv_net_nat *n)
+static void plan_mapping(struct ovn_building *b, const struct sv_net_nat *n)
 {
     struct sv_arena *a = b->p->arena;
     const char *key = sv_arena_printf(a, "nat:%s", n->id.s);
     if (n->proto == SV_NET_ANY)
         plan_nat(b, key, "dnat_and_snat", n->outer_ip, ovn_ip(a, n->inner_ip));
     else
-        plan_balancer(b, key, n->proto == SV_NET_TCP ? "tcp" : "udp", endpoint(a, n->outer_ip, n->outer_port),
-                      endpoint(a, n->inner_ip, n->inner_port));
+        ovn_plan_balancer(b, key, n->proto == SV_NET_TCP ? "tcp" : "udp", ovn_endpoint(a, n->outer_ip, n->outer_port),
+                          ovn_endpoint(a, n->inner_ip, n->inner_port));
 }
 
 static bool leg_has(const struct sv_net_leg *leg, uint32_t ip)
@@ -168,7 +138,7 @@ static bool leg_has(const struct sv_net_leg *leg, uint32_t ip)
 }
 
 struct sources {
-    struct building *b;
+    struct ovn_building *b;
     const struct sv_net_nat *nat;
     size_t leg;
     const char *at;
@@ -184,7 +154,7 @@ static void drop_source(void *arg, const char *match)
 }
 
 /* The tenant's own may always. */
-static struct sv_net_ranges allowed_sources(struct building *b, const struct sv_net_nat *n)
+static struct sv_net_ranges allowed_sources(struct ovn_building *b, const struct sv_net_nat *n)
 {
     const struct sv_net_router *w = b->want;
     struct sv_net_range *all =
@@ -201,7 +171,7 @@ static struct sv_net_ranges allowed_sources(struct building *b, const struct sv_
 }
 
 /* Who may come in this way is asked where it gets in: of what the router hands to the VPC's switch. */
-static void plan_sources(struct building *b, const struct sv_net_nat *n, size_t leg)
+static void plan_sources(struct ovn_building *b, const struct sv_net_nat *n, size_t leg)
 {
     struct sv_arena *a = b->p->arena;
     const struct sv_net_rule may = {.in = true, .src = allowed_sources(b, n)};
@@ -215,7 +185,7 @@ static void plan_sources(struct building *b, const struct sv_net_nat *n, size_t 
     ovn_track(b->p, b->switches[leg], sv_arena_printf(a, "track:%s", n->id.s));
 }
 
-static void plan_restrictions(struct building *b)
+static void plan_restrictions(struct ovn_building *b)
 {
     for (size_t i = 0; i < b->want->nat_count; i++)
         for (size_t k = 0; b->want->nats[i].sources.n && k < b->want->leg_count; k++)
@@ -223,43 +193,20 @@ static void plan_restrictions(struct building *b)
                 plan_sources(b, &b->want->nats[i], k);
 }
 
-/* --- balancers --- */
-
-static bool balances(const struct sv_net_balancer *w)
-{
-    return w->proto == SV_NET_BALANCE_TCP || w->proto == SV_NET_BALANCE_UDP;
-}
-
-static void plan_balanced(struct building *b, const struct sv_net_balancer *w)
-{
-    struct sv_arena *a = b->p->arena;
-    SV_CLEANUP(sv_buf_free) struct sv_buf to = {0};
-    SV_CLEANUP(sv_buf_free) struct sv_buf nodes = {0};
-    for (size_t i = 0; i < w->node_count; i++) {
-        sv_buf_printf(&nodes, "%s%s", nodes.n ? "," : "", w->nodes[i].id.s);
-        if (w->nodes[i].on)
-            sv_buf_printf(&to, "%s%s", to.n ? "," : "", endpoint(a, w->nodes[i].ip, w->nodes[i].port));
-    }
-    const size_t lb =
-        plan_balancer(b, sv_arena_printf(a, "balancer:%s", w->id.s), w->proto == SV_NET_BALANCE_TCP ? "tcp" : "udp",
-                      endpoint(a, w->ip, w->port), to.p ? to.p : "");
-    b->p->rows[lb].nodes = nodes.n ? sv_arena_strdup(a, nodes.p) : NULL;
-}
-
 /* --- all of it --- */
 
-static void plan_gates(struct building *b)
+static void plan_gates(struct ovn_building *b)
 {
     for (size_t i = 0; i < b->want->gate_count; i++)
         for (size_t k = 0; k < b->want->leg_count; k++)
             if (sv_id_eq(&b->want->gates[i].vpc, &b->want->legs[k].vpc))
-                ovn_plan_gate(b->p, b->switches[k], &b->want->legs[k], &b->want->gates[i],
+                ovn_plan_gate(b, b->switches[k], &b->want->legs[k], &b->want->gates[i],
                               leg_port(b->p->arena, "svs", &b->want->id, &b->want->legs[k].vpc));
 }
 
 void ovn_plan_router(const struct ovn_net *net, const struct sv_net_router *want, struct ovn_plan *p)
 {
-    struct building b = {.net = net, .want = want, .p = p};
+    struct ovn_building b = {.net = net, .want = want, .p = p};
     const bool outer = want->outer_ip && net->outer;
     ovn_plan_init(p, net->owner, "router", want->id.s);
     b.router = ovn_row(p, OVN_ROUTER, "router");
@@ -277,9 +224,7 @@ void ovn_plan_router(const struct ovn_net *net, const struct sv_net_router *want
         plan_mapping(&b, &want->nats[i]);
     if (outer)
         plan_restrictions(&b);
-    for (size_t i = 0; i < want->balancer_count; i++)
-        if (balances(&want->balancers[i]) && (outer || !want->balancers[i].outer))
-            plan_balanced(&b, &want->balancers[i]);
+    ovn_plan_balancers(&b);
 }
 
 /* --- what is not there --- */
@@ -305,14 +250,10 @@ static bool sources_differ(const struct sv_net_router *w)
     return false;
 }
 
-const char *ovn_router_lacks(const struct sv_net_router *want)
+const char *ovn_router_lacks(const struct ovn_net *net, const struct sv_net_router *want)
 {
-    for (size_t i = 0; i < want->balancer_count; i++) {
-        const struct sv_net_balancer *b = &want->balancers[i];
-        if (!balances(b))
-            return "http and https balancers with --network ovn";
-        if (b->policy != SV_NET_RR)
-            return "weights and least connections of balancers with --network ovn";
-    }
+    for (size_t i = 0; i < want->balancer_count; i++)
+        if (ovn_server_of(net, &want->balancers[i]) == OVN_NOBODY)
+            return "balancers of http, https, weights and least connections without Open vSwitch on this machine";
     return sources_differ(want) ? "several mappings to one inner port with different sources with --network ovn" : NULL;
 }

@@ -434,29 +434,149 @@ static void closes_gates(void)
     OK(net->ops->filter_remove(net, &nics_a[1].id, NULL, &err));
 }
 
+static const struct sv_net_node nodes[] = {
+    {.id = ID("0000000000b1"), .ip = IP(10, 128, 0, 6), .port = 80, .weight = 1, .on = true},
+    {.id = ID("0000000000b2"), .ip = IP(10, 128, 1, 5), .port = 80, .weight = 1, .on = true},
+};
+static const struct sv_net_node names[] = {
+    {.id = ID("0000000000b3"), .ip = IP(10, 128, 0, 6), .port = 53, .weight = 1, .on = true}};
+static const struct sv_net_node webs[] = {
+    {.id = ID("0000000000b4"), .ip = IP(10, 128, 0, 6), .port = 8000, .weight = 1, .on = true},
+    {.id = ID("0000000000b5"), .ip = IP(10, 128, 1, 5), .port = 8000, .weight = 9, .on = true},
+    {.id = ID("0000000000b6"), .ip = IP(10, 128, 1, 5), .port = 8001, .weight = 9, .on = true}, /* nobody is there */
+};
+#define PLACE "169.254.240.1"
+#define BALANCER(tail, kind, at, p, v)                                                                                 \
+    {                                                                                                                  \
+        .id = ID(tail), .proto = (kind), .ip = (at), .port = (p), .url_path = "", .check_path = "", .check_every = 1,  \
+        .check_timeout = 1, .retries = 2, .idle_timeout = 60, .max_connections = 100, .nodes = (v),                    \
+        .node_count = sizeof(v) / sizeof((v)[0])                                                                       \
+    }
+
 static void balances(void)
 {
-    const struct sv_net_node nodes[] = {
-        {.id = ID("0000000000b1"), .ip = IP(10, 128, 0, 6), .port = 80, .weight = 1, .on = true},
-        {.id = ID("0000000000b2"), .ip = IP(10, 128, 1, 5), .port = 80, .weight = 1, .on = true},
+    struct sv_net_balancer b[] = {
+        BALANCER("0000000000a1", SV_NET_BALANCE_TCP, ROUTER, 90, nodes),
+        BALANCER("0000000000a2", SV_NET_BALANCE_UDP, ROUTER, 91, names),
+        BALANCER("0000000000a3", SV_NET_BALANCE_TCP, IP(10, 128, 1, 9), 92, nodes),
     };
-    struct sv_net_balancer b = {.id = ID("0000000000a1"),
-                                .proto = SV_NET_BALANCE_TCP,
-                                .ip = ROUTER,
-                                .port = 90,
-                                .outer = true,
-                                .nodes = nodes,
-                                .node_count = 2};
+    const struct sv_net_gate closed = {.vpc = vpc_a.id, .closed = true};
     struct sv_net_router r = router_1();
+    b[0].outer = b[1].outer = true;
+    r.balancers = b;
+    r.balancer_count = 3;
+    OK(net->ops->router_apply(net, &r, NULL, &err));
+    COMES("out", "203.0.113.2", 90, "a2:80", PLACE);
+    COMES("out", "203.0.113.2", 90, "b1:80", PLACE);
+    COMES("a1", "203.0.113.2", 90, "b1:80", PLACE);
+    COMES("out", "203.0.113.2", 91, "a2:53", OUTSIDE); /* OVN's own */
+    /* An address of a VPC: from that VPC and from another, and not from another tenant's. */
+    COMES("b1", "10.128.1.9", 92, "a2:80", PLACE);
+    COMES("a1", "10.128.1.9", 92, "b1:80", PLACE);
+    LOST("c1", "10.128.1.9", 92, "a2:80");
+    LOST("out", PLACE, 92, "a2:80");
+    const int64_t before = ovn_changes();
+    OK(net->ops->router_apply(net, &r, NULL, &err));
+    CHECK_INT(ovn_changes(), before);
+    /* They have their boundary in themselves. */
+    r.gates = &closed;
+    r.gate_count = 1;
+    OK(net->ops->router_apply(net, &r, NULL, &err));
+    LOST("b1", "10.128.0.6", 80, "a2:80");
+    COMES("out", "203.0.113.2", 90, "a2:80", PLACE);
+    COMES("a1", "203.0.113.2", 90, "b1:80", PLACE);
+}
+
+/* --- web, by weight, and with nodes that are asked --- */
+
+static void serve_web(const char *netns, const char *port, const char *says)
+{
+    SV_AUTOFREE char *text =
+        sv_asprintf("mkdir -p %s/%s && echo %s >%s/%s/index.html && ip netns exec %s busybox httpd -p %s -h %s/%s",
+                    work, netns, says, work, netns, netns, port, work, netns);
+    CHECK_INT(SH(text), 0);
+}
+
+/* How many of ten requests this node answers; -1 when one is not answered at all. */
+static int answered_by(const char *netns, const char *url, const char *says)
+{
+    int n = 0;
+    for (unsigned i = 0; i < 10; i++) {
+        SV_CLEANUP(sv_buf_free) struct sv_buf out = {0};
+        const char *const ask[] = {"ip", "netns", "exec", netns, "curl", "-s", "-m", "3", url, NULL};
+        if (run_argv(ask, &out) != 0)
+            return -1;
+        n += strncmp(out.p, says, strlen(says)) == 0;
+    }
+    return n;
+}
+
+struct states {
+    unsigned up, down, rows;
+};
+static void note_node(void *arg, const struct sv_net_node_fact *fact)
+{
+    struct states *s = arg;
+    s->rows++;
+    s->up += fact->state == SV_NET_NODE_UP;
+    s->down += fact->state == SV_NET_NODE_DOWN;
+}
+
+static void balances_web(void)
+{
+    struct sv_net_balancer b = BALANCER("0000000000a4", SV_NET_BALANCE_HTTP, ROUTER, 80, webs);
+    struct sv_net_router r = router_1();
+    struct states s = {0};
+    serve_web("a2", "8000", "two");
+    serve_web("b1", "8000", "three");
+    b.outer = true;
+    b.policy = SV_NET_WRR;
+    b.check_path = "/index.html";
     r.balancers = &b;
     r.balancer_count = 1;
     OK(net->ops->router_apply(net, &r, NULL, &err));
-    COMES("out", "203.0.113.2", 90, "a2:80", OUTSIDE);
-    COMES("out", "203.0.113.2", 90, "b1:80", OUTSIDE);
-    COMES("a1", "203.0.113.2", 90, "b1:80", NULL);
-    b.proto = SV_NET_BALANCE_HTTP;
-    CHECK_INT(net->ops->router_apply(net, &r, NULL, &err), SV_E_UNSUPPORTED);
-    COMES("a1", "10.128.1.5", 80, "b1:80", "10.128.0.5"); /* the rest is in force */
+    const struct sv_deadline limit = sv_deadline_within(NULL, 10000);
+    while (s.up != 2 || s.down != 1) {
+        CHECK(!sv_deadline_over(&limit));
+        s = (struct states){0};
+        OK(net->ops->router_nodes(net, &r.id, note_node, &s, &err));
+    }
+    CHECK_INT(s.rows, 3);
+    const int many = answered_by("out", "http://203.0.113.2/", "three");
+    CHECK(many >= 8 && many <= 10);
+    CHECK(answered_by("a1", "http://203.0.113.2/", "three") >= 8);
+}
+
+/* What is lost of the place comes back; without a balancer all of it goes. */
+static void mends_the_place(void)
+{
+    struct sv_net_balancer b = BALANCER("0000000000a1", SV_NET_BALANCE_TCP, ROUTER, 90, nodes);
+    struct sv_net_router r = router_1();
+    struct sv_net_router_facts facts;
+    b.outer = true;
+    r.balancers = &b;
+    r.balancer_count = 1;
+    CHECK_INT(SH("ovs-vsctl del-port br-int svk0000000000d1"), 0);
+    OK(net->ops->router_apply(net, &r, NULL, &err));
+    COMES("out", "203.0.113.2", 90, "a2:80", PLACE);
+    OK(net->ops->router_look(net, &r.id, &facts, &err));
+    CHECK(facts.there);
+    CHECK_INT(SH("ip link del svk0000000000d1"), 0);
+    OK(net->ops->router_look(net, &r.id, &facts, &err));
+    CHECK(!facts.there);
+    bool whole = true;
+    OK(net->ops->router_whole(net, &r, &whole, &err));
+    CHECK(!whole);
+    OK(net->ops->router_apply(net, &r, NULL, &err));
+    COMES("out", "203.0.113.2", 90, "a2:80", PLACE);
+    r.balancer_count = 0;
+    OK(net->ops->router_apply(net, &r, NULL, &err));
+    LOST("out", "203.0.113.2", 90, "a2:80");
+    CHECK_INT(
+        SH("! ip link show svk0000000000d1 && ! ip netns list | grep svr- && ! ovs-vsctl list-ports br-int | grep "
+           "svk && ! pgrep -r R,S,D -x haproxy"),
+        0);
+    COMES("a1", "10.128.1.5", 80, "b1:80", "10.128.0.5");
 }
 
 /* --- ends --- */
@@ -464,7 +584,14 @@ static void balances(void)
 static void removes_all(void)
 {
     struct ids ids = {0};
+    struct sv_net_balancer b = BALANCER("0000000000a1", SV_NET_BALANCE_TCP, ROUTER, 90, nodes);
+    struct sv_net_router r = router_1();
+    r.balancers = &b;
+    r.balancer_count = 1;
+    b.outer = true;
+    OK(net->ops->router_apply(net, &r, NULL, &err));
     OK(net->ops->router_remove(net, &uplink.router, NULL, &err));
+    CHECK_INT(SH("! ip netns list | grep svr- && ! ovs-vsctl list-ports br-int | grep svk"), 0);
     OK(net->ops->router_remove(net, &uplink.router, NULL, &err));
     apply_vpcs(NULL);
     LOST("a1", "10.128.1.5", 80, "b1:80");
@@ -530,6 +657,8 @@ int main(int argc, char **argv)
         T(maps),
         T(closes_gates),
         T(balances),
+        T(balances_web),
+        T(mends_the_place),
         T(removes_all),
         T(says_who_hangs),
     };

@@ -1,5 +1,5 @@
 /* What is wanted as transactions of OVN's northbound database, against golden files: one operation a line. */
-#include "net/ovn/internal.h"
+#include "net/ovn/router.h"
 
 #include "tests/unit/golden.h"
 
@@ -13,6 +13,8 @@
 
 static char owner[] = "01900000-0000-7000-8000-00000000aaaa", outer[] = "phys", gateways[] = "host1,host2";
 static const struct ovn_net net = {.owner = owner, .outer = outer, .gateways = gateways, .mtu = 1442};
+static char ovs[] = "/usr/bin/ovs-vsctl"; /* this machine is one of OVN's hosts */
+static const struct ovn_net host = {.owner = owner, .outer = outer, .gateways = gateways, .mtu = 1442, .ovs = ovs};
 
 static const struct sv_net_range hosts[] = {{IP(10, 128, 0, 2), IP(10, 128, 0, 2)},
                                             {IP(10, 128, 0, 16), IP(10, 128, 0, 33)}};
@@ -182,15 +184,75 @@ static void routers(void)
     r.ha = true;
     ovn_plan_router(&net, &r, &p);
     make("ovn_router.json", &p);
-    CHECK_STR(ovn_router_lacks(&r), "http and https balancers with --network ovn");
+    CHECK(ovn_router_lacks(&net, &r));
+    CHECK(!ovn_router_lacks(&host, &r));
     r.balancer_count = 1;
-    CHECK(!ovn_router_lacks(&r));
+    CHECK(!ovn_router_lacks(&net, &r));
     balancers[0].policy = SV_NET_WLC;
-    CHECK_STR(ovn_router_lacks(&r), "weights and least connections of balancers with --network ovn");
+    CHECK(ovn_router_lacks(&net, &r));
+    CHECK(!ovn_router_lacks(&host, &r));
     r.outer_ip = 0;
     r.ha = false;
     ovn_plan_router(&net, &r, &p);
     make("ovn_router_inner.json", &p);
+}
+
+/* Where there is Open vSwitch: HAProxy and nginx on this machine, and OVN for what is plain. */
+static void placed(void)
+{
+    static const struct sv_net_node node = {
+        .id = ID("b1"), .ip = IP(10, 128, 0, 6), .port = 80, .weight = 3, .on = true};
+    const struct sv_net_balancer balancers[] = {
+        {.id = ID("e1"),
+         .proto = SV_NET_BALANCE_TCP,
+         .ip = IP(203, 0, 113, 2),
+         .port = 443,
+         .outer = true,
+         .nodes = &node,
+         .node_count = 1},
+        {.id = ID("e2"),
+         .proto = SV_NET_BALANCE_HTTP,
+         .ip = IP(10, 128, 0, 9),
+         .port = 80,
+         .nodes = &node,
+         .node_count = 1},
+        {.id = ID("e3"),
+         .proto = SV_NET_BALANCE_UDP,
+         .ip = IP(10, 128, 0, 9),
+         .port = 53,
+         .nodes = &node,
+         .node_count = 1},
+        {.id = ID("e4"),
+         .proto = SV_NET_BALANCE_UDP,
+         .policy = SV_NET_WRR,
+         .ip = IP(10, 128, 0, 9),
+         .port = 54,
+         .nodes = &node,
+         .node_count = 1},
+    };
+    const struct sv_net_gate gate = {.vpc = ID("f0"), .closed = true};
+    struct sv_net_router r = router();
+    struct ovn_plan p;
+    size_t n;
+    r.balancers = balancers;
+    r.balancer_count = 4;
+    r.nat_count = 0;
+    r.gates = &gate;
+    r.gate_count = 1;
+    ovn_plan_router(&host, &r, &p);
+    make("ovn_router_placed.json", &p);
+    /* Each listens by itself, and where it did when another one went. */
+    struct sv_net_balancer *all = ovn_placed(&host, &r, &n);
+    CHECK_INT(n, 3);
+    const uint16_t port = all[2].bind_port;
+    CHECK(all[0].bind_port != all[1].bind_port && all[1].bind_port != port && all[0].bind_port != port);
+    CHECK_INT(all[0].ip, IP(203, 0, 113, 2));
+    free(all);
+    r.balancers = &balancers[3];
+    r.balancer_count = 1;
+    all = ovn_placed(&host, &r, &n);
+    CHECK_INT(all[0].bind_port, port);
+    free(all);
 }
 
 static void gates(void)
@@ -260,4 +322,4 @@ static void remotes(void)
     }
 }
 
-CHECK_MAIN(T(vpcs), T(found), T(filters), T(routers), T(gates), T(turned_around), T(remotes))
+CHECK_MAIN(T(vpcs), T(found), T(filters), T(routers), T(placed), T(gates), T(turned_around), T(remotes))
