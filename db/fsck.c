@@ -50,7 +50,7 @@ static const char *const sql[] = {
              "SELECT coalesce(sum(memory), 0) FROM vm WHERE tenant_id = a.id AND " HOLDS),
     KEPT_SUM("tenant", "used_storage", "disk", "SELECT coalesce(sum(size), 0) FROM disk WHERE tenant_id = a.id"),
     KEPT_SUM(
-        "tenant", "used_images", "templates and backups",
+        "tenant", "used_images", "templates and backup",
         "SELECT (SELECT coalesce(sum(held), 0) FROM template WHERE tenant_id = a.id) + (SELECT coalesce(sum(d.bytes), "
         "0) FROM backup b JOIN backup_disk d ON d.backup_id = b.id WHERE b.tenant_id = a.id)"),
     KEPT_SUM("tenant", "used_subnets", "VPC", "SELECT count(*) FROM vpc WHERE tenant_id = a.id"),

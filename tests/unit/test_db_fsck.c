@@ -1,4 +1,6 @@
-/* fsck: silent on a sound database, one line for each breach planted. */
+/* fsck: silent on a sound database, one line for each breach planted, and a breach planted for each check. */
+#include <fnmatch.h>
+
 #include "db_fixture.h"
 #include "starvirt/store_catalog.h"
 #include "starvirt/store_job.h"
@@ -71,10 +73,34 @@ static const char sound[] =
     "UPDATE tenant SET used_ips = 2 WHERE id = 't1';"
     "INSERT INTO nat VALUES('m1', 't1', 'n1', 1011, 1, 80, 80, '', '', 1);";
 
+/* A balancer at an outer address beside a mapping, with a node; one inside at an address of its own. */
+#define SLB                                                                                                            \
+    "INSERT INTO slb(id, tenant_id, router_id, vpc_id, name, descr, enabled, proto, ip, own, port, real_port,"         \
+    " policy, url_path, check_path, retries, check_every, check_timeout, idle_timeout, max_connections,"               \
+    " cert_ends, created) VALUES"
+#define SLB_REST ", 0, 0, '', '', 3, 5, 5, 60, 0, 0, 1);"
+#define OUTER                                                                                                          \
+    SLB "('b1', 't1', 'g1', NULL, 'b', '', 1, 0, 1011, 0, 81" SLB_REST                                                 \
+        "INSERT INTO slb_node VALUES('e1', 't1', 'b1', 'n1', 'e', '', 1, 80, 1, 1);"
+#define INNER                                                                                                          \
+    SLB "('b2', 't1', 'g1', 'p1', 'b', '', 1, 0, 167772163, 0, 80" SLB_REST                                            \
+        "UPDATE vpc SET free_count = free_count - 1; UPDATE free_range SET base = base + 1 WHERE space = 'p1';"
+#define THEIR_ROUTER                                                                                                   \
+    "INSERT INTO router(id, tenant_id, name, descr, ha, state, created) VALUES('g2', 't2', 'r', '', 0, 1, 1);"         \
+    "INSERT INTO router_node VALUES('g2', 'g2', 0);"
+/* Of a VM that is gone, with its one disk. */
+#define BACKUP                                                                                                         \
+    "INSERT INTO backup VALUES('k1', 't1', 'vx', 'v', NULL, 'k', '', 1, 0, 1, 100, 0, 1);"                             \
+    "INSERT INTO backup_disk VALUES('k1', 'vda', 'dx', 1, 1000, 70, printf('%.64c', 'a'));"                            \
+    "UPDATE tenant SET used_images = used_images + 70 WHERE id = 't1';"
+
 struct planted {
     const char *sql;
-    const char *line; /* expected */
+    const char *line; /* expected, its beginning */
 };
+
+/* As sound as the database they are added to. */
+static const char *const additions[] = {(OUTER INNER), (OUTER), (INNER), (THEIR_ROUTER), (BACKUP)};
 
 static const struct planted breaches[] = {
     {"UPDATE tenant SET used_vcpus = 9 WHERE id = 't1'", "tenant t1: used_vcpus is 9, its VMs have 3"},
@@ -162,9 +188,7 @@ static const struct planted breaches[] = {
      " VALUES('o2', 1012, 1012)",
      "pool o1: overlaps pool o2"},
     {"DELETE FROM nat", "outer address 1011 of tenant t1: nothing uses it"},
-    {"INSERT INTO router(id, tenant_id, name, descr, ha, state, created) VALUES('g2', 't2', 'r', '', 0, 1, 1);"
-     " INSERT INTO router_node VALUES('g2', 'g2', 0);"
-     " UPDATE outer_ip SET router_id = 'g2' WHERE ip = 1010",
+    {THEIR_ROUTER "UPDATE outer_ip SET router_id = 'g2' WHERE ip = 1010",
      "outer address 1010: is router g2's own, which is not of tenant t1"},
     {"UPDATE nat SET tenant_id = 't2'", "mapping m1: is of tenant t2, its NIC or its outer address is not"},
     {"INSERT INTO nat VALUES('m2', 't1', 'n2', 1011, 3, 80, 80, '', '', 1)", "mapping m1: maps what mapping m2 maps"},
@@ -178,6 +202,34 @@ static const struct planted breaches[] = {
     {"UPDATE snapshot SET parent = 's2' WHERE id = 's2'", "snapshot s2: stems from itself"},
     {"INSERT INTO snapshot_disk VALUES('s3', 'd1', 1)", "snapshot s3: holds disk d1, which its VM does not have"},
     {"UPDATE snapshot SET vm_id = 'v3', ready = 1 WHERE id = 's3'", "vm v3: failed and has snapshot s3"},
+    {OUTER THEIR_ROUTER "DELETE FROM nat; DELETE FROM slb_node; UPDATE router_leg SET router_id = 'g2'",
+     "router g2: is of tenant t2, its VPC p1 is not"},
+    {OUTER THEIR_ROUTER "DELETE FROM slb_node; UPDATE slb SET router_id = 'g2'",
+     "slb b1: is of tenant t1, its router of another"},
+    {OUTER "UPDATE slb SET ip = 1012", "slb b1: outer address 1012 is not its tenant's"},
+    {OUTER SLB "('b3', 't1', 'g1', NULL, 'b', '', 1, 0, 1011, 1, 82" SLB_REST "DELETE FROM nat",
+     "slb b3: has address 1011 for itself, and slb b1 is there"},
+    {OUTER "UPDATE slb SET own = 1", "slb b1: mapping m1 has its address or port"},
+    {OUTER "UPDATE slb SET port = 80", "slb b1: mapping m1 has its address or port"},
+    {OUTER "UPDATE slb SET port = 80, proto = 1; UPDATE nat SET proto = 3",
+     "slb b1: mapping m1 has its address or port"},
+    {OUTER "UPDATE nat SET proto = 0, outer_port = 0, inner_port = 0", "slb b1: mapping m1 has its address or port"},
+    {INNER "UPDATE slb SET ip = 167772161", "slb b2: address 167772161 is not a host address of vpc p1"},
+    {INNER "UPDATE slb SET ip = 167772415", "slb b2: address 167772415 is not a host address of vpc p1"},
+    {INNER "UPDATE slb SET ip = 167772162", "slb b2: NIC n1 has its address"},
+    {INNER "UPDATE slb SET ip = 167772200", "slb b2: its address 167772200 is free"},
+    {OUTER INNER "DELETE FROM nat; DELETE FROM slb_node; DELETE FROM router_leg",
+     "slb b2: its router has no leg in vpc p1"},
+    {OUTER "UPDATE slb SET proto = 3", "slb b1: is of https and has no certificate"},
+    {OUTER "UPDATE slb SET proto = 3, cert_ends = 5", "slb b1: is of https and has a certificate"}, /* no secret */
+    {OUTER "UPDATE slb SET cert_ends = 5", "slb b1: is not of https and has a certificate"},
+    {OUTER "UPDATE slb_node SET tenant_id = 't2'", "slb node e1: is not of the tenant of its balancer or its NIC"},
+    {OUTER "DELETE FROM nat; DELETE FROM router_leg", "slb node e1: its router has no leg in vpc p1"},
+    {"INSERT INTO secret VALUES('b1', 'cert', x'00')", "secret b1.cert: belongs to nobody"},
+    {BACKUP "UPDATE backup SET state = 0", "backup k1: is being made and has no open job"},
+    {BACKUP "UPDATE backup_disk SET boot = 0", "backup k1: has 0 boot disks"},
+    {BACKUP "UPDATE backup_disk SET sha256 = ''", "backup k1: disk vda has no size or checksum"},
+    {BACKUP "UPDATE tenant SET used_images = 0", "tenant t1: used_images is 0, its templates and backups have 70"},
     {"PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE name = 'vm_model'", "file: "},
 };
 
@@ -245,24 +297,92 @@ static void sound_database_gives_no_line(void)
     fixture_remove(&f);
 }
 
-static void check_breach(const struct planted *p)
+static void additions_are_sound(void)
 {
-    struct fixture f = sound_fixture();
+    for (size_t i = 0; i < sizeof(additions) / sizeof(additions[0]); i++) {
+        struct fixture f = sound_fixture();
+        struct sv_buf lines = {0};
+        write_sql(&f, additions[i]);
+        CHECK_INT(fsck(&f, &lines), 0);
+        CHECK_STR(lines.p, "");
+        sv_buf_free(&lines);
+        fixture_remove(&f);
+    }
+}
+
+/* The first string of a check says what its lines look like. */
+static void pattern_of(const char *sql, struct sv_buf *ret)
+{
+    for (const char *p = strchr(sql, '\'') + 1; *p != '\'' || p[1] == '\''; p++) {
+        const bool value = *p == '%', quote = *p == '\'';
+        sv_buf_add(ret, value ? "*" : p, 1);
+        if (value || quote)
+            p++;
+    }
+    sv_buf_puts(ret, "*");
+}
+
+static void mark(bool *found, const char *line)
+{
+    for (unsigned i = 0; i < sv_sql_fsck.count; i++) {
+        struct sv_buf pattern = {0};
+        pattern_of(sv_sql_fsck.sql[i], &pattern);
+        found[i] = found[i] || fnmatch(pattern.p, line, FNM_NOESCAPE) == 0;
+        sv_buf_free(&pattern);
+    }
+}
+
+/* The file of a closed database, which is quicker to copy than to make. */
+static void take_file(const struct fixture *f, struct sv_buf *ret)
+{
+    SV_AUTOFREE char *path = sv_asprintf("%s/starvirt.db", f->dir);
+    FILE *from = fopen(path, "re");
+    char chunk[64 * 1024];
+    CHECK(from != NULL);
+    for (size_t n; (n = fread(chunk, 1, sizeof(chunk), from)) > 0;)
+        sv_buf_add(ret, chunk, n);
+    CHECK_INT(fclose(from), 0);
+}
+
+static struct fixture fixture_of_file(const struct sv_buf *file)
+{
+    struct fixture f;
+    fixture_dir(&f);
+    SV_AUTOFREE char *path = sv_asprintf("%s/starvirt.db", f.dir);
+    FILE *to = fopen(path, "we");
+    CHECK(to && fwrite(file->p, 1, file->n, to) == file->n && fclose(to) == 0);
+    return f;
+}
+
+static void check_breach(const struct sv_buf *file, const struct planted *p, bool *found)
+{
+    struct fixture f = fixture_of_file(file);
     struct sv_buf lines = {0};
-    fixture_close(&f);
     plant(&f, p->sql);
     open_read_only(&f);
     unsigned n = fsck(&f, &lines);
     if (n != 1 || strncmp(lines.p, p->line, strlen(p->line)) != 0)
         check_failed(__FILE__, __LINE__, "%s: %u lines: %s", p->sql, n, lines.p);
+    mark(found, lines.p);
     sv_buf_free(&lines);
     fixture_remove(&f);
 }
 
 static void every_breach_is_named(void)
 {
+    struct fixture f = sound_fixture();
+    struct sv_buf file = {0};
+    bool found[200] = {false};
+    fixture_close(&f);
+    take_file(&f, &file);
+    fixture_remove(&f);
+    CHECK(sv_sql_fsck.count <= sizeof(found));
     for (size_t i = 0; i < sizeof(breaches) / sizeof(breaches[0]); i++)
-        check_breach(&breaches[i]);
+        check_breach(&file, &breaches[i], found);
+    for (unsigned i = 0; i < sv_sql_fsck.count; i++)
+        if (!found[i])
+            check_failed(__FILE__, __LINE__, "no breach is planted of: %s", sv_sql_fsck.sql[i]);
+    sv_buf_free(&file);
 }
 
-CHECK_MAIN(T(new_database_is_sound), T(sound_database_gives_no_line), T(every_breach_is_named))
+CHECK_MAIN(T(new_database_is_sound), T(sound_database_gives_no_line), T(additions_are_sound), T(every_breach_is_named))
