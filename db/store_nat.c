@@ -21,6 +21,7 @@ enum {
     LIST_IDS,
     OF_NIC,
     LIST_NIC,
+    AT,
     BLOCKER,
     DELETE,
 };
@@ -34,6 +35,8 @@ static const char *const sql[] = {
     [LIST_IDS] = SELECT "WHERE n.tenant_id = ?1 ORDER BY n.id",
     [OF_NIC] = "SELECT id FROM nat WHERE nic_id = ?1 AND proto = 0",
     [LIST_NIC] = SELECT "WHERE n.nic_id = ?1",
+    [AT] = "SELECT id, proto FROM nat WHERE outer_ip = ?1 AND (?3 = 0 OR proto = 0 OR (proto & ?2 AND outer_port = ?3))"
+           " ORDER BY proto LIMIT 1",
     /* what stands in the way of a port, the whole address first */
     [BLOCKER] = ("SELECT 0, id FROM nat WHERE outer_ip = ?1 AND proto = 0"
                  " UNION ALL SELECT 1, id FROM slb WHERE ip = ?1 AND outside AND own"
@@ -189,6 +192,22 @@ enum sv_err sv_nat_of_nic(struct sv_tx *tx, const struct sv_id *nic, struct sv_i
     if (!rc)
         *ret = row ? sv_col_id(st, 0) : (struct sv_id){.s = ""};
     return rc;
+}
+
+enum sv_err sv_nat_at(struct sv_tx *tx, uint32_t ip, enum sv_nat_proto proto, unsigned port, struct sv_id *ret,
+                      enum sv_nat_proto *ret_proto, struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_nat, AT);
+    bool row;
+    enum sv_err rc;
+
+    sv_bind(st, "iII", (int64_t)ip, (int)proto, (int)port);
+    rc = sv_step(tx, st, &row, err);
+    if (rc)
+        return rc;
+    *ret = row ? sv_col_id(st, 0) : (struct sv_id){.s = ""};
+    *ret_proto = row ? (enum sv_nat_proto)sv_col_int(st, 1) : SV_NAT_IP;
+    return SV_OK;
 }
 
 /* --- rules of rows ------------------------------------------------------------------------------------ */

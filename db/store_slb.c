@@ -29,7 +29,6 @@ enum {
     AT_INNER,
     OWNER_OF,
     LEG_AT,
-    NAT_AT,
     ROUTERS,
     CERTS,
     ENDING,
@@ -60,10 +59,8 @@ static const char *const sql[] = {
     [LEG_AT] =
         "SELECT v.id FROM router_leg l JOIN vpc v ON v.id = l.vpc_id WHERE l.router_id = ?1 AND ?2 BETWEEN v.base"
         " AND v.base + (1 << (32 - v.prefix)) - 1",
-    /* proto: 0 all of IP, 1 TCP, 2 UDP, 3 both */
-    [NAT_AT] = "SELECT id, proto = 0 FROM nat WHERE outer_ip = ?1 AND (?3 = 0 OR proto = 0 OR (proto IN (1 +"
-               " ?2, 3) AND outer_port = ?3)) ORDER BY proto LIMIT 1",
-    [ROUTERS] = "SELECT id FROM router r WHERE EXISTS (SELECT 1 FROM slb WHERE router_id = r.id AND enabled)",
+    [ROUTERS] = "SELECT id FROM router r WHERE EXISTS (SELECT 1 FROM slb WHERE router_id = r.id AND enabled)"
+                " ORDER BY id",
     [CERTS] = "SELECT " COLS " FROM slb WHERE cert_ends <> 0",
     [ENDING] = "SELECT " COLS " FROM slb WHERE cert_ends <> 0 AND cert_ends < ?1 AND NOT cert_warned LIMIT ?2",
     [WARNED] = "UPDATE slb SET cert_warned = 1 WHERE id = ?1",
@@ -264,19 +261,6 @@ enum sv_err sv_slb_leg_at(struct sv_tx *tx, const struct sv_id *router, uint32_t
 
     sv_bind(st, "di", router, (int64_t)ip);
     return one(tx, st, ret, err);
-}
-
-enum sv_err sv_slb_nat_at(struct sv_tx *tx, uint32_t ip, bool udp, unsigned port, struct sv_slb_nat *ret,
-                          struct sv_error *err)
-{
-    SV_STMT st = sv_stmt(tx, &sv_sql_slb, NAT_AT);
-    enum sv_err rc;
-
-    sv_bind(st, "iII", (int64_t)ip, (int)udp, (int)port);
-    rc = one(tx, st, &ret->id, err);
-    if (!rc)
-        ret->whole = !sv_id_empty(&ret->id) && sv_col_int(st, 1) != 0;
-    return rc;
 }
 
 /* --- upkeep ------------------------------------------------------------------------------------------- */

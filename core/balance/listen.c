@@ -37,14 +37,16 @@ static enum sv_err check_alone(struct sv_tx *tx, const struct sv_slb *b, struct 
 
 static enum sv_err check_mappings(struct sv_tx *tx, const struct sv_slb *b, struct sv_error *err)
 {
-    struct sv_slb_nat nat;
-    enum sv_err rc = sv_slb_nat_at(tx, b->ip, b->proto == SV_SLB_UDP, b->own ? 0 : b->port, &nat, err);
+    const enum sv_nat_proto proto = b->proto == SV_SLB_UDP ? SV_NAT_UDP : SV_NAT_TCP;
+    enum sv_nat_proto mapped;
+    struct sv_id nat;
+    enum sv_err rc = sv_nat_at(tx, b->ip, proto, b->own ? 0 : b->port, &nat, &mapped, err);
 
-    if (rc || sv_id_empty(&nat.id))
+    if (rc || sv_id_empty(&nat))
         return rc;
-    if (nat.whole)
+    if (mapped == SV_NAT_IP)
         return refuse(b, "it is mapped to a VM", err);
-    return b->own ? refuse(b, "a port of it is mapped to a VM", err) : taken(b, "mapping", &nat.id, err);
+    return b->own ? refuse(b, "a port of it is mapped to a VM", err) : taken(b, "mapping", &nat, err);
 }
 
 static enum sv_err check_router(struct sv_tx *tx, const struct sv_slb *b, struct sv_error *err)

@@ -137,6 +137,10 @@ enum sv_err sv_nat_list_tenant(struct sv_tx *tx, const struct sv_id *tenant, sv_
 enum sv_err sv_nat_drop_nic(struct sv_tx *tx, const struct sv_id *nic, int64_t *ret, struct sv_error *err);
 /* The one-to-one mapping of a NIC; *ret empty: it has none. */
 enum sv_err sv_nat_of_nic(struct sv_tx *tx, const struct sv_id *nic, struct sv_id *ret, struct sv_error *err);
+/* A mapping of the outer address: of all of it, which comes first, or of this port of what the protocol means; port 0:
+ * of any. *ret empty: none. */
+enum sv_err sv_nat_at(struct sv_tx *tx, uint32_t ip, enum sv_nat_proto proto, unsigned port, struct sv_id *ret,
+                      enum sv_nat_proto *ret_proto, struct sv_error *err);
 /* May the port of the outer address be mapped? OUTER_IP_MAPPED, OUTER_IP_OWN (a balancer has it for itself),
  * OUTER_PORT_TAKEN (by a mapping or a balancer). */
 enum sv_err sv_nat_check_port(struct sv_tx *tx, uint32_t ip, enum sv_nat_proto proto, unsigned port,

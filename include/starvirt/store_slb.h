@@ -72,16 +72,9 @@ enum sv_err sv_slb_owner_of(struct sv_tx *tx, uint32_t ip, struct sv_id *ret, st
 /* The VPC of the router's legs that the address lies in; *ret empty: none. */
 enum sv_err sv_slb_leg_at(struct sv_tx *tx, const struct sv_id *router, uint32_t ip, struct sv_id *ret,
                           struct sv_error *err);
-/* A mapping of the outer address: of all of it, or of this port of TCP or UDP; port 0: of any. ret->id empty: none. */
-struct sv_slb_nat {
-    struct sv_id id;
-    bool whole;
-};
-enum sv_err sv_slb_nat_at(struct sv_tx *tx, uint32_t ip, bool udp, unsigned port, struct sv_slb_nat *ret,
-                          struct sv_error *err);
 
 /* --- upkeep --- */
-/* Routers that have an enabled balancer. */
+/* Routers that have an enabled balancer, in order of ids. */
 enum sv_err sv_slb_list_routers(struct sv_tx *tx, void (*row)(void *arg, const struct sv_id *router), void *arg,
                                 struct sv_error *err);
 /* Those with a certificate. */

@@ -85,7 +85,7 @@ static struct allowed allowed[] = {
     {"slb", "WHERE ?1 = '' AND", "SCAN slb USING INDEX slb_order", SEARCH},
     {"slb", "WHERE ?1 = '' AND", "SCAN slb", SEARCH},
     {"slb", "ORDER BY name, id", "USE TEMP B-TREE FOR ORDER BY", SEARCH},
-    {"slb", "SELECT id FROM router r", "SCAN r USING COVERING INDEX router_order",
+    {"slb", "SELECT id FROM router r", "SCAN r USING COVERING INDEX sqlite_autoindex_router_1",
      "a router a tenant, every few seconds"},
     {"slb", "WHERE cert_ends <> 0", "SCAN slb USING INDEX slb_cert", "an index of just those"},
     {"slb_node", "WHERE s.slb_id = ?1", "USE TEMP B-TREE FOR ORDER BY", "the nodes of one balancer"},
