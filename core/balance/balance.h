@@ -30,7 +30,9 @@ enum sv_err sv_slb_listen(struct sv_tx *tx, const struct sv_slb *b, struct sv_er
 enum sv_err sv_slb_hush(struct sv_tx *tx, const struct sv_slb *b, struct sv_error *err);
 
 /* --- what the engine found (core/balance/states.c) --- */
-/* One thread, that asks every few seconds, and warns of certificates that end. */
+/* One thread, that asks every few seconds, and warns of certificates that end. A round asks no further router after so
+ * many ms; what is not asked shows what was found last. */
+enum { SV_BALANCE_ROUND_MS = 2000 };
 enum sv_err sv_balance_start(struct sv_cloud *c, struct sv_error *err);
 void sv_balance_stop(struct sv_cloud *c); /* not begun: nothing, as the next one */
 void sv_balance_free(struct sv_cloud *c);

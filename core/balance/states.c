@@ -1,10 +1,12 @@
 /* What the engine finds of load balancers, asked every few seconds, as asking may take long; and certificates that are
- * about to end. One thread; readers get what was found last. */
+ * about to end. One thread; readers get what was found last. A round ends in time, however many do not answer: the next
+ * goes on behind the router that was asked last. */
 #include "core/balance/balance.h"
 #include "starvirt/log.h"
 #include "starvirt/thread.h"
 
 enum { PERIOD_MS = 3000, TURN_MS = 200, WARN_AT_ONCE = 16 };
+_Static_assert((int)SV_BALANCE_ROUND_MS < (int)PERIOD_MS, "a round is over when the next begins");
 static const int64_t warn_before_ms = 30LL * 24 * 3600 * 1000;
 
 /* A node, and the router in which it was seen. */
@@ -30,6 +32,7 @@ struct sv_balance {
     pthread_mutex_t mutex; /* the rest */
     pthread_cond_t change;
     bool stop;
+    struct sv_id last; /* router asked; the thread's own */
     struct seen_list seen;
     struct endings endings;
 };
@@ -81,7 +84,7 @@ static void see(void *arg, const struct sv_net_node_fact *f)
     add_seen(a->to, a->router, f);
 }
 
-/* Of a router that is being changed: what was seen before. */
+/* Of a router that is being changed, or for which there was no time: what was seen before. */
 static void see_again(const struct sv_balance *s, const struct sv_id *router, struct seen_list *to)
 {
     for (size_t i = 0; i < s->seen.n; i++)
@@ -89,9 +92,9 @@ static void see_again(const struct sv_balance *s, const struct sv_id *router, st
             add_seen(to, router, &s->seen.v[i].fact);
 }
 
-static void ask(struct sv_cloud *c, const struct sv_id *router, struct round *r)
+static void ask(struct sv_cloud *c, const struct sv_id *router, const struct sv_deadline *limit, struct round *r)
 {
-    const struct sv_deadline d = sv_deadline_within(NULL, TURN_MS);
+    const struct sv_deadline d = sv_deadline_within(limit, TURN_MS);
     struct asked a = {&r->seen, router};
     const size_t before = r->seen.n;
     struct sv_turn turn;
@@ -139,14 +142,40 @@ static bool is_stopped(struct sv_balance *s)
     return stop;
 }
 
+/* The first behind the one that was asked last. */
+static size_t first_to_ask(const struct sv_balance *s, const struct sv_ids *routers)
+{
+    for (size_t i = 0; i < routers->n; i++)
+        if (strcmp(routers->v[i].s, s->last.s) > 0)
+            return i;
+    return 0;
+}
+
+static void ask_all(struct sv_cloud *c, struct round *r)
+{
+    const struct sv_deadline limit = sv_deadline_within(NULL, SV_BALANCE_ROUND_MS);
+    const size_t first = first_to_ask(c->balance, &r->routers);
+
+    for (size_t i = 0; i < r->routers.n && !is_stopped(c->balance); i++) {
+        const struct sv_id *router = &r->routers.v[(first + i) % r->routers.n];
+
+        if (sv_deadline_over(&limit)) {
+            see_again(c->balance, router, &r->seen);
+            continue;
+        }
+        ask(c, router, &limit, r);
+        c->balance->last = *router;
+    }
+}
+
 static void go_round(struct sv_cloud *c)
 {
     struct round r = {.seen = {.n = 0}};
     struct sv_error e;
 
     if (!sv_db_read(c->db, read_round, &r, &e)) {
-        for (size_t i = 0; !c->net->ops->books_only && i < r.routers.n && !is_stopped(c->balance); i++)
-            ask(c, &r.routers.v[i], &r);
+        if (!c->net->ops->books_only)
+            ask_all(c, &r);
         show(c->balance, &r);
     }
     sv_ids_free(&r.routers);

@@ -115,7 +115,8 @@ struct sv_net_ops {
     enum sv_err (*router_whole)(struct sv_net *net, const struct sv_net_router *want, bool *ret, struct sv_error *err);
     enum sv_err (*router_look)(struct sv_net *net, const struct sv_id *router, struct sv_net_router_facts *ret,
                                struct sv_error *err);
-    /* Rules of its gates that are in force, and the nodes of its balancers. */
+    /* Rules of its gates that are in force, and the nodes of its balancers (within 2 s: a balancer that does not answer
+     * is NETWORK). */
     enum sv_err (*router_rules)(struct sv_net *net, const struct sv_id *router, sv_net_rule_fn *row, void *arg,
                                 struct sv_error *err);
     enum sv_err (*router_nodes)(struct sv_net *net, const struct sv_id *router, sv_net_node_fn *row, void *arg,

@@ -1,4 +1,7 @@
 /* Load balancers: what is refused and why, what addresses are taken and given back, and what an engine is given. */
+#include <poll.h>
+#include <stdatomic.h>
+
 #include "certificates.h"
 #include "cloud_fixture.h"
 #include "core/balance/balance.h"
@@ -583,6 +586,82 @@ static void states_and_endings_are_told(void)
     end();
 }
 
+/* An engine whose every router takes longer than a round may: the second that is asked sees the first shown already. */
+struct slow {
+    struct sv_id asked[2];
+    atomic_uint n;
+};
+static struct slow slow;
+
+static enum sv_err take_long(struct sv_net *engine, const struct sv_id *id, sv_net_node_fn *row, void *arg,
+                             struct sv_error *err)
+{
+    const struct sv_net_node_fact f = {.balancer = made, .node = *id, .state = SV_NET_NODE_UP};
+    const unsigned n = atomic_load(&slow.n);
+    const int64_t end = sv_mono_ms() + SV_BALANCE_ROUND_MS + 10;
+
+    (void)engine, (void)err;
+    while (sv_mono_ms() < end)
+        CHECK(poll(NULL, 0, (int)(end - sv_mono_ms())) == 0);
+    row(arg, &f);
+    if (n < 2) {
+        if (n == 1)
+            CHECK_INT(sv_balance_node_state(cloud, &slow.asked[0]), SV_NET_NODE_UP);
+        slow.asked[n] = *id;
+        atomic_store(&slow.n, n + 1);
+    }
+    return SV_OK;
+}
+
+static enum sv_err balance_theirs(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    const struct sv_slb b = {.id = sv_id_new(),
+                             .tenant = w.b,
+                             .router = theirs,
+                             .name = "b",
+                             .descr = "",
+                             .enabled = true,
+                             .ip = OUTER + 11,
+                             .port = 80,
+                             .url_path = "",
+                             .check_path = ""};
+
+    (void)err;
+    *(struct sv_id *)arg = b.id;
+    WORKS(sv_slb_insert(tx, &b, &why));
+    return SV_OK;
+}
+
+static enum sv_err forget_theirs(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    (void)err;
+    WORKS(sv_slb_delete(tx, arg, &why));
+    return SV_OK;
+}
+
+static void a_round_ends_in_time(void)
+{
+    const int64_t end_ms = sv_mono_ms() + 60 * 1000;
+    struct sv_net_ops ops = sv_net_none_ops;
+    struct sv_id other;
+
+    begin();
+    ops.router_nodes = take_long;
+    ops.books_only = false;
+    net->ops = &ops;
+    WORKS(add(good("198.51.100.10", 443)));
+    writing(balance_theirs, &other);
+    WORKS(sv_balance_start(cloud, &why));
+    while (atomic_load(&slow.n) < 2 && sv_mono_ms() < end_ms)
+        writing(nothing, NULL);
+    sv_balance_stop(cloud);
+    CHECK_INT(atomic_load(&slow.n), 2);
+    CHECK(!sv_id_eq(&slow.asked[0], &slow.asked[1])); /* the next round begins with the other */
+    net->ops = &sv_net_none_ops;
+    writing(forget_theirs, &other);
+    end();
+}
+
 CHECK_MAIN(T(bad_input_names_its_field), T(certificates_are_looked_at), T(outer_addresses_are_shared_by_port),
            T(mappings_come_first), T(inner_addresses_are_kept_from_nics), T(nodes_are_the_tenants_nics),
-           T(engines_are_given_what_rows_say), T(states_and_endings_are_told))
+           T(engines_are_given_what_rows_say), T(states_and_endings_are_told), T(a_round_ends_in_time))
