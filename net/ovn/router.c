@@ -252,6 +252,9 @@ static bool sources_differ(const struct sv_net_router *w)
 
 const char *ovn_router_lacks(const struct ovn_net *net, const struct sv_net_router *want)
 {
+    /* Without an outer port there is nothing that one host does alone. */
+    if (want->ha && want->outer_ip && net->outer && !strchr(net->gateways, ','))
+        return "a router of two instances with one host in --ovn.gateways";
     for (size_t i = 0; i < want->balancer_count; i++)
         if (ovn_server_of(net, &want->balancers[i]) == OVN_NOBODY)
             return "balancers of http, https, weights and least connections without Open vSwitch on this machine";

@@ -186,6 +186,13 @@ static void routers(void)
     make("ovn_router.json", &p);
     CHECK(ovn_router_lacks(&net, &r));
     CHECK(!ovn_router_lacks(&host, &r));
+    char one[] = "host1";
+    struct ovn_net alone = host;
+    alone.gateways = one;
+    CHECK_STR(ovn_router_lacks(&alone, &r), "a router of two instances with one host in --ovn.gateways");
+    r.ha = false;
+    CHECK(!ovn_router_lacks(&alone, &r));
+    r.ha = true;
     r.balancer_count = 1;
     CHECK(!ovn_router_lacks(&net, &r));
     balancers[0].policy = SV_NET_WLC;
