@@ -110,7 +110,7 @@ bool sv_cloud_free(struct sv_cloud *c)
     sv_keeper_free(c);
     sv_turns_end(c);
     pthread_mutex_destroy(&c->online.mutex);
-    sv_ids_free(&c->online.ids);
+    free(c->online.v);
     sv_hosts_end(c);
     sv_rooms_end(c);
     free(c->data_dir);

@@ -362,6 +362,8 @@ static const struct metric metrics[] = {
      FIGURE(network.failures)},
     {"starvirt_network_mended_total", "counter", "Units that were found otherwise than they should be, and mended.",
      FIGURE(network.mended)},
+    {"starvirt_router_failovers_total", "counter", "Routers of two instances of which the other one took over.",
+     FIGURE(network.failovers)},
     {"starvirt_network_comparisons_total", "counter", "Times that all networks were compared with what they should be.",
      FIGURE(network.comparisons)},
     {"starvirt_network_comparison_seconds_total", "counter", "How long these took, all in all.", write_comparing},

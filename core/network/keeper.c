@@ -487,4 +487,5 @@ void sv_cloud_network_stats(struct sv_cloud *c, struct sv_network_stats *ret)
                                      .comparisons = k->comparisons,
                                      .comparing_us = k->comparing_us};
     pthread_mutex_unlock(&k->crew.mutex);
+    ret->failovers = sv_failovers(c);
 }

@@ -48,8 +48,11 @@ void sv_keeper_stop(struct sv_cloud *c); /* calls of the engine are cancelled an
 void sv_keeper_free(struct sv_cloud *c);
 
 /* --- which routers the engine has all of, as of when it was told or looked at last (core/network/online.c) --- */
-void sv_set_online(struct sv_cloud *c, const struct sv_id *router, bool online);
-bool sv_online(struct sv_cloud *c, const struct sv_id *router);
+/* NULL: the engine has nothing of it. What another instance took over meanwhile is counted and logged. */
+void sv_set_online(struct sv_cloud *c, const struct sv_id *router, const struct sv_net_router_facts *facts);
+/* *ret_active: which of its instances routes. */
+bool sv_online(struct sv_cloud *c, const struct sv_id *router, unsigned *ret_active);
+uint64_t sv_failovers(struct sv_cloud *c); /* seen since the start */
 
 /* --- telling the engine of one unit (core/network/tell.c) --- */
 const char *sv_unit_name(enum sv_net_unit kind); /* "vpc", "router", "group", "nic" */

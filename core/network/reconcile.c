@@ -118,7 +118,7 @@ static void look_online(struct sv_cloud *c, const struct sv_id *id)
     struct sv_error ignored;
 
     if (!c->net->ops->router_look(c->net, id, &facts, &ignored))
-        sv_set_online(c, id, facts.there);
+        sv_set_online(c, id, &facts);
 }
 
 /* As far as can be seen. */

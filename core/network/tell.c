@@ -61,11 +61,18 @@ static enum sv_err want_router(struct telling *t, struct sv_tx *tx, struct sv_er
 
 static enum sv_err apply_router(struct telling *t, const struct sv_deadline *d, struct sv_error *err)
 {
+    struct sv_net_router_facts facts = {.there = true};
+    struct sv_error ignored;
     const enum sv_err rc = t->c->net->ops->router_apply(t->c->net, &t->want.router, d, err);
 
-    if (!rc)
-        sv_set_online(t->c, &t->id, true);
-    return rc;
+    if (rc)
+        return rc;
+    /* Of two instances either may route now; with one there is nothing to ask. */
+    if (!t->want.router.ha || !t->c->net->ops->router_look(t->c->net, &t->id, &facts, &ignored)) {
+        facts.there = true;
+        sv_set_online(t->c, &t->id, &facts);
+    }
+    return SV_OK;
 }
 
 static enum sv_err remove_router(struct telling *t, const struct sv_deadline *d, struct sv_error *err)
@@ -73,7 +80,7 @@ static enum sv_err remove_router(struct telling *t, const struct sv_deadline *d,
     const enum sv_err rc = t->c->net->ops->router_remove(t->c->net, &t->id, d, err);
 
     if (!rc)
-        sv_set_online(t->c, &t->id, false);
+        sv_set_online(t->c, &t->id, NULL);
     return rc;
 }
 

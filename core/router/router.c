@@ -15,7 +15,11 @@ static enum sv_err view_of(struct sv_cloud *c, struct sv_tx *tx, const struct sv
     bool found = false;
     const enum sv_err rc = sv_outer_ip_of_router(tx, &r->id, &o, &found, err);
 
-    *ret = (struct sv_router_view){.row = *r, .ip = found ? o.ip : 0, .online = sv_online(c, &r->id)};
+    unsigned active;
+
+    *ret = (struct sv_router_view){.row = *r, .ip = found ? o.ip : 0};
+    ret->online = sv_online(c, &r->id, &active);
+    ret->active = r->node[active < SV_ROUTER_NODES && r->ha ? active : 0];
     return rc;
 }
 

@@ -14,6 +14,7 @@ struct sv_balance;
 struct sv_host_early;
 struct sv_agent_wait;
 struct sv_claim;
+struct sv_router_seen;
 struct sv_looks;
 struct sv_secrets;
 struct sv_keeper;
@@ -69,7 +70,9 @@ struct sv_cloud {
     struct sv_turns *turns;     /* reading what a unit should be, and telling the engine (core/network/turn.c) */
     struct sv_online {
         pthread_mutex_t mutex;
-        struct sv_ids ids;
+        struct sv_router_seen *v;
+        size_t n, cap;
+        uint64_t failovers;
     } online;                          /* core/network/online.c */
     struct sv_keeper *keeper;          /* core/network/keeper.c */
     pthread_mutex_t host_network_lock; /* one change of a physical interface at a time */

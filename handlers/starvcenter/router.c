@@ -59,7 +59,8 @@ static enum sv_err remove_router(struct sv_call *c, const void *input, struct sv
 
 #define ROUTER_FIELDS                                                                                                  \
     SV_TEXT("vroute.id"), SV_TEXT("vroute.name"), SV_TEXT("vroute.desc"), SV_TEXT("vroute.createtime"),                \
-        SV_TEXT("vroute.register.address"), SV_TEXT("vroute.online"), SV_TEXT("vroute.manageip")
+        SV_TEXT("vroute.register.address"), SV_TEXT("vroute.online"), SV_TEXT("vroute.manageip"),                      \
+        SV_TEXT("vroute.active", .flags = SV_O_OURS)
 
 static void put_router(void *arg, const struct sv_router_view *v)
 {
@@ -73,6 +74,7 @@ static void put_router(void *arg, const struct sv_router_view *v)
     sv_put_ip(out, "vroute.register.address", v->ip);
     sv_put_bool(out, "vroute.online", v->online);
     sv_put_ip(out, "vroute.manageip", v->ip);
+    sv_put_id(out, "vroute.active", &v->active);
     sv_reply_end_obj(out);
 }
 

@@ -74,6 +74,7 @@ struct sv_hosts_ready sv_cloud_hosts_ready(struct sv_cloud *c);
 struct sv_network_stats {
     unsigned waiting, telling, failed;
     uint64_t failures, mended;
+    uint64_t failovers;                 /* routers of which another instance took over, as far as was seen */
     uint64_t comparisons, comparing_us; /* of what the engine has with what it should have, and how long they took */
 };
 void sv_cloud_network_stats(struct sv_cloud *c, struct sv_network_stats *ret);

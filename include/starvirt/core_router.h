@@ -14,8 +14,9 @@ struct sv_router_new {
 /* What is known of a router. */
 struct sv_router_view {
     struct sv_router row;
-    uint32_t ip; /* its own address outside; 0: none */
-    bool online; /* the engine has all of it, as of when it was told or looked at last */
+    uint32_t ip;         /* its own address outside; 0: none */
+    bool online;         /* the engine has all of it, as of when it was told or looked at last */
+    struct sv_id active; /* the instance that routes, likewise; the first where nothing is known */
 };
 
 /* Accepts the job that makes it. ROUTER_EXISTS, and of addresses what sv_outer_ip_take() has. */

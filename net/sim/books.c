@@ -153,6 +153,11 @@ void sim_net_dies(const struct sim_net *net, const char *name, const char *op, c
         raise(SIGKILL);
 }
 
+bool sim_net_second(const struct sim_net *net, const struct sv_id *router)
+{
+    return is_on(net, "second", "router_look", router);
+}
+
 enum sv_err sim_net_switches(struct sim_net *net, const char *op, const struct sv_id *id, const struct sv_deadline *d,
                              struct sv_error *err)
 {

@@ -34,5 +34,7 @@ enum sv_err sim_net_get(struct sim_net *net, enum sim_net_kind kind, const struc
 enum sv_err sim_net_switches(struct sim_net *net, const char *op, const struct sv_id *id, const struct sv_deadline *d,
                              struct sv_error *err);
 void sim_net_dies(const struct sim_net *net, const char *name, const char *op, const struct sv_id *id);
+/* The switch `second`: of this router of two the second instance has taken over. */
+bool sim_net_second(const struct sim_net *net, const struct sv_id *router);
 
 #endif

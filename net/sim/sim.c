@@ -272,6 +272,9 @@ static enum sv_err sim_router_look(struct sv_net *net, const struct sv_id *route
     *ret = (struct sv_net_router_facts){.there = there};
     if (there)
         ret->instances_up = strstr(text.p ? text.p : "", "ha on") ? 2 : 1;
+    if (ret->instances_up == 2)
+        ret->active = sim_net_second(sim_of(net), router);
+    ret->failovers = ret->active;
     return SV_OK;
 }
 

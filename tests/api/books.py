@@ -37,7 +37,7 @@ class Books:
             os.unlink(os.path.join(self.dir, unit))
 
     def switch(self, name, *words):
-        """`fail`, `hang`, `die-before` or `die-after`; without words it is off."""
+        """`second` (of a router of two instances), `fail`, `hang`, `die-before` or `die-after`; without words it is off."""
         with open(os.path.join(self.dir, "." + name), "w") as f:
             f.write("\n".join(words))
         os.rename(f.name, os.path.join(self.dir, name))

@@ -243,3 +243,21 @@ def test_a_server_ends_while_a_comparison_waits(cloud):
     cloud.books.switch("hang")
     cloud.start()
     wait_until(lambda: cloud.books.read("vpc", who.vpc) != [], "the start mends it")
+
+
+def test_the_other_instance_takes_over(cloud):
+    tenant = cloud.admin.tenant()
+    first, second = tenant.ok("POST vroute/create", {"vroute.ha.enable": True}).data
+    tenant.done(first["jobstartid"])
+
+    def seen():
+        cloud.admin.ok(CHECK)
+        return tenant.ok("GET vroute/{vmId}", {"vmId": first["vm.id"]}).data["vroute.active"]
+
+    assert seen() == first["vm.id"]
+    assert cloud.metrics()["starvirt_router_failovers_total"] == 0
+    cloud.books.switch("second", first["vm.id"])
+    assert seen() == second["vm.id"]
+    assert seen() == second["vm.id"], "it stays so, and counts once"
+    assert cloud.metrics()["starvirt_router_failovers_total"] == 1
+    assert "router.failover" in cloud.log()
