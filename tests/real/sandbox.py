@@ -40,11 +40,14 @@ def why_not():
 
 
 class Sandbox:
-    def __init__(self, folder):
+    def __init__(self, folder, libvirt=True):
+        """Without libvirt where nothing runs that needs it."""
         mark = os.path.join(str(folder), "pid")
         self.log = os.path.join(str(folder), "sandbox.log")
         with open(self.log, "wb") as log:
-            self.process = subprocess.Popen([TOOL, "--hold", mark], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            how = [] if libvirt else ["--no-libvirt"]
+            self.process = subprocess.Popen([TOOL, *how, "--hold", mark], stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log)
         try:
             until(lambda: os.path.exists(mark) or self.process.poll() is not None, "the sandbox is there")
         except TimeoutError:
@@ -194,10 +197,10 @@ class Guest:
         until(self.agent_answers, f"the agent of {self.id} answers")
         return self
 
-    def exec(self, script):
-        """(exit code, output) of a shell script in the guest."""
-        pid = self.agent("guest-exec", **{"path": "/bin/sh", "arg": ["-c", script + " 2>&1"],
-                                          "capture-output": True})["pid"]
+    def exec(self, script, given=b""):
+        """(exit code, output) of a shell script in the guest, with this on its stdin."""
+        pid = self.agent("guest-exec", **{"path": "/bin/sh", "arg": ["-c", script + " 2>&1"], "capture-output": True,
+                                          "input-data": base64.b64encode(given).decode()})["pid"]
 
         def ended():
             status = self.agent("guest-exec-status", pid=pid)
@@ -207,8 +210,8 @@ class Guest:
         code = status.get("exitcode", f"signal {status.get('signal')}")
         return code, base64.b64decode(status.get("out-data", "")).decode(errors="replace")
 
-    def sh(self, script):
-        code, text = self.exec(script)
+    def sh(self, script, given=b""):
+        code, text = self.exec(script, given)
         assert code == 0, f"{script!r} in the guest: {code}: {text}"
         return text.strip()
 
