@@ -151,7 +151,7 @@ static char *put_utf8(char *o, unsigned c)
 static bool unicode_escape(struct scan *s, char **out)
 {
     const char *at = s->p - 2; /* its backslash */
-    unsigned c, low;
+    unsigned c = 0, low = 0;
     if (!hex4(s, &c))
         return false;
     if (c == 0)

@@ -79,7 +79,7 @@ static enum sv_err set_base(struct sv_tx *tx, const struct sv_id *space, int64_t
 enum sv_err sv_range_take(struct sv_tx *tx, const struct sv_id *space, int64_t base, int64_t last, bool *ret_taken,
                           struct sv_error *err)
 {
-    struct range r;
+    struct range r = {0};
     bool found;
     enum sv_err rc = at_or_behind(tx, space, last, &r, &found, err);
 
@@ -97,7 +97,7 @@ enum sv_err sv_range_take(struct sv_tx *tx, const struct sv_id *space, int64_t b
 
 enum sv_err sv_range_give(struct sv_tx *tx, const struct sv_id *space, int64_t base, int64_t last, struct sv_error *err)
 {
-    struct range before, behind;
+    struct range before = {0}, behind = {0};
     bool found;
     enum sv_err rc = at_or_behind(tx, space, base - 1, &before, &found, err);
 

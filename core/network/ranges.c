@@ -65,7 +65,7 @@ static bool address_item(char *item, struct span *ret, char want[ITEM_LEN])
     if (!sv_ip4_parse(item, &ret->first) || !sv_ip4_parse(mark ? mark : item, &ret->last))
         return false;
     if (ret->first > ret->last)
-        snprintf(want, ITEM_LEN, "%s-%s", mark, item);
+        snprintf(want, ITEM_LEN, "%.15s-%.15s", mark, item);
     return ret->first <= ret->last;
 }
 
@@ -80,7 +80,7 @@ static bool port_item(char *item, struct span *ret, char want[ITEM_LEN])
     if (!number(item, 1, 65535, &ret->first) || !number(mark ? mark : item, 1, 65535, &ret->last))
         return false;
     if (ret->first > ret->last)
-        snprintf(want, ITEM_LEN, "%s:%s", mark, item);
+        snprintf(want, ITEM_LEN, "%.15s:%.15s", mark, item);
     return ret->first <= ret->last;
 }
 
