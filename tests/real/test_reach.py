@@ -27,6 +27,7 @@ def test_lists():
     assert among("10.0.0.9", "10.0.0.8-10.0.0.10") and not among("10.0.0.11", "10.0.0.8-10.0.0.10")
     rule = Rule("in", "tcp", ports="22,80:83")
     assert rule.allows("tcp", A1, A2, 83) and not rule.allows("tcp", A1, A2, 84) and not rule.allows("udp", A1, A2, 83)
+    assert not Rule("in", ports="80").allows("icmp", A1, A2, 80), "an echo has no port"
 
 
 def test_a_vpc_is_a_network_and_a_router_joins_them(world):
@@ -51,6 +52,8 @@ def test_who_comes_needs_a_mapping(world):
     for dst in (OWN, A1, B1, "192.0.2.77"):
         assert tcp(world, "client", dst) is None
     assert tcp(world, "host", A1) is None and tcp(world, "host", WHOLE) is None
+    del world.legs["b"]
+    assert tcp(world, "client", OWN, 8080) is None, "it leads nowhere without a leg"
 
 
 def test_sources_of_a_mapping(world):
@@ -93,6 +96,7 @@ def test_boundaries(world):
     assert tcp(world, "b1", CLIENT) is None and tcp(world, "a1", B1) == ("b1", A1)
     world.closed.add("a")
     assert tcp(world, "a1", B1) is None and tcp(world, "a1", A2) == ("a2", A1)
+    assert tcp(world, "a1", OWN, 8080) is None, "nor does it leave by an outer address"
     assert world.answer("a1", "icmp", OWN) == ("router", "")
     world.engine = OVN
     assert world.answer("a1", "icmp", OWN) is None
