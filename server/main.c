@@ -163,6 +163,7 @@ static enum sv_err open_net(struct program *p, struct sv_error *err)
     const struct sv_net_options how = {.data_dir = p->opt.data,
                                        .outer = p->opt.net_outer,
                                        .ovn_nb = p->opt.ovn_nb,
+                                       .ovn_sb = p->opt.ovn_sb,
                                        .ovn_gateways = p->opt.ovn_gateways,
                                        .ovn_mtu = p->opt.ovn_mtu,
                                        .ovn_netdev = strcmp(p->opt.ovn_datapath, "netdev") == 0};

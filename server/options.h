@@ -30,8 +30,8 @@ struct sv_options {
     const char *connect[SV_MAX_CONNECT];
     unsigned connect_count;
     const char *network;
-    const char *net_outer;             /* NULL = there is none */
-    const char *ovn_nb, *ovn_gateways; /* NULL = not given */
+    const char *net_outer;                      /* NULL = there is none */
+    const char *ovn_nb, *ovn_sb, *ovn_gateways; /* NULL = not given */
     const char *ovn_datapath;
     int64_t ovn_mtu;
     const char *log_level;

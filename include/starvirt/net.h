@@ -49,6 +49,7 @@ struct sv_net_options {
     const char *outer;    /* bridge of the outer network (ovn: its name in ovn-bridge-mappings); NULL = there is none:
                            * mappings are books */
     const char *ovn_nb;   /* ovn: its northbound database, "unix:/PATH" or "tcp:ADDRESS:PORT", several between commas */
+    const char *ovn_sb;   /* ovn: its southbound database, likewise; NULL = what hosts do is not known */
     const char *ovn_gateways; /* ovn: system-ids of the hosts that have the outer network, between commas */
     int64_t ovn_mtu;          /* ovn: of guests [bytes] */
     bool ovn_netdev;          /* ovn: the hosts' datapath is OVS's own, not the kernel's */

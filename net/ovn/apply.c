@@ -40,22 +40,21 @@ static enum sv_err wait_change(struct ovn_link *l, const char *column, int64_t s
     return ovn_transact(l, text, &answer, err);
 }
 
-/* `until` 0: whatever has been asked for by now. */
-enum sv_err ovn_wait_translated(struct ovn_link *l, int64_t until, struct sv_error *err)
+enum sv_err ovn_wait_translated(struct ovn_link *l, int64_t *until, struct sv_error *err)
 {
     for (;;) {
         struct counts c = {0};
         enum sv_err rc = read_counts(l, &c, err);
-        until = until ? until : c.made;
-        if (rc || c.translated >= until)
+        *until = *until ? *until : c.made;
+        if (rc || c.translated >= *until)
             return rc;
         /* A quarter of the time is left to say so. */
         const int64_t left = sv_deadline_left(&l->deadline);
         rc = wait_change(l, "sb_cfg", c.translated, left - left / 4, err);
         if (rc)
-            return rc != SV_E_NETWORK
-                       ? rc
-                       : sv_fail(err, SV_E_NETWORK, SV_F_NONE, "ovn-northd does not follow OVN's northbound database");
+            return l->refused
+                       ? sv_fail(err, SV_E_NETWORK, SV_F_NONE, "ovn-northd does not follow OVN's northbound database")
+                       : rc;
     }
 }
 
@@ -134,7 +133,7 @@ enum sv_err ovn_whole(const struct ovn_net *net, const struct ovn_plan *p, bool 
     SV_CLEANUP(ovn_link_close) struct ovn_link l = {.fd = -1};
     SV_CLEANUP(ovn_found_free) struct ovn_found found = {0};
     const struct sv_deadline limit = sv_deadline_within(NULL, OVN_CALL_MS);
-    enum sv_err rc = ovn_link_open(&l, net->remotes, &limit, err);
+    enum sv_err rc = ovn_link_open(&l, OVN_NORTH, net->remotes, &limit, err);
     if (!rc)
         rc = find(&l, p, &found, err);
     return rc ? rc : is_same(&l, p, &found, ret, err);
@@ -146,16 +145,17 @@ enum sv_err ovn_apply(const struct ovn_net *net, const struct ovn_plan *p, const
     SV_CLEANUP(ovn_link_close) struct ovn_link l = {.fd = -1};
     const struct sv_deadline none = {0}, limit = sv_deadline_within(d ? d : &none, OVN_CALL_MS);
     int64_t count = 0;
-    enum sv_err rc = ovn_link_open(&l, net->remotes, &limit, err);
+    enum sv_err rc = ovn_link_open(&l, OVN_NORTH, net->remotes, &limit, err);
     if (rc)
         return rc;
     /* Refused: mostly because another unit made the same row at the same time. */
     for (unsigned i = 0; i < ATTEMPTS && (i == 0 || l.refused); i++)
         rc = attempt(&l, p, &count, err);
     /* Where all is as it should be, too: an earlier call may have waited in vain. */
+    const bool changed = count > 0;
     if (!rc)
-        rc = ovn_wait_translated(&l, count, err);
-    if (!rc && count)
+        rc = ovn_wait_translated(&l, &count, err);
+    if (!rc && changed)
         wait_followed(&l, count);
     return rc;
 }

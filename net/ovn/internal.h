@@ -28,6 +28,7 @@ struct ovn_net {
     struct sv_net head;
     char *owner;         /* in external_ids of all that is ours */
     char *remotes;       /* "unix:/path,tcp:10.0.0.1:6641": all of one database */
+    char *south;         /* the same of the southbound one; NULL = not given */
     char *outer;         /* network_name of the outer switch's localnet port; NULL = there is none */
     char *gateways;      /* chassis that have it, between commas, the first one before the others; NULL = none */
     int64_t mtu;         /* of guests [bytes] */
@@ -137,15 +138,18 @@ bool ovn_found_read(const struct ovn_plan *p, json_object *answer, struct ovn_fo
 char *ovn_same_text(const struct ovn_plan *p, const struct ovn_found *f);
 char *ovn_make_text(const struct ovn_plan *p, const struct ovn_found *f);
 
-/* Out of an answer: the rows of its i-th operation, NULL when it was no question; a row's UUID; a value of its
- * external_ids. NULL: none. */
+/* Out of an answer: the rows of its i-th operation, NULL when it was no question; a row's UUID, or that of the one row
+ * which a column of it names; a value of its external_ids. NULL: none. */
 const char *ovn_uuid(json_object *row);
+const char *ovn_reference(json_object *row, const char *column);
 json_object *ovn_rows(json_object *answer, size_t i);
 const char *ovn_external_id(json_object *row, const char *key);
 
-/* --- link.c: the database's protocol over a socket --- */
+/* --- link.c: a database's protocol over a socket --- */
+enum ovn_database { OVN_NORTH, OVN_SOUTH };
 struct ovn_link {
     int fd;
+    enum ovn_database database;
     struct sv_deadline deadline;
     const char *remotes;
     json_tokener *reader;
@@ -154,8 +158,9 @@ struct ovn_link {
     bool refused; /* the last transaction, by the database, which has changed nothing */
 };
 /* NETWORK with a clear word when none of the addresses answers in time. */
-enum sv_err ovn_link_open(struct ovn_link *l, const char *remotes, const struct sv_deadline *d, struct sv_error *err);
-void ovn_link_close(struct ovn_link *l);
+enum sv_err ovn_link_open(struct ovn_link *l, enum ovn_database database, const char *remotes,
+                          const struct sv_deadline *d, struct sv_error *err);
+void ovn_link_close(struct ovn_link *l); /* also one that was never opened: {.fd = -1} */
 /* The array of results, one an operation (json_object_put()); NETWORK with the database's own word when one failed. */
 enum sv_err ovn_transact(struct ovn_link *l, const char *params, json_object **ret, struct sv_error *err);
 void ovn_json_put(json_object **o);
@@ -169,21 +174,27 @@ enum sv_err ovn_apply(const struct ovn_net *net, const struct ovn_plan *p, const
                       struct sv_error *err);
 /* Is all of it as planned? */
 enum sv_err ovn_whole(const struct ovn_net *net, const struct ovn_plan *p, bool *ret, struct sv_error *err);
-/* Until northd has translated all up to the count `until` of NB_Global's nb_cfg; 0 = what that is now. NETWORK when it
- * does not within three quarters of the link's time. */
-enum sv_err ovn_wait_translated(struct ovn_link *l, int64_t until, struct sv_error *err);
+/* Until northd has translated all up to the count *until of NB_Global's nb_cfg; 0 becomes what that is now. NETWORK
+ * when it does not within three quarters of the link's time. */
+enum sv_err ovn_wait_translated(struct ovn_link *l, int64_t *until, struct sv_error *err);
 /* All rows of the unit go. */
 enum sv_err ovn_remove(const struct ovn_net *net, const char *kind, const struct sv_id *id, const struct sv_deadline *d,
                        struct sv_error *err);
+
+/* --- host.c: what the southbound database says of the hosts --- */
+/* Until the host that has the NIC's port has done all up to that count, as its ovn-controller says; at once where no
+ * host has it, or there is no address of the southbound database. NETWORK when that does not happen within `d`. */
+enum sv_err ovn_nic_followed(const struct ovn_net *net, const struct sv_id *nic, int64_t until,
+                             const struct sv_deadline *d, struct sv_error *err);
 
 /* --- look.c --- */
 /* Units of a kind that have their first row. */
 enum sv_err ovn_list(const struct ovn_net *net, const char *kind, void (*row)(void *arg, const struct sv_id *id),
                      void *arg, struct sv_error *err);
-/* Rules of a unit that are there. */
+/* Rules of a unit that are there and that northd has translated. */
 enum sv_err ovn_rules(const struct ovn_net *net, const char *kind, const struct sv_id *id, sv_net_rule_fn *row,
                       void *arg, struct sv_error *err);
-/* Of a NIC, and of the groups that its port is in. */
+/* Of a NIC, and of the groups that its port is in; its host has followed. */
 enum sv_err ovn_nic_rules(const struct ovn_net *net, const struct sv_id *nic, sv_net_rule_fn *row, void *arg,
                           struct sv_error *err);
 enum sv_err ovn_router_look(const struct ovn_net *net, const struct sv_id *router, struct sv_net_router_facts *ret,

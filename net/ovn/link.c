@@ -81,11 +81,16 @@ bool ovn_remotes_valid(const char *remotes, struct sv_buf *why)
 
 /* --- waiting --- */
 
+static const char *which(const struct ovn_link *l)
+{
+    return l->database == OVN_NORTH ? "northbound" : "southbound";
+}
+
 static enum sv_err silent(const struct ovn_link *l, struct sv_error *err)
 {
     if (sv_deadline_cancelled(&l->deadline))
         return sv_fail(err, SV_E_JOB_CANCELLED, SV_F_NONE);
-    SV_AUTOFREE char *text = sv_asprintf("OVN's northbound database at %s does not answer", l->remotes);
+    SV_AUTOFREE char *text = sv_asprintf("OVN's %s database at %s does not answer", which(l), l->remotes);
     return sv_fail(err, SV_E_NETWORK, SV_F_NONE, text);
 }
 
@@ -93,7 +98,7 @@ static enum sv_err broken(const struct ovn_link *l, int why, struct sv_error *er
 {
     const char *reason = why ? strerrordesc_np(why) : NULL;
     SV_AUTOFREE char *text =
-        sv_asprintf("OVN's northbound database at %s: %s", l->remotes, reason ? reason : "it ended the connection");
+        sv_asprintf("OVN's %s database at %s: %s", which(l), l->remotes, reason ? reason : "it ended the connection");
     return sv_fail(err, SV_E_NETWORK, SV_F_NONE, text);
 }
 
@@ -160,13 +165,15 @@ static unsigned words_of(const char *list)
 }
 
 /* A machine that is switched off says nothing: each address gets its part of the time, the last one all of the rest. */
-enum sv_err ovn_link_open(struct ovn_link *l, const char *remotes, const struct sv_deadline *d, struct sv_error *err)
+enum sv_err ovn_link_open(struct ovn_link *l, enum ovn_database database, const char *remotes,
+                          const struct sv_deadline *d, struct sv_error *err)
 {
     SV_AUTOFREE char *all = sv_strdup(remotes);
     char *save = NULL;
     unsigned left = words_of(remotes);
     enum sv_err rc = SV_E_NETWORK;
-    *l = (struct ovn_link){.fd = -1, .deadline = *d, .remotes = remotes, .reader = json_tokener_new_ex(JSON_DEPTH)};
+    *l = (struct ovn_link){
+        .fd = -1, .database = database, .deadline = *d, .remotes = remotes, .reader = json_tokener_new_ex(JSON_DEPTH)};
     for (char *one = strtok_r(all, ",", &save); one && rc == SV_E_NETWORK; one = strtok_r(NULL, ",", &save)) {
         hang_up(l);
         l->deadline = sv_deadline_within(d, sv_deadline_left(d) / left);
@@ -180,7 +187,8 @@ enum sv_err ovn_link_open(struct ovn_link *l, const char *remotes, const struct 
 void ovn_link_close(struct ovn_link *l)
 {
     hang_up(l);
-    json_tokener_free(l->reader);
+    if (l->reader)
+        json_tokener_free(l->reader);
     l->reader = NULL;
 }
 
@@ -249,7 +257,7 @@ static enum sv_err refused(struct ovn_link *l, json_object *o, struct sv_error *
 {
     l->refused = true;
     const char *what = member(o, "error"), *more = member(o, "details");
-    SV_AUTOFREE char *text = sv_asprintf("OVN's northbound database refused: %s%s%s", what ? what : "no reason given",
+    SV_AUTOFREE char *text = sv_asprintf("OVN's %s database refused: %s%s%s", which(l), what ? what : "no reason given",
                                          more ? ": " : "", more ? more : "");
     return sv_fail(err, SV_E_NETWORK, SV_F_NONE, text);
 }

@@ -1,7 +1,7 @@
 /* What the northbound database has of ours. */
 #include "net/ovn/internal.h"
 
-enum { FOLLOW_MS = 2000 }; /* for northd, before what it has not translated counts as not in force */
+enum { FOLLOW_MS = 2000 }; /* for northd, and for a host: what they have not done by then counts as not in force */
 
 /* The i-th word of a transaction about rows of ours: kind and id may be NULL. */
 struct question {
@@ -73,7 +73,7 @@ static enum sv_err ask(struct ovn_link *l, struct question *q, json_object **ret
 static enum sv_err link_open(const struct ovn_net *net, struct ovn_link *l, struct sv_error *err)
 {
     const struct sv_deadline limit = sv_deadline_within(NULL, OVN_CALL_MS);
-    return ovn_link_open(l, net->remotes, &limit, err);
+    return ovn_link_open(l, OVN_NORTH, net->remotes, &limit, err);
 }
 
 /* One question, with which the link begins: the answer's only word. */
@@ -145,11 +145,22 @@ enum sv_err ovn_list(const struct ovn_net *net, const char *kind, void (*row)(vo
 
 /* --- rules --- */
 
-/* What was read is in force; with a link whose work is done. */
-static enum sv_err followed(struct ovn_link *l, struct sv_error *err)
+/* What was read is translated; with a link whose work is done. */
+static enum sv_err translated(struct ovn_link *l, int64_t *ret_count, struct sv_error *err)
 {
+    *ret_count = 0;
     l->deadline = sv_deadline_within(&l->deadline, FOLLOW_MS);
-    return ovn_wait_translated(l, 0, err);
+    return ovn_wait_translated(l, ret_count, err);
+}
+
+/* And the NIC's host works with it. */
+static enum sv_err followed(const struct ovn_net *net, struct ovn_link *l, const struct sv_id *nic,
+                            struct sv_error *err)
+{
+    const struct sv_deadline limit = sv_deadline_within(NULL, FOLLOW_MS);
+    int64_t count;
+    const enum sv_err rc = translated(l, &count, err);
+    return rc ? rc : ovn_nic_followed(net, nic, count, &limit, err);
 }
 
 enum sv_err ovn_rules(const struct ovn_net *net, const char *kind, const struct sv_id *id, sv_net_rule_fn *row,
@@ -157,9 +168,10 @@ enum sv_err ovn_rules(const struct ovn_net *net, const char *kind, const struct 
 {
     SV_CLEANUP(ovn_link_close) struct ovn_link l = {.fd = -1};
     OVN_AUTOJSON json_object *answer = NULL;
+    int64_t count;
     enum sv_err rc = ask_one(net, &l, OVN_ACL, OF_UNIT(net, kind, id->s), &answer, err);
     if (!rc)
-        rc = followed(&l, err);
+        rc = translated(&l, &count, err);
     if (!rc)
         each_id(answer, 0, "starvirt-rule", row, arg);
     return rc;
@@ -220,7 +232,7 @@ enum sv_err ovn_nic_rules(const struct ovn_net *net, const struct sv_id *nic, sv
     each_id(groups, 0, "starvirt-id", ask_group, &g);
     rc = ask(&l, &q, &rules, err);
     if (!rc)
-        rc = followed(&l, err);
+        rc = followed(net, &l, nic, err);
     for (size_t i = 0; !rc && i < g.n; i++)
         each_id(rules, i, "starvirt-rule", row, arg);
     return rc;

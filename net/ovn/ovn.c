@@ -80,8 +80,9 @@ static enum sv_err check_options(const struct sv_net_options *opt, struct sv_err
     SV_CLEANUP(sv_buf_free) struct sv_buf why = {0};
     if (!opt->ovn_nb)
         return config(err, "--network ovn needs --ovn.nb ADDRESS, that of OVN's northbound database");
-    if (!ovn_remotes_valid(opt->ovn_nb, &why)) {
-        SV_AUTOFREE char *text = sv_asprintf("--ovn.nb: %s", why.p);
+    const bool north = ovn_remotes_valid(opt->ovn_nb, &why);
+    if (!north || (opt->ovn_sb && !ovn_remotes_valid(opt->ovn_sb, &why))) {
+        SV_AUTOFREE char *text = sv_asprintf("--ovn.%s: %s", north ? "sb" : "nb", why.p);
         return config(err, text);
     }
     if (opt->outer && !sv_net_word(opt->outer))
@@ -98,6 +99,7 @@ static void ovn_close(struct sv_net *base)
     free(net->host_why);
     free(net->owner);
     free(net->remotes);
+    free(net->south);
     free(net->outer);
     free(net->gateways);
     free(net->place_dir);
@@ -123,6 +125,7 @@ static enum sv_err ovn_open(const struct sv_net_options *opt, struct sv_net **re
     struct ovn_net *net = sv_alloc(sizeof(*net));
     net->head.ops = &sv_net_ovn_ops;
     net->remotes = sv_strdup(opt->ovn_nb);
+    net->south = sv_strdup(opt->ovn_sb);
     net->outer = sv_strdup(opt->outer);
     net->gateways = sv_strdup(opt->ovn_gateways);
     net->mtu = opt->ovn_mtu;

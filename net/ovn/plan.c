@@ -304,13 +304,18 @@ char *ovn_find_text(const struct ovn_plan *p)
 }
 
 /* ["uuid","…"] */
-const char *ovn_uuid(json_object *row)
+const char *ovn_reference(json_object *row, const char *column)
 {
-    json_object *pair = json_object_object_get(row, "_uuid");
+    json_object *pair = json_object_object_get(row, column);
     json_object *uuid = json_object_is_type(pair, json_type_array) ? json_object_array_get_idx(pair, 1) : NULL;
     return json_object_is_type(uuid, json_type_string) && json_object_get_string_len(uuid) == SV_ID_LEN
                ? json_object_get_string(uuid)
                : NULL;
+}
+
+const char *ovn_uuid(json_object *row)
+{
+    return ovn_reference(row, "_uuid");
 }
 
 const char *ovn_external_id(json_object *row, const char *key)

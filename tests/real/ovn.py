@@ -8,7 +8,8 @@ from starvirt import ROOT
 
 SCRIPT = os.path.join(ROOT, "scripts", "ovn-sandbox")
 HOST = "host1"  # its name in OVN
-OPTIONS = ["--ovn.nb", "unix:/run/ovn/ovnnb_db.sock", "--ovn.datapath", "netdev"]
+OPTIONS = ["--ovn.nb", "unix:/run/ovn/ovnnb_db.sock", "--ovn.sb", "unix:/run/ovn/ovnsb_db.sock",
+           "--ovn.datapath", "netdev"]
 OUTER_OPTIONS = ["--net.outer", "phys", "--ovn.gateways", HOST]
 MTU = "1442"
 

@@ -29,6 +29,7 @@ static const struct sv_net_nic nic_b = {
 static const struct sv_net_options options = {.data_dir = work,
                                               .outer = "phys",
                                               .ovn_nb = "unix:/run/ovn/ovnnb_db.sock",
+                                              .ovn_sb = "unix:/run/ovn/ovnsb_db.sock",
                                               .ovn_gateways = "host1",
                                               .ovn_mtu = 1442,
                                               .ovn_netdev = true};
@@ -182,21 +183,37 @@ static void count_rule(void *arg, const struct sv_id *rule)
     ++*(size_t *)arg;
 }
 
+/* Rules of a2 that are in force; -1 and a reason when that is not known. */
+static int rules_in_force(void)
+{
+    size_t n = 0;
+    const enum sv_err rc = net->ops->filter_look(net, &nics_a[1].id, count_rule, &n, &err);
+    CHECK(rc == SV_OK || (rc == SV_E_NETWORK && n == 0));
+    return rc ? -1 : (int)n;
+}
+
+/* Within 5 s. */
+static void expect_one_rule(int line)
+{
+    const struct sv_deadline limit = sv_deadline_within(NULL, 5000);
+    while (rules_in_force() != 1)
+        if (sv_deadline_over(&limit))
+            check_failed(__FILE__, line, "no rule is in force: %s", err.arg[0]);
+}
+#define ONE_RULE() expect_one_rule(__LINE__)
+
 /* Rows of a first call that were never translated are not in force because a second one finds them there. */
 static void says_so_each_time_while_northd_is_gone(void)
 {
-    size_t n = 0;
     end(NORTHD);
     FAILS("ovn-northd does not follow");
     FAILS("ovn-northd does not follow");
-    CHECK_INT(net->ops->filter_look(net, &nics_a[1].id, count_rule, &n, &err), SV_E_NETWORK);
-    CHECK_INT(n, 0);
+    CHECK_INT(rules_in_force(), -1);
     COMES("a1", "10.128.0.6", 81, "a2:81", "10.128.0.5");
     start("northd");
     close_a2();
     LOST("a1", "10.128.0.6", 81, "a2:81");
-    OK(net->ops->filter_look(net, &nics_a[1].id, count_rule, &n, &err));
-    CHECK_INT(n, 1);
+    ONE_RULE();
     /* What goes is no more gone than what comes is there. */
     end(NORTHD);
     const struct sv_deadline limit = sv_deadline_within(NULL, 1200);
@@ -207,8 +224,8 @@ static void says_so_each_time_while_northd_is_gone(void)
     COMES("a1", "10.128.0.6", 81, "a2:81", "10.128.0.5");
 }
 
-/* A host that does not follow holds nobody up for longer than half a second; its guests go on as they were, and once it
- * is back it does all that it has missed, without the server. */
+/* A host that does not follow holds nobody up for longer than half a second, but its rules are not in force; its guests
+ * go on as they were, and once it is back it does all that it has missed, without the server. */
 static void goes_on_without_a_host(void)
 {
     end(CONTROLLER);
@@ -216,7 +233,10 @@ static void goes_on_without_a_host(void)
     close_a2();
     CHECK(sv_mono_ms() - before < 2000);
     COMES("a1", "10.128.0.6", 81, "a2:81", "10.128.0.5");
+    CHECK_INT(rules_in_force(), -1);
+    CHECK_STR(err.arg[0], "host host2 does not follow OVN's southbound database");
     CHECK_INT(RUN(ON_HOST_2, OVN_SANDBOX, "start", "controller"), 0);
+    ONE_RULE();
     LOST("a1", "10.128.0.6", 81, "a2:81");
     COMES("a1", "10.128.0.6", 80, "a2:80", "10.128.0.5");
     open_a2();
@@ -281,6 +301,7 @@ static void outlives_the_database_while_it_waits(void)
     end(DATABASE);
     CHECK_INT(pthread_join(thread, NULL), 0);
     CHECK_INT(c.rc, SV_E_NETWORK);
+    CHECK(strstr(c.why.arg[0], "northbound database at unix:/run/ovn/ovnnb_db.sock: "));
     start("nb");
     FAILS("ovn-northd does not follow");
     CHECK_INT(KILL("CONT", NORTHD), 0);
@@ -293,10 +314,15 @@ static void outlives_the_database_while_it_waits(void)
 /* The southbound one: northd and the hosts come back to it by themselves. */
 static void outlives_the_southbound_database(void)
 {
+    close_a2();
     end("/run/ovn/sb");
-    FAILS("ovn-northd does not follow");
-    COMES("a1", "10.128.0.6", 81, "a2:81", "10.128.0.5");
+    CHECK_INT(rules_in_force(), -1);
+    CHECK(strstr(err.arg[0], "southbound database at unix:/run/ovn/ovnsb_db.sock: "));
+    const struct sv_deadline limit = sv_deadline_within(NULL, 1200);
+    CHECK_INT(net->ops->filter_remove(net, &nics_a[1].id, &limit, &err), SV_E_NETWORK);
+    LOST("a1", "10.128.0.6", 81, "a2:81");
     start("sb");
+    open_a2();
     close_a2();
     LOST("a1", "10.128.0.6", 81, "a2:81");
     COMES("b1", "10.128.0.6", 80, "a2:80", "10.128.1.5");
