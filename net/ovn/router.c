@@ -121,15 +121,24 @@ static void plan_nat(struct ovn_building *b, const char *key, const char *type, 
     ovn_hold(b->p, b->router, "nat", nat);
 }
 
+/* A mapping takes its connections along, as everywhere; balancers' end by themselves. */
+static void plan_port(struct ovn_building *b, const char *key, const struct sv_net_nat *n)
+{
+    const size_t lb = ovn_plan_balancer(b, key, n->proto == SV_NET_TCP ? "tcp" : "udp",
+                                        ovn_endpoint(b->p->arena, n->outer_ip, n->outer_port),
+                                        ovn_endpoint(b->p->arena, n->inner_ip, n->inner_port));
+
+    ovn_set_map(b->p, lb, "options", OVN_MAP("ct_flush", "true"));
+}
+
 static void plan_mapping(struct ovn_building *b, const struct sv_net_nat *n)
 {
-    struct sv_arena *a = b->p->arena;
-    const char *key = sv_arena_printf(a, "nat:%s", n->id.s);
+    const char *key = sv_arena_printf(b->p->arena, "nat:%s", n->id.s);
+
     if (n->proto == SV_NET_ANY)
-        plan_nat(b, key, "dnat_and_snat", n->outer_ip, ovn_ip(a, n->inner_ip));
+        plan_nat(b, key, "dnat_and_snat", n->outer_ip, ovn_ip(b->p->arena, n->inner_ip));
     else
-        ovn_plan_balancer(b, key, n->proto == SV_NET_TCP ? "tcp" : "udp", ovn_endpoint(a, n->outer_ip, n->outer_port),
-                          ovn_endpoint(a, n->inner_ip, n->inner_port));
+        plan_port(b, key, n);
 }
 
 static bool leg_has(const struct sv_net_leg *leg, uint32_t ip)

@@ -2,8 +2,11 @@
 reachability (test_matrix.py, test_rules.py) is made of. Everything is done through the API; what cannot be read back
 from it (legs, closed boundaries) is kept here."""
 from conftest import Linux
+from ovn import OPTIONS, OUTER_OPTIONS, Ovn
+from ovn import why_not as ovn_why_not
 from prober import HOST, PORTS, Space, describe, disagreements
-from reach import LINUX, every, look
+from reach import LINUX, OVN, every, look
+from sandbox import why_not
 from starvirt import unique
 
 OUTER = "192.0.2"
@@ -207,7 +210,7 @@ class Stage:
         self.admin.ok("DELETE cloudip/pool/{poolId}", {"poolId": self.pool})
 
 
-# ------------------------------------------------------------------------------------------ an engine, and its outside
+# ------------------------------------------------------------------------------------------ engines, and their outside
 class LinuxOutside(Linux):
     """A bridge that the clients outside are on."""
 
@@ -243,4 +246,28 @@ class LinuxOutside(Linux):
         self.sandbox.run("ip", "link", "del", "brx")
 
 
-ENGINES = {"linux": LinuxOutside}
+class OvnOutside(Ovn):
+    """The clients are on br-ex, the bridge of the outer network."""
+
+    reach = OVN
+    options = OPTIONS + OUTER_OPTIONS
+
+    def __init__(self, sandbox):
+        super().__init__(sandbox)
+        for number, (name, ip) in enumerate(CLIENTS.items()):
+            self.plug(name, "br-ex", f"02:00:00:00:00:{number + 1:02x}", address=f"{ip}/24")
+
+    def plug_nic(self, netns, nic):
+        self.plug(netns, "br-int", nic["vnic.macaddress"], nic["vnic.id"])
+
+    def close(self):
+        for name in CLIENTS:
+            self.unplug(name)
+
+
+ENGINES = {"linux": LinuxOutside, "ovn": OvnOutside}
+
+
+def why_not_engine(name):
+    """Why there can be no stage with this engine here; None when there can."""
+    return why_not() or (ovn_why_not() if name == "ovn" else None)

@@ -1,10 +1,11 @@
 """What reaches what between real guests of two tenants, the outside and the machine: asked in every cell after each
-step, and held against the model (reach.py)."""
+step, and held against the model (reach.py). On the machine's own engine and on OVN, to whose bridge libvirt plugs the
+guests."""
 import pytest
 from conftest import MEMORY, Cloud
 from prober import Inside
-from sandbox import SLOW, Sandbox, why_not
-from stage import ENGINES, GUESTS, Stage
+from sandbox import SLOW, Sandbox
+from stage import ENGINES, GUESTS, Stage, why_not_engine
 from starvirt import unique
 from steps import balances, walk
 
@@ -34,7 +35,7 @@ class RealStage(Stage):
 
 @pytest.fixture(scope="module", params=list(ENGINES))
 def stage(request, tmp_path_factory, image):
-    reason = why_not()
+    reason = why_not_engine(request.param)
     if reason:
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("matrix")
@@ -54,6 +55,7 @@ def stage(request, tmp_path_factory, image):
 
 
 def test_balancers(stage):
+    """OVN has those of tcp and udp only."""
     stage.make_router(0, "a", "b")
     balances(stage, "tcp", 7000, 22)
     balances(stage, "udp", 7001, 81)
