@@ -15,6 +15,7 @@ static const struct sv_net_range nets[] = {{0x0A800000, 0x0A8000FF}, {0x0A900000
 static struct sv_net_port_range ports[MANY_RULES];
 static char path[] = "/tmp/bench_filter.XXXXXX";
 static long rounds;
+static struct linux_net net = {.filters = PTHREAD_MUTEX_INITIALIZER};
 
 static struct sv_id id_of(unsigned kind, unsigned n)
 {
@@ -58,13 +59,13 @@ static void need(enum sv_err rc, const struct sv_error *err)
 static void apply_nic(const struct sv_net_filter *f)
 {
     struct sv_error err;
-    need(filter_apply(NULL, f, NULL, &err), &err);
+    need(filter_apply(&net.head, f, NULL, &err), &err);
 }
 
 static void apply_group(const struct sv_net_group *g)
 {
     struct sv_error err;
-    need(group_apply(NULL, g, NULL, &err), &err);
+    need(group_apply(&net.head, g, NULL, &err), &err);
 }
 
 /* --- the bare program --- */
@@ -139,7 +140,7 @@ static void look(double *ours)
     for (long i = 0; i < rounds; i++) {
         size_t n = 0;
         const double t = yard_now();
-        need(filter_look(NULL, &id, count, &n, &err), &err);
+        need(filter_look(&net.head, &id, count, &n, &err), &err);
         ours[i] = yard_now() - t;
         if (n < NIC_RULES)
             yard_die("%zu rules in force", n);
@@ -159,7 +160,8 @@ int main(int argc, char **argv)
     if (fd < 0)
         yard_die("no file in /tmp");
     close(fd);
-    need(filter_open(&err), &err);
+    net.marks = marks_new();
+    need(filter_open(&net, &err), &err);
     for (unsigned i = 0; i < MEMBERS + others; i++) {
         const struct sv_net_filter f = nic_of(i + 1, i < MEMBERS ? &shared : NULL, i < MEMBERS ? 0 : NIC_RULES);
         apply_nic(&f);

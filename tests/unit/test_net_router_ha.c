@@ -76,6 +76,11 @@ static bool other_is_active(void)
     return facts().active == want_active;
 }
 
+static pid_t pid_in(const char *text)
+{
+    return (pid_t)strtol(text, NULL, 10);
+}
+
 /* Of a daemon of an instance. */
 static pid_t pid_of(const char *file, unsigned i)
 {
@@ -86,7 +91,7 @@ static pid_t pid_of(const char *file, unsigned i)
         return 0;
     CHECK(fgets(text, sizeof(text), f));
     fclose(f);
-    return (pid_t)atoi(text);
+    return pid_in(text);
 }
 
 /* Whose command line has this; 0 where there is none. */
@@ -94,7 +99,7 @@ static pid_t running(const char *words)
 {
     SV_CLEANUP(sv_buf_free) struct sv_buf out = {0};
     run_argv((const char *const[]){"pgrep", "-f", "--", words, NULL}, &out);
-    return out.p ? (pid_t)atoi(out.p) : 0;
+    return out.p ? pid_in(out.p) : 0;
 }
 
 static pid_t conntrackd_of(unsigned i)
@@ -209,10 +214,10 @@ static void *ping_on(void *arg)
 
 static int lost_pings(const struct pinger *p)
 {
-    int sent = 0, got = 0;
-    const char *at = p->said.p ? strstr(p->said.p, "statistics ---\n") : NULL;
-    CHECK(at && sscanf(at, "statistics ---\n%d packets transmitted, %d packets received", &sent, &got) == 2);
-    return sent - got;
+    static const char head[] = "statistics ---\n", got[] = " packets transmitted, ";
+    const char *at = p->said.p ? strstr(p->said.p, head) : NULL, *then = at ? strstr(at, got) : NULL;
+    CHECK(then);
+    return (int)(strtol(at + sizeof(head) - 1, NULL, 10) - strtol(then + sizeof(got) - 1, NULL, 10));
 }
 
 /* --- failing over --- */
@@ -396,7 +401,8 @@ static void drift_is_mended(void)
 
 static bool nobody_leads(void)
 {
-    return RUN("grep", "-q", "FAULT", RUN_DIR "/state.0") == 0 && RUN("grep", "-q", "FAULT", RUN_DIR "/state.1") == 0;
+    return RUN("grep", "-q", "FAULT", (RUN_DIR "/state.0")) == 0 &&
+           RUN("grep", "-q", "FAULT", (RUN_DIR "/state.1")) == 0;
 }
 
 /* The two lose each other: the one that routed goes on. */
