@@ -1,7 +1,5 @@
 """Mappings of outer addresses, one to one and by port: what they need, what they may not be beside, who sees them;
 addresses and quotas are exact whatever comes and goes."""
-import concurrent.futures
-import random
 
 import pytest
 from outside import pool, router
@@ -292,85 +290,6 @@ def test_a_nic_takes_its_mappings_along(net):
     assert net.used() == net.start + 2
     net.who.ok("DELETE cloudvm/vnic/{vnicId}", {"vnicId": second})
     assert net.only()["nat_id"] == stays and net.used() == net.start + 1
-
-
-# ------------------------------------------------------------------------------------------------ the books of many
-TENANTS, STEPS, CLIENTS = 1000, 4, 8
-
-
-class Owner:
-    """A tenant that maps and lets go, and knows beforehand what is refused."""
-
-    def __init__(self, admin, model, n):
-        self.rnd, self.n, self.held = random.Random(n), n, {}  # mapping -> address
-        self.who = admin.tenant(outerip=3)
-        vpc = self.who.vpc()
-        self.vm = self.who.vm(300, **{"vnic.portgroupid": vpc, "vm.tenant.model": model, "vm.memory.mem": 16})
-        self.ip = self.who.show(self.vm)["vm.ip"]
-        router(self.who, vpc)
-        self.room = self.who.usable()["outerIpSize"]
-        self.port = 1
-
-    def address(self):
-        at = 2 * self.n + self.rnd.randrange(2) + 5 * 256  # behind those that the routers have
-        return f"198.18.{at // 256}.{at % 256}"
-
-    def left(self):
-        return self.room - len(set(self.held.values()))
-
-    def connect(self):
-        reply = self.who.call(CONNECT, {"vm.id": self.vm})
-        if any(ip.startswith("198.19.") for ip in self.held.values()):
-            assert reply.code == "NIC_MAPPED", reply
-        elif self.left() == 0:
-            assert reply.code == "QUOTA_IPS", reply
-        else:
-            (row,) = self.who.ok(MAPPINGS, {"natType": "ip"}).data
-            assert row["nat_outerip"] == reply.data["tenant.shareip"]
-            self.held[row["nat_id"]] = row["nat_outerip"]
-
-    def map(self):
-        ip, self.port = self.address(), self.port + 1
-        reply = self.who.call(CREATE, {"innerIp": self.ip, "innerPort": 80, "ipaddress": ip, "outerPort": self.port,
-                                       "protocal": self.rnd.choice(("tcp", "udp", "both"))})
-        if ip not in self.held.values() and self.left() == 0:
-            assert reply.code == "QUOTA_IPS", reply
-        else:
-            self.held[reply.data["nat.id"]] = ip
-
-    def remove(self):
-        if self.held:
-            nat = self.rnd.choice(sorted(self.held))
-            self.who.ok(REMOVE, {"natId": nat})
-            del self.held[nat]
-
-    def go(self):
-        for _ in range(STEPS):
-            self.rnd.choice((self.connect, self.map, self.map, self.remove))()
-        assert {row["nat_id"]: row["nat_outerip"] for row in self.who.ok(MAPPINGS).data} == self.held
-        assert self.who.usable()["outerIpSize"] == self.left()
-
-
-@pytest.mark.first
-def test_the_books_of_a_thousand_tenants(server):
-    """Whoever maps and lets go, in any order and beside whom: what is counted is what there is, and all of it goes."""
-    one = server(connect="sim://?hosts=8", options=["--log.level", "warn", "--jobs.slots_per_host", "2"])
-    admin = one.admin
-    model = admin.model(size=1)
-    wide = {"pool.netmask": "255.255.0.0", "pool.gateway": "198.18.0.1"}
-    outer, _ = pool(admin, "outer", 0, 0, **{**wide, "pool.start": "198.18.1.0", "pool.end": "198.18.15.255"})
-    share, _ = pool(admin, "share", 0, 0, **{"pool.netmask": "255.255.0.0", "pool.gateway": "198.19.0.1",
-                                             "pool.start": "198.19.1.0", "pool.end": "198.19.15.255"})
-    with concurrent.futures.ThreadPoolExecutor(CLIENTS) as crew:
-        owners = list(crew.map(lambda n: Owner(admin, model, n), range(TENANTS)))
-        routers = in_use(admin, outer)
-        list(crew.map(Owner.go, owners))
-        held = [ip for owner in owners for ip in set(owner.held.values())]
-        assert in_use(admin, outer) == routers + sum(ip.startswith("198.18.") for ip in held)
-        assert in_use(admin, share) == sum(ip.startswith("198.19.") for ip in held) > 0
-        assert one.fsck(hosts=False) == ""
-        list(crew.map(lambda owner: [owner.who.ok(REMOVE, {"natId": nat}) for nat in owner.held], owners))
-    assert (in_use(admin, outer), in_use(admin, share)) == (routers, 0)
 
 
 def in_use(admin, which):

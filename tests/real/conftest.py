@@ -21,6 +21,10 @@ MOMENT = 30  # [s] for the API to hear of what has happened
 QUOTA = {"cpu": 32, "memory": 16384, "storage": 400, "portgroup": 20, "outerip": 0}
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "race: much at once (of files that API tests share)")
+
+
 def pytest_sessionstart(session):
     if not os.access(DAEMON, os.X_OK):
         pytest.exit(f"{DAEMON} is not there: build it, or point STARVIRT_BUILD to a build directory", 2)
