@@ -10,8 +10,8 @@ enum sv_err sv_group_find(struct sv_tx *tx, const struct sv_actor *who, const ch
     return rc ? rc : sv_secgroup_get(tx, sv_scope_of(who), &id, sv_tx_arena(tx), ret, err);
 }
 
-enum sv_err sv_group_create(struct sv_tx *tx, const struct sv_actor *who, const char *tenant, const char *name,
-                            const char *descr, struct sv_id *ret, struct sv_error *err)
+enum sv_err sv_group_create(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *tenant,
+                            const char *name, const char *descr, struct sv_id *ret, struct sv_error *err)
 {
     struct sv_secgroup g = {.id = sv_id_new(), .name = name, .descr = descr ? descr : "", .created = sv_tx_now(tx)};
     int64_t n = 0;
@@ -29,6 +29,8 @@ enum sv_err sv_group_create(struct sv_tx *tx, const struct sv_actor *who, const 
         rc = sv_fail(err, SV_E_GROUP_LIMIT, SV_F_NONE, sv_dec(SV_MAX_GROUPS).s);
     if (!rc)
         rc = sv_secgroup_insert(tx, &g, err);
+    if (!rc)
+        rc = sv_unit_touch(c, tx, SV_UNIT_GROUP, &g.id, err);
     if (!rc)
         rc = sv_cloud_event(tx, "group.create", "group", &g.id, &g.tenant, g.name, err);
     if (!rc)

@@ -55,7 +55,7 @@ static enum sv_err create(struct sv_call *c, const void *input, struct sv_reply 
 {
     const struct create_in *in = input;
     struct sv_id id;
-    const enum sv_err rc = sv_group_create(c->tx, &c->actor, in->tenant, in->name, in->desc, &id, c->err);
+    const enum sv_err rc = sv_group_create(c->cloud, c->tx, &c->actor, in->tenant, in->name, in->desc, &id, c->err);
 
     if (rc)
         return rc;

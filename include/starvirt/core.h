@@ -232,8 +232,8 @@ enum sv_err sv_rule_issue_search(struct sv_tx *tx, const struct sv_actor *who, c
 enum sv_err sv_rule_issue_retry(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, struct sv_error *err);
 
 /* `tenant` as sv_owner() takes it. GROUP_LIMIT. */
-enum sv_err sv_group_create(struct sv_tx *tx, const struct sv_actor *who, const char *tenant, const char *name,
-                            const char *descr, struct sv_id *ret, struct sv_error *err);
+enum sv_err sv_group_create(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *tenant,
+                            const char *name, const char *descr, struct sv_id *ret, struct sv_error *err);
 /* GROUP_IN_USE while a NIC is in it. */
 enum sv_err sv_group_remove(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *id,
                             struct sv_error *err);

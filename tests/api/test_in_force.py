@@ -119,3 +119,9 @@ def test_a_kill_between_the_row_and_the_engine(world):
     world.books.switch("hang")
     world.server.start()
     wait_until(lambda: world.states() == {rule: True}, "the start tells it")
+
+
+def test_a_group_is_told_as_it_is_made(world):
+    made = group(world.tenant, "another")
+    wait_until(lambda: world.books.has("group", made), "the engine has it")
+    assert world.admin.ok("PUT cloudnetwork/check").data == [], "it is no difference"

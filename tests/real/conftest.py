@@ -71,6 +71,10 @@ class Linux:
     def disagreements(self, agreement):
         agreement.linux()
 
+    def forgets(self):
+        """Has the data path decide anew what it decided before; False: it never keeps what is no longer so."""
+        return False
+
     def clear(self):
         """The sandbox does that."""
 

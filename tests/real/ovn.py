@@ -57,6 +57,13 @@ class Ovn:
         agreement.expect("filters of nobody",
                          sorted({row["starvirt-id"] for row in self.rows("port_group", "nic")} - set(nics)), [])
 
+    def forgets(self):
+        """Version 3.1's user-space data path keeps a decision or a connection now and then (one set of rules in some
+        thirty), whatever the bridge's flows say."""
+        for words in (["revalidator/purge"], ["dpctl/flush-conntrack"]):
+            self.sandbox.run("ovs-appctl", "-t", "/run/openvswitch/vswitchd.ctl", *words)
+        return True
+
     # --- namespaces that are plugged in: somebody outside, a visitor of a VPC ---
     def plug(self, netns, bridge, mac, iface="", address=None):
         """A namespace with eth0 on a bridge. The user-space datapath wants whole checksums."""

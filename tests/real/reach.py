@@ -59,10 +59,12 @@ class Engine:
     # What a VPC sends itself by an outer address may turn back before its boundary; what is sent to a mapped port is
     # judged by the sender's filter and boundary as it was sent, and later as it was translated.
     turns_early: bool = False
+    # To a boundary, who comes from inside by a whole outer address of the router is its own outer address.
+    seen_outside: bool = False
 
 
 LINUX = Engine()
-OVN = Engine(own_may=True, shows_own=True, one_router=True, turns_early=True)
+OVN = Engine(own_may=True, shows_own=True, one_router=True, turns_early=True, seen_outside=True)
 EITHER = ("either", "")
 
 
@@ -152,6 +154,9 @@ class World:
         if self.engine.shows_own and here and taking[0].proto:
             seen = src if src != inner else dst
         if here and self.turns(src, here, to, taking[0], proto, dst, inner, port):
+            return EITHER
+        if here and self.engine.seen_outside and not taking[0].proto and (
+                self.gate(to, "in", proto, src, inner, port) != self.gate(to, "in", proto, seen, inner, port)):
             return EITHER
         if self.legs.get(to) != router or not self.gate(to, "in", proto, src, inner, port) or (
                 here and not self.gate(here, "out", proto, src, inner, port)):

@@ -131,7 +131,6 @@ def test_connections_go_with_their_rules(stage):
     stage.delete_router(0)
 
 
-@pytest.mark.parametrize("stage", ["linux"], indirect=True)
 def test_random_rules(stage):
     first = stage.make_router(0, "a", "b")
     second = stage.make_router(1, "c")
