@@ -170,6 +170,8 @@ int main(int argc, char **argv)
     printf("{\"nic_20\": %.2f, \"nic_20_bare\": %.2f", median_ms(ours), median_ms(bare));
     look(ours);
     printf(", \"look_20\": %.2f", median_ms(ours));
+    group(&shared, NIC_RULES + 1, ours, bare);
+    printf(", \"group_20\": %.2f, \"group_20_bare\": %.2f", median_ms(ours), median_ms(bare));
     group(&shared, GROUP_RULES, ours, bare);
     printf(", \"group_500\": %.2f, \"group_500_bare\": %.2f", median_ms(ours), median_ms(bare));
     rounds = 1;

@@ -1,4 +1,6 @@
 """Security groups, their NICs and rules: rows, bounds, refusals, and what goes with a NIC."""
+import uuid
+
 import pytest
 from servers import Servers
 from test_vnic import NOBODY, add, delete, nics
@@ -202,6 +204,25 @@ def test_the_same_twice(tenant):
     allow(tenant, gid, "out", protocal="tcp", vmport="80:81", srcip="10.0.0.0/24")
     allow(tenant, group(tenant), protocal="tcp", vmport="80:81", srcip="10.0.0.0/24")
     assert rules(tenant, gid).count == 2
+
+
+def test_a_tenant_has_so_many_rules(server):
+    """Of all its groups, NICs and boundaries together. What is written beside the server stands for 9,999 requests."""
+    one = server()
+    tenant = one.admin.tenant()
+    gids = [group(tenant, f"g{n}") for n in range(11)]
+    allow(tenant, gids[0], protocal="tcp", vmport=1)
+    with one.database("rw") as db, db:
+        (row,) = db.execute("SELECT * FROM rule").fetchall()
+        db.executemany("INSERT INTO rule VALUES(" + ",".join("?" * len(row)) + ")", [
+            (str(uuid.uuid4()), *row[1:4], gids[n // 1000], *row[5:9], str(n % 1000 + 1), *row[10:])
+            for n in range(1, 9999)])
+    last = allow(tenant, gids[10], protocal="tcp", vmport=1)
+    reply = tenant.refused("POST cloudsegroup/rule/add", asked(gids[10], protocal="tcp", vmport="2"), "RULE_LIMIT",
+                           "aclrule.securitygroupid")
+    assert "10000" in reply.text
+    tenant.ok("DELETE cloudsegroup/rule/{ruleid}", {"ruleid": last})
+    allow(tenant, gids[10], protocal="tcp", vmport=2)
 
 
 def test_a_group_has_so_many_rules(tenant):
