@@ -27,7 +27,7 @@ static const struct layer layers[] = {
      .path = "cloudnetwork/vpc/search",
      .id = "vpc.id",
      .on = "vpc.vroute.id",
-     .label = "{vpc.name} {vpc.cidr} gateway {vpc.gateway}"},
+     .label = "{vpc.name} {vpc.cidr} gateway {vpc.gateway}, boundary {vpc.netgate}"},
     {.kind = "VM", .path = "cloudvm/search", .id = "vm.id"},
     {.kind = "NIC",
      .path = "cloudvm/vnic/search",

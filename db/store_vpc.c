@@ -8,7 +8,7 @@
 
 #define COLS                                                                                                           \
     "id, tenant_id, name, descr, base, prefix, free_count, deleting, created,"                                         \
-    " (SELECT router_id FROM router_leg WHERE vpc_id = vpc.id)"
+    " (SELECT router_id FROM router_leg WHERE vpc_id = vpc.id), gate"
 #define SCOPED "(?2 = '' OR (tenant_id = ?2 AND deleting = 0))"
 
 enum {
@@ -58,7 +58,8 @@ static void read_row(sqlite3_stmt *st, struct sv_vpc *v)
                          .free_count = sv_col_int(st, 6),
                          .deleting = sv_col_int(st, 7) != 0,
                          .created = sv_col_int(st, 8),
-                         .router = sv_col_id(st, 9)};
+                         .router = sv_col_id(st, 9),
+                         .closed = sv_col_int(st, 10) != 0};
 }
 
 static enum sv_err each(struct sv_tx *tx, sqlite3_stmt *st, void (*row)(void *arg, const struct sv_vpc *v), void *arg,

@@ -90,6 +90,7 @@ static void put_vpc(void *arg, const struct sv_vpc *v)
     sv_put_str(r, "vpc.desc", v->descr);
     sv_put_time(r, "vpc.createtime", v->created);
     sv_put_id(r, "vpc.vroute.id", &v->router);
+    sv_put_str(r, "vpc.netgate", v->closed ? "close" : "open");
     sv_reply_end_obj(r);
 }
 
@@ -140,7 +141,7 @@ static const struct sv_route routes[] = {
      .data = SV_DATA_LIST,
      SV_FIELDS(SV_TEXT("vpc.id"), SV_TEXT("vpc.name"), SV_TEXT("vpc.cidr"), SV_TEXT("vpc.gateway"),
                SV_TEXT("vpc.usable.ipcount"), SV_TEXT("vpc.desc"), SV_TEXT("vpc.createtime"),
-               SV_TEXT("vpc.vroute.id", .flags = SV_O_OURS)),
+               SV_TEXT("vpc.vroute.id", .flags = SV_O_OURS), SV_TEXT("vpc.netgate", .flags = SV_O_OURS)),
      .handler = search,
      DOC("查询租户私有网络", "list VPCs")},
 };

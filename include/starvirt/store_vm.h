@@ -133,6 +133,7 @@ struct sv_vpc {
     bool deleting;
     int64_t created;
     struct sv_id router; /* that leads there; read only; empty = none does */
+    bool closed;         /* its boundary lets pass what rules allow only; read only */
 };
 /* Allocates the lowest free subnet of `prefix` bits in supernet/supernet_prefix (VPC_EXHAUSTED) and
  * sets v->base; free_count = 2^(32-prefix) - 3. */

@@ -14,7 +14,7 @@ def test_a_vpc_is_as_it_was_made(tenant):
     made = tenant.ok(MAKE, {"vpc.name": "网络", "vpc.desc": "d"}).data
     row = tenant.ok(VPCS).data[0]
     assert row.pop("vpc.createtime")
-    assert row == {**made, "vpc.usable.ipcount": "253", "vpc.desc": "d", "vpc.vroute.id": ""}
+    assert row == {**made, "vpc.usable.ipcount": "253", "vpc.desc": "d", "vpc.vroute.id": "", "vpc.netgate": "open"}
     network = ipaddress.ip_network(made["vpc.cidr"])
     assert network.prefixlen == 24 and network.subnet_of(ipaddress.ip_network("10.128.0.0/9"))
     assert made["vpc.gateway"] == str(network[1])

@@ -24,6 +24,7 @@ def rich(tmp_path_factory):
     site.other = Site(admin, model)
     site.net = net
     site.lone = site.tenant.vpc("lone")
+    site.tenant.ok("POST cloudnetwork/netgate", {"portgroup.id": site.lone, "type": "close"})
     site.outer = site.tenant.ok("POST cloudip/mapping/outerIp/search").data[-1]["ipaddress"]
     site.slb = site.add(slb_name=EVIL)
     site.node_id = site.add_node(site.slb)
@@ -55,12 +56,12 @@ def test_a_tree_of_what_a_tenant_has(rich):
     node = site.nodes()[0]["realnode.name"]
     assert show(server, site.tenant).splitlines() == [
         f"router {row['vroute.name']} {row['vroute.register.address']} online",
-        f"├─ VPC {vpc['vpc.name']} {vpc['vpc.cidr']} gateway {vpc['vpc.gateway']}",
+        f"├─ VPC {vpc['vpc.name']} {vpc['vpc.cidr']} gateway {vpc['vpc.gateway']}, boundary open",
         f"│  └─ NIC {site.ip} {site.nic['vnic.macaddress']} of VM {name} running in web, db",
         f"├─ mapping tcp {site.outer}:8080 -> {site.ip}:80 of VM {name}",
         f"└─ balancer {EVIL} tcp {site.at(200)}:80 rr on",
         f"   └─ node {node} {site.ip}:8080 weight 1 up",
-        f"VPC {lone['vpc.name']} {lone['vpc.cidr']} gateway {lone['vpc.gateway']}"]
+        f"VPC {lone['vpc.name']} {lone['vpc.cidr']} gateway {lone['vpc.gateway']}, boundary close"]
 
 
 def test_an_administrator_sees_all_and_a_tenant_its_own(rich):
