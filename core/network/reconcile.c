@@ -111,30 +111,16 @@ static void unseen(struct comparison *c, const struct object *o, const struct sv
     c->rc = c->rc ? c->rc : why->code;
 }
 
-/* What is shown of routers is what was seen last. */
-static void look_online(struct sv_cloud *c, const struct sv_id *id)
-{
-    struct sv_net_router_facts facts;
-    struct sv_error ignored;
-
-    if (!c->net->ops->router_look(c->net, id, &facts, &ignored))
-        sv_set_online(c, id, &facts);
-}
-
 /* As far as can be seen. */
 static bool is_whole(struct comparison *c, const struct object *o)
 {
-    struct sv_cloud *cloud = c->keeper->cloud;
     struct sv_error why;
     bool whole = true;
 
-    if (sv_unit_look(cloud, c->kind, &o->id, &whole, &why)) {
-        unseen(c, o, &why);
-        return true;
-    }
-    if (c->kind == SV_UNIT_ROUTER)
-        look_online(cloud, &o->id);
-    return whole;
+    if (!sv_unit_look(c->keeper->cloud, c->kind, &o->id, &whole, &why))
+        return whole;
+    unseen(c, o, &why);
+    return true;
 }
 
 /* The engine's list before the rows and after them: what came or went meanwhile is in one of them. */

@@ -91,7 +91,14 @@ static bool can_look_router(const struct sv_net_ops *ops)
 
 static enum sv_err look_router(struct telling *t, bool *ret_whole, struct sv_error *err)
 {
-    return t->c->net->ops->router_whole(t->c->net, &t->want.router, ret_whole, err);
+    struct sv_net_router_facts facts;
+    struct sv_error ignored;
+    const enum sv_err rc = t->c->net->ops->router_whole(t->c->net, &t->want.router, ret_whole, err);
+
+    /* What is shown of routers is what was seen last. */
+    if (!rc && !t->c->net->ops->router_look(t->c->net, &t->id, &facts, &ignored))
+        sv_set_online(t->c, &t->id, &facts);
+    return rc;
 }
 
 static enum sv_err want_group(struct telling *t, struct sv_tx *tx, struct sv_error *err)
