@@ -240,7 +240,8 @@ static struct sv_unit_item *next_unit(struct sv_keeper *k)
     struct sv_unit_item *item = NULL;
     bool in_time = true;
 
-    while (!k->crew.stop && in_time && !(item = sv_unit_queue_take(k->queue))) {
+    /* Asked once more when time is up: whoever had something meanwhile still counted on this thread. */
+    while (!k->crew.stop && !(item = sv_unit_queue_take(k->queue)) && in_time) {
         k->idle++;
         in_time = sv_cond_wait(&k->crew.change, &k->crew.mutex, sv_mono_ms() + IDLE_MS);
         k->idle--;
