@@ -1,5 +1,5 @@
 """Servers of one test or one session."""
-from starvirt import Server
+from daemon import Server
 
 
 class Servers:

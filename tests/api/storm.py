@@ -15,7 +15,8 @@ import traceback
 from images import qcow2_bytes
 from simhost import COPYING, SimHost
 from smalldisk import SmallDisk
-from starvirt import Client, Server
+from daemon import Server
+from starvirt import Client
 from worker import STUCK, Gate, Worker, Wrong
 
 MIB = 96  # the size of the disk

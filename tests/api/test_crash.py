@@ -9,7 +9,8 @@ import threading
 
 import pytest
 from simhost import COPYING, SimHost, vnc_mark
-from starvirt import Client, Refused, Server, dump_kinds, wait_until
+from daemon import Server
+from starvirt import Client, Refused, dump_kinds, wait_until
 
 MIB = 1 << 20
 KINDS = dump_kinds()

@@ -3,7 +3,8 @@ import os
 import socket
 
 import pytest
-from starvirt import Refused, Server
+from daemon import Server
+from starvirt import Refused
 
 
 def finish(server):

@@ -6,7 +6,8 @@ import shutil
 import subprocess
 
 import pytest
-from starvirt import BUILD, Server
+from daemon import Server
+from starvirt import BUILD
 
 pytestmark = pytest.mark.skipif(not shutil.which("meson"), reason="no meson")
 

@@ -11,7 +11,8 @@ import threading
 import pytest
 from images import MIB
 from servers import Servers
-from starvirt import ROOT, Server, dump_kinds, dump_routes, wait_until
+from daemon import Server
+from starvirt import ROOT, dump_kinds, dump_routes, wait_until
 
 ROUTES = dump_routes("kvm-platform")
 with open(os.path.join(ROOT, "tests", "api-data", "kvm-platform.jsonl"), encoding="utf-8") as _f:

@@ -120,7 +120,8 @@ def test_more_requests_that_wait_than_there_are_threads(server):
 INSIDE = """
 import json, subprocess, sys
 sys.path.insert(0, sys.argv[1])
-from starvirt import Client, Server
+from daemon import Server
+from starvirt import Client
 for words in (["link", "set", "lo", "up"], ["addr", "add", "192.0.2.7/32", "dev", "lo"]):
     subprocess.run(["ip", *words], check=True)
 server = Server(sys.argv[2], listen="192.0.2.7:0").start()

@@ -12,7 +12,8 @@ import subprocess
 import time
 
 import pytest
-from starvirt import DAEMON, Client, Server, wait_until
+from daemon import Server
+from starvirt import DAEMON, Client, wait_until
 
 
 def daemon(*argv, timeout=30, **how):

@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 from simhost import SimHost
-from starvirt import CLI, Server, files_below, unique
+from daemon import Server
+from starvirt import CLI, files_below, unique
 from test_vdisk import NOBODY, add, at_once, delete, disks, grow, storage_left
 
 GIB = 1 << 30

@@ -14,7 +14,8 @@ import ovn as ovns  # noqa: E402
 import sandbox as sandboxes  # noqa: E402
 from agree import disagreements  # noqa: E402
 from sandbox import SLOW, Guest, Sandbox, until  # noqa: E402
-from starvirt import DAEMON, ROOT, Client, Server, unique  # noqa: E402
+from daemon import Server  # noqa: E402
+from starvirt import DAEMON, ROOT, Client, unique  # noqa: E402
 
 MEMORY = 128  # [MB] of a guest
 MOMENT = 30  # [s] for the API to hear of what has happened

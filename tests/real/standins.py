@@ -6,7 +6,7 @@ import socket
 from prober import Space
 from sandbox import Sandbox
 from stage import ENGINES, GUESTS, Stage
-from starvirt import Server
+from daemon import Server
 
 
 class StandinServer(Server):

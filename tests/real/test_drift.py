@@ -12,7 +12,7 @@ import time
 import pytest
 from outside import pool
 from sandbox import until
-from starvirt import Server
+from daemon import Server
 from test_vnic import nics
 
 CHECK = "PUT cloudnetwork/check"

@@ -7,7 +7,7 @@ import pytest
 from outside import pool
 from ovn import SCRIPT
 from sandbox import until
-from starvirt import Server
+from daemon import Server
 
 CHECK = "PUT cloudnetwork/check"
 
