@@ -315,5 +315,54 @@ static const char version_10[] =
     " NULL, PRIMARY KEY(kind, id)) STRICT, WITHOUT ROWID;"
     "CREATE INDEX net_unit_tenant ON net_unit(tenant_id);";
 
-const char *const sv_schema[] = {version_1, version_2, version_3, version_4,  version_5, version_6,
-                                 version_7, version_8, version_9, version_10, NULL};
+/* The estate: hosts that come and go, where VMs go, alarms, the audit trail, seeds of cloud images. */
+static const char version_11[] =
+    /* overcommit in percent, 0: the server's; labels: "key=value", by comma, sorted. added: by a request, not by
+       --connect. cores, threads: of each socket, of each core. real_vcpus, real_memory: physical */
+    "ALTER TABLE host ADD COLUMN added INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE host ADD COLUMN labels TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE host ADD COLUMN vcpu_overcommit INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE host ADD COLUMN memory_overcommit INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE host ADD COLUMN real_vcpus INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE host ADD COLUMN real_memory INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE host ADD COLUMN sockets INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE host ADD COLUMN cpu_model TEXT NOT NULL DEFAULT '';"
+
+    /* labels that its host must have */
+    "ALTER TABLE vm ADD COLUMN labels TEXT NOT NULL DEFAULT '';"
+    "CREATE TABLE affinity(id TEXT PRIMARY KEY, tenant_id TEXT NOT NULL REFERENCES tenant(id), name TEXT NOT NULL,"
+    " descr TEXT NOT NULL, apart INTEGER NOT NULL, strict INTEGER NOT NULL, created INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX affinity_tenant ON affinity(tenant_id, created, id);"
+    "CREATE INDEX affinity_order ON affinity(created, id);"
+    "CREATE TABLE affinity_vm(vm_id TEXT NOT NULL REFERENCES vm(id), affinity_id TEXT NOT NULL REFERENCES affinity(id),"
+    " PRIMARY KEY(vm_id, affinity_id)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX affinity_vm_group ON affinity_vm(affinity_id, vm_id);"
+
+    /* content: symbol and arguments, put into words when it is read. relieved 0: open. tenant_id '': the
+       administrators' */
+    "CREATE TABLE alarm(id TEXT PRIMARY KEY, type INTEGER NOT NULL, level INTEGER NOT NULL, object_type INTEGER NOT"
+    " NULL, object_id TEXT NOT NULL, object_name TEXT NOT NULL, tenant_id TEXT NOT NULL, args TEXT NOT NULL, created"
+    " INTEGER NOT NULL, relieved INTEGER NOT NULL DEFAULT 0, way INTEGER NOT NULL DEFAULT 0) STRICT;"
+    "CREATE UNIQUE INDEX alarm_open ON alarm(type, object_id) WHERE relieved = 0;"
+    "CREATE INDEX alarm_order ON alarm(created, id);"
+    "CREATE INDEX alarm_tenant ON alarm(tenant_id, created, id);"
+    "CREATE INDEX alarm_object ON alarm(object_id, created, id);"
+    "CREATE TABLE alarm_threshold(type INTEGER PRIMARY KEY, value INTEGER NOT NULL, minutes INTEGER NOT NULL, level"
+    " INTEGER NOT NULL) STRICT;"
+    /* what a web hook has yet to be told, in order */
+    "CREATE TABLE alarm_delivery(seq INTEGER PRIMARY KEY, alarm_id TEXT NOT NULL REFERENCES alarm(id), hook TEXT NOT"
+    " NULL, relieved INTEGER NOT NULL, tries INTEGER NOT NULL, due INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX alarm_delivery_due ON alarm_delivery(due);"
+    "CREATE INDEX alarm_delivery_alarm ON alarm_delivery(alarm_id);"
+
+    /* refers to nothing: it outlives tenants, tokens and objects */
+    "CREATE TABLE audit(seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, time INTEGER NOT NULL, tenant_id TEXT NOT"
+    " NULL, token_id TEXT NOT NULL, address TEXT NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL, object_id TEXT NOT"
+    " NULL, result TEXT NOT NULL, request_id TEXT NOT NULL, startid TEXT NOT NULL) STRICT;"
+
+    /* its guests read a seed of cloud-init */
+    "ALTER TABLE template ADD COLUMN seed INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE vm ADD COLUMN seed INTEGER NOT NULL DEFAULT 0;";
+
+const char *const sv_schema[] = {version_1, version_2, version_3, version_4,  version_5,  version_6,
+                                 version_7, version_8, version_9, version_10, version_11, NULL};

@@ -148,7 +148,7 @@ static enum sv_err open_uri(struct sv_cloud *c, const char *uri, const struct sv
             .hv = sv_hv_host_at(hv, i), .uri = uri, .image_dir = opt->image_dir ? opt->image_dir : images};
 
         if (c->host_count == SV_MAX_HOSTS)
-            return sv_fail(err, SV_E_CONFIG, SV_F_NONE, "more than 256 hosts");
+            return sv_fail(err, SV_E_CONFIG, SV_F_NONE, "more than 1024 hosts");
         rc = sv_db_read(c->db, find_tied, &a, err);
         if (!rc && sv_id_empty(&a.id))
             rc = sv_db_try(c->db, tie, &a, err);

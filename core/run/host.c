@@ -11,6 +11,20 @@ struct sv_hv_host *sv_cloud_host_hv(const struct sv_cloud *c, const struct sv_id
     return NULL;
 }
 
+void sv_hosts_hold(struct sv_cloud *c, struct sv_hosts_held *ret)
+{
+    *ret =
+        (struct sv_hosts_held){.v = sv_alloc((c->host_count + 1) * sizeof(struct sv_cloud_host *)), .n = c->host_count};
+    for (unsigned i = 0; i < ret->n; i++)
+        ret->v[i] = &c->hosts[i];
+}
+
+void sv_hosts_let_go(struct sv_hosts_held *held)
+{
+    free(held->v);
+    *held = (struct sv_hosts_held){.n = 0};
+}
+
 /* [ms] how long a job waits for its host, and how often it looks whether it was cancelled meanwhile */
 enum { HOST_WAIT_MS = 60 * 1000, CANCEL_CHECK_MS = 200 };
 

@@ -32,6 +32,13 @@ void sv_hosts_init(struct sv_cloud *c);
 void sv_hosts_end(struct sv_cloud *c);
 /* NULL where no driver serves the row (a host of an earlier configuration). */
 struct sv_hv_host *sv_cloud_host_hv(const struct sv_cloud *c, const struct sv_id *host);
+/* All hosts that are there now. Each is counted: who is removed meanwhile stays until the last lets go. */
+struct sv_hosts_held {
+    struct sv_cloud_host **v;
+    unsigned n;
+};
+void sv_hosts_hold(struct sv_cloud *c, struct sv_hosts_held *ret);
+void sv_hosts_let_go(struct sv_hosts_held *held); /* for SV_CLEANUP, too */
 /* Waits until the host is connected: HOST_DOWN at the deadline, JOB_CANCELLED. */
 enum sv_err sv_host_wait(struct sv_cloud *c, struct sv_hv_host *h, const struct sv_deadline *d, struct sv_error *err);
 /* The same for a job: waits for a host that is not connected (yet) within the job's deadline, at most a
