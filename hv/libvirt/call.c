@@ -55,6 +55,7 @@ void lv_op_unref(struct lv_op **at)
     for (size_t i = 0; i < op->row_count; i++)
         free(op->rows[i].name);
     free(op->rows);
+    free(op->usage);
     free(op);
 }
 

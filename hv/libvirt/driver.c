@@ -227,5 +227,6 @@ const struct sv_hv_ops sv_hv_libvirt_ops = {
     .pool_info = lv_place_info,
     .state = lv_state,
     .list = lv_list,
+    .usage = lv_usage,
     .list_volumes = lv_list_volumes,
 };

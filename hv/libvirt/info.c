@@ -53,13 +53,13 @@ static void os_version(struct sv_hv_info *ret)
         fclose(f);
 }
 
-static void storage(const char *dir, struct sv_hv_info *ret)
+void lv_storage_of(const char *dir, int64_t *ret_size, int64_t *ret_used)
 {
     struct statvfs fs;
     if (statvfs(dir, &fs) != 0)
         return;
-    ret->storage_size = (int64_t)fs.f_blocks * (int64_t)fs.f_frsize;
-    ret->storage_used = ret->storage_size - (int64_t)fs.f_bavail * (int64_t)fs.f_frsize;
+    *ret_size = (int64_t)fs.f_blocks * (int64_t)fs.f_frsize;
+    *ret_used = *ret_size - (int64_t)fs.f_bavail * (int64_t)fs.f_frsize;
 }
 
 static enum sv_err do_info(struct lv_host *h, virConnectPtr conn, struct lv_op *op, struct sv_error *err)
@@ -78,7 +78,7 @@ static enum sv_err do_info(struct lv_host *h, virConnectPtr conn, struct lv_op *
     cpu_vendor(conn, &op->info);
     if (!h->remote) {
         os_version(&op->info);
-        storage(h->image_dir, &op->info);
+        lv_storage_of(h->image_dir, &op->info.storage_size, &op->info.storage_used);
     }
     pthread_mutex_lock(&h->mu);
     SV_COPY(op->info.domain_type, h->type);

@@ -109,6 +109,9 @@ struct lv_op {
     int fd;              /* owned; -1 = none */
     struct lv_row *rows; /* owned */
     size_t row_count;
+    struct sv_hv_usage *usage; /* owned */
+    size_t usage_count;
+    struct sv_hv_host_usage host_usage;
     /* call.c's */
     atomic_uint refs;
     lv_fn fn;
@@ -309,6 +312,8 @@ void lv_domain_free(virDomainPtr *d); /* for SV_CLEANUP */
 #define LV_DOMAIN SV_CLEANUP(lv_domain_free) virDomainPtr
 enum sv_err lv_power_of(struct lv_host *h, virConnectPtr conn, virDomainPtr d, enum sv_hv_power *ret,
                         struct sv_error *err);
+/* [bytes] of a file system; untouched when it cannot be asked. */
+void lv_storage_of(const char *dir, int64_t *ret_size, int64_t *ret_used);
 bool lv_agent_up(struct lv_host *h, virDomainPtr d, const struct sv_id *vm);
 /* Before it is asked: libvirt gives an agent all the time in the world, and with it a thread of the host that its guest
  * would hold as long as it likes. -1 as of libvirt. */
@@ -326,6 +331,9 @@ enum sv_err lv_state(struct sv_hv_host *h, const struct sv_id *vm, struct sv_hv_
 enum sv_err lv_list(struct sv_hv_host *h,
                     void (*row)(void *arg, const struct sv_id *vm, const char *name, const struct sv_hv_state *s),
                     void *arg, const struct sv_deadline *d, struct sv_error *err);
+enum sv_err lv_usage(struct sv_hv_host *h, struct sv_hv_host_usage *ret,
+                     void (*row)(void *arg, const struct sv_hv_usage *u), void *arg, const struct sv_deadline *d,
+                     struct sv_error *err);
 enum sv_err lv_info(struct sv_hv_host *h, struct sv_hv_info *ret, const struct sv_deadline *d, struct sv_error *err);
 enum sv_err lv_start(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d, struct sv_error *err);
 enum sv_err lv_destroy(struct sv_hv_host *h, const struct sv_id *vm, const struct sv_deadline *d, struct sv_error *err);

@@ -173,6 +173,20 @@ static enum sv_err do_write(struct sim_host *h, const char *v, struct sv_error *
     return d ? sim_guest_write(h, d, v + SV_ID_LEN + 1, err) : sim_volume_write(h, &k, v + SV_ID_LEN + 1, err);
 }
 
+/* "VM:cpu=50,mem=30": what it uses from now on. */
+static enum sv_err do_load(struct sim_host *h, const char *v, struct sv_error *err)
+{
+    struct sim_domain *d = NULL;
+    char id[SV_ID_LEN + 1];
+
+    if (strlen(v) <= SV_ID_LEN || v[SV_ID_LEN] != ':')
+        return bad(err, "simulator: load= takes VM:cpu=50,mem=30,disk=40,read=1M,write=2M,rx=100K,tx=50K");
+    memcpy(id, v, SV_ID_LEN);
+    id[SV_ID_LEN] = '\0';
+    const enum sv_err rc = find_vm(h, id, &d, err);
+    return rc ? rc : sim_load_set(d, v + SV_ID_LEN + 1, err);
+}
+
 static const struct {
     const char *key;
     enum sv_err (*run)(struct sim_host *h, const char *value, struct sv_error *err);
@@ -180,7 +194,7 @@ static const struct {
     {.key = "fail=", .run = do_fail},   {.key = "lose=", .run = do_lose},       {.key = "delay=", .run = do_delay},
     {.key = "hang=", .run = do_hang},   {.key = "down=", .run = do_down},       {.key = "crash=", .run = do_crash},
     {.key = "stop=", .run = do_stop},   {.key = "clock=", .run = do_clock},     {.key = "agent=", .run = do_agent},
-    {.key = "write=", .run = do_write}, {.key = "address=", .run = do_address},
+    {.key = "write=", .run = do_write}, {.key = "address=", .run = do_address}, {.key = "load=", .run = do_load},
 };
 
 enum sv_err sim_control(struct sv_hv_host *hh, const char *command, struct sv_error *err)
@@ -196,8 +210,9 @@ enum sv_err sim_control(struct sv_hv_host *hh, const char *command, struct sv_er
         pthread_mutex_unlock(&h->lock);
         return rc;
     }
-    return bad(err,
-               "simulator: known commands: fail= lose= delay= hang= down= crash= stop= agent= write= address= clock=");
+    return bad(
+        err,
+        "simulator: known commands: fail= lose= delay= hang= down= crash= stop= agent= write= address= clock= load=");
 }
 
 /* --- files of DIR/sim/control --- */

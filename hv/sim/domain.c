@@ -133,6 +133,7 @@ void sim_domain_free(void *p)
     free(d->password);
     free(d->address);
     free(d->words);
+    sim_load_forget(d);
     sim_snapshots_forget(d);
     free(d);
 }

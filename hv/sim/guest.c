@@ -90,8 +90,12 @@ enum sv_err sim_guest_become(struct sim_host *h, struct sim_domain *d, const str
 
     if (rc)
         return rc;
+    if (before.power != next->power)
+        sim_load_turn(d);
     d->live = *next;
     const bool runs = sim_guest_runs(d);
+    if (!ran && runs)
+        sim_load_begin(d);
     if (ran && !runs) {
         d->epoch++;
         set_agent(h, d, false);

@@ -21,7 +21,7 @@
     X(set_vcpus) X(set_memory) X(disk_attach) X(disk_detach) X(volume_resize) X(nic_attach) X(nic_detach) \
     X(set_password) X(set_time) X(agent_sync) X(set_vnc_password) X(guest_addresses) X(console_open) X(snapshot_create) \
     X(snapshot_restore) X(snapshot_delete) X(copy_out) X(copy_abort) X(copy_in) X(state) X(list) X(list_volumes) \
-    X(pool_open) X(pool_close) X(pool_info)
+    X(usage) X(pool_open) X(pool_close) X(pool_info)
 #define SIM_CALL_ENUM(name) SIM_CALL_##name,
 enum sim_call { SIM_CALLS(SIM_CALL_ENUM) SIM_CALL_COUNT };
 #undef SIM_CALL_ENUM
@@ -151,6 +151,8 @@ struct sim_domain {
     bool agent; /* up */
     /* [ms] how far the guest's clock is behind, and when it was paused (0: it is not). Forgotten with the process. */
     int64_t behind, paused;
+    int64_t since_us;      /* [us monotonic] when what it uses began to count; 0: with the machine */
+    struct sim_load *load; /* what it uses from then on, and used before; NULL = what guests use by default */
 };
 /* As time goes by: the guest is paused, goes on, or boots. */
 void sim_clock_stop(struct sim_domain *d);
@@ -247,7 +249,8 @@ struct sim_host {
     struct sim_table pools; /* open ones */
     struct sim_journal journal;
     int64_t storage_used;
-    size_t snapshot_count; /* of all domains */
+    int64_t cpu_busy, cpu_asked_us; /* [us] of usage() */
+    size_t snapshot_count;          /* of all domains */
     uint64_t random;
     int64_t delay_us, jitter_us;
     double fail[SIM_CALL_COUNT], lose[SIM_CALL_COUNT];
@@ -344,6 +347,18 @@ enum sv_err sim_set_vnc_password(struct sv_hv_host *h, const struct sv_id *vm, c
 enum sv_err sim_guest_addresses(struct sv_hv_host *h, const struct sv_id *vm, char **ret, const struct sv_deadline *d,
                                 struct sv_error *err);
 bool sim_password_apply(struct sim_domain *d, const unsigned char *p, size_t n); /* replay */
+
+/* --- usage.c: what guests use, all of it made up. Forgotten with the process. Under the host's lock. --- */
+/* "cpu=50,mem=30,disk=40,read=1M,write=2M,rx=100K,tx=50K": CONFIG naming what is wrong. */
+enum sv_err sim_load_set(struct sim_domain *d, const char *text, struct sv_error *err);
+void sim_load_begin(struct sim_domain *d); /* it was started */
+void sim_load_turn(struct sim_domain *d);  /* before it is paused or goes on */
+void sim_load_forget(struct sim_domain *d);
+enum sv_err sim_usage(struct sv_hv_host *h, struct sv_hv_host_usage *ret,
+                      void (*row)(void *arg, const struct sv_hv_usage *u), void *arg, const struct sv_deadline *d,
+                      struct sv_error *err);
+/* "256G" */
+bool sim_parse_size(const char *s, int64_t *ret);
 
 /* --- console.c: screens --- */
 struct sim_screens *sim_screens_new(void);

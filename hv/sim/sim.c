@@ -239,6 +239,7 @@ const struct sv_hv_ops sv_hv_sim_ops = {
     .pool_info = sim_pool_info,
     .state = sim_state,
     .list = sim_list,
+    .usage = sim_usage,
     .list_volumes = sim_list_volumes,
     .control = sim_control,
 };

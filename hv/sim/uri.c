@@ -57,7 +57,7 @@ bool sim_parse_time(const char *s, int64_t *ret_us)
     return true;
 }
 
-static bool parse_size(const char *s, int64_t *ret)
+bool sim_parse_size(const char *s, int64_t *ret)
 {
     static const char *const units[] = {"K", "M", "G", "T", "P", "E", NULL};
     static const int64_t factors[] = {1LL << 10, 1LL << 20, 1LL << 30, 1LL << 40, 1LL << 50, 1LL << 60};
@@ -129,17 +129,17 @@ static bool read_cpus(struct sim_conf *c, const char *v)
 
 static bool read_mem(struct sim_conf *c, const char *v)
 {
-    return parse_size(v, &c->memory) && c->memory > 0 && c->memory <= DEFAULT_MEMORY;
+    return sim_parse_size(v, &c->memory) && c->memory > 0 && c->memory <= DEFAULT_MEMORY;
 }
 
 static bool read_storage(struct sim_conf *c, const char *v)
 {
-    return parse_size(v, &c->storage) && c->storage > 0 && c->storage <= DEFAULT_STORAGE;
+    return sim_parse_size(v, &c->storage) && c->storage > 0 && c->storage <= DEFAULT_STORAGE;
 }
 
 static bool read_pool(struct sim_conf *c, const char *v)
 {
-    return parse_size(v, &c->pool) && c->pool > 0 && c->pool <= DEFAULT_POOL;
+    return sim_parse_size(v, &c->pool) && c->pool > 0 && c->pool <= DEFAULT_POOL;
 }
 
 static bool read_delay(struct sim_conf *c, const char *v)
@@ -198,7 +198,7 @@ static const struct {
     const char *key, *takes;
     bool (*read)(struct sim_conf *c, const char *value); /* NULL: fail=, which has its own errors */
 } keys[] = {
-    {.key = "hosts", .takes = "1-256", .read = read_hosts},
+    {.key = "hosts", .takes = "1-1024", .read = read_hosts},
     {.key = "delay", .takes = "a time such as 20ms", .read = read_delay},
     {.key = "jitter", .takes = "a time such as 5ms", .read = read_jitter},
     {.key = "fail", .takes = "CALL:PROBABILITY", .read = NULL},

@@ -127,6 +127,34 @@ struct sv_hv_state {
     bool agent;            /* the guest agent's channel is open */
 };
 
+/* What a running guest has used since it was started, and what it has. Counters begin anew with it, with a device that
+ * is plugged anew, and where the driver says so; -1 = not known. */
+struct sv_hv_disk_usage {
+    char target[8];
+    int64_t read, written; /* [bytes] */
+    int64_t reads, writes; /* requests */
+    int64_t size, held;    /* [bytes]: as the guest sees it, and on its storage */
+};
+struct sv_hv_nic_usage {
+    char tap[16];
+    int64_t received, sent; /* [bytes] by the guest */
+};
+struct sv_hv_usage {
+    struct sv_id vm;
+    int64_t cpu_ns; /* [ns] of all its vCPUs */
+    int64_t vcpus;
+    int64_t memory, memory_used; /* [bytes]; used: the guest's own word, what it could not give to a program */
+    unsigned disk_count, nic_count;
+    struct sv_hv_disk_usage disks[SV_HV_MAX_DISKS];
+    struct sv_hv_nic_usage nics[SV_HV_MAX_NICS];
+};
+/* The same of the host. */
+struct sv_hv_host_usage {
+    int64_t cpu_busy, cpu_all;          /* of all its CPUs: at work, and in all, in one unit */
+    int64_t memory, memory_used;        /* [bytes] */
+    int64_t storage_size, storage_used; /* [bytes] of the image directory */
+};
+
 /* A copy of a disk, as a standalone qcow2 file of ours. */
 struct sv_hv_copy {
     struct sv_id disk;
@@ -277,6 +305,11 @@ struct sv_hv_ops {
     enum sv_err (*list)(struct sv_hv_host *h,
                         void (*row)(void *arg, const struct sv_id *vm, const char *name, const struct sv_hv_state *s),
                         void *arg, const struct sv_deadline *d, struct sv_error *err);
+    /* What the host and all its running guests of ours have used, in one call. A guest that is busy with another call
+     * has only what can be said without asking it. */
+    enum sv_err (*usage)(struct sv_hv_host *h, struct sv_hv_host_usage *ret,
+                         void (*row)(void *arg, const struct sv_hv_usage *u), void *arg, const struct sv_deadline *d,
+                         struct sv_error *err);
     /* All volumes and templates of the image directory by id (for fsck and tests). */
     enum sv_err (*list_volumes)(struct sv_hv_host *h,
                                 void (*row)(void *arg, const struct sv_id *volume, bool is_template, int64_t bytes),

@@ -20,8 +20,8 @@ static void uri_says_what_it_takes(void)
         const char *uri, *says;
     } bad[] = {
         {"sim://?host=3", "no key 'host', known: hosts delay jitter fail hang cpus"},
-        {"sim://?hosts=0", "hosts= takes 1-256"},
-        {"sim://?hosts=257", "hosts= takes 1-256"},
+        {"sim://?hosts=0", "hosts= takes 1-1024"},
+        {"sim://?hosts=1025", "hosts= takes 1-1024"},
         {"sim://?delay=fast", "delay= takes a time"},
         {"sim://?delay=99999999999999999999s", "delay= takes a time"},
         {"sim://?fail=start", "fail= takes CALL:PROBABILITY"},
