@@ -4,6 +4,7 @@
 #include "core/firewall/firewall.h"
 #include "core/host/host.h"
 #include "core/image/image.h"
+#include "core/monitor/monitor.h"
 #include "core/network/network.h"
 #include "core/storage/storage.h"
 #include "core/tenant/tenant.h"
@@ -38,6 +39,7 @@ enum sv_err sv_cloud_new(const struct sv_cloud_options *opt, struct sv_cloud **r
     c->import_dirs = sv_strdup(opt->import_dirs);
     c->backup_dir = opt->backup_dir ? sv_strdup(opt->backup_dir) : sv_asprintf("%s/backups", opt->data_dir);
     c->backup_keep = opt->backup_keep;
+    c->monitor_ms = opt->monitor_s * 1000;
     c->db = opt->db;
     c->net = opt->net;
     c->supernet = opt->supernet;
@@ -75,6 +77,8 @@ enum sv_err sv_cloud_start(struct sv_cloud *c, struct sv_error *err)
         rc = sv_keeper_start(c, err);
     if (!rc)
         rc = sv_balance_start(c, err);
+    if (!rc)
+        rc = sv_monitor_start(c, c->monitor_ms, err);
     return rc ? rc : sv_jobs_start(c->jobs, err);
 }
 
@@ -83,6 +87,7 @@ void sv_cloud_stop(struct sv_cloud *c, int64_t limit_ms)
     if (c->jobs)
         sv_jobs_stop(c->jobs, limit_ms);
     sv_keeper_stop(c);
+    sv_monitor_stop(c);
     sv_sync_stop(c);
     sv_addresses_stop(c);
     sv_balance_stop(c);
@@ -95,6 +100,7 @@ bool sv_cloud_free(struct sv_cloud *c)
     if (!c)
         return true;
     sv_keeper_stop(c);
+    sv_monitor_free(c);
     /* Whoever asks drivers, then the drivers, then what their threads call into. */
     sv_sync_stop(c);
     sv_addresses_stop(c);

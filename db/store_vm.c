@@ -42,6 +42,7 @@ enum {
     SET_HOST,
     DELETE,
     LIST_HOST,
+    EACH_ID,
 };
 
 static const char *const sql[] = {
@@ -83,6 +84,7 @@ static const char *const sql[] = {
     [SET_HOST] = "UPDATE vm SET host_id = ?2 WHERE id = ?1",
     [DELETE] = "DELETE FROM vm WHERE id = ?1 RETURNING tenant_id, created",
     [LIST_HOST] = "SELECT " COLS " FROM vm v WHERE v.host_id = ?1 AND v.state IN (2, 3, 4, 5)",
+    [EACH_ID] = "SELECT id FROM vm",
 };
 SV_SQL_TABLE(sv_sql_vm, "vm", sql);
 
@@ -386,6 +388,21 @@ enum sv_err sv_vm_list_host(struct sv_tx *tx, const struct sv_id *host, row_fn r
 
     sv_bind(st, "d", host);
     return each(tx, st, row, arg, err);
+}
+
+enum sv_err sv_vm_each_id(struct sv_tx *tx, void (*row)(void *arg, const struct sv_id *vm), void *arg,
+                          struct sv_error *err)
+{
+    SV_STMT st = sv_stmt(tx, &sv_sql_vm, EACH_ID);
+    bool more;
+    enum sv_err rc;
+
+    while (!(rc = sv_step(tx, st, &more, err)) && more) {
+        const struct sv_id id = sv_col_id(st, 0);
+
+        row(arg, &id);
+    }
+    return rc;
 }
 
 /* --- changes ---------------------------------------------------------------------------------------- */

@@ -192,6 +192,7 @@ static enum sv_err open_cloud(struct program *p, struct sv_error *err)
         .vpc_prefix = (unsigned)o->vpc_prefix,
         .backup_dir = o->backup_dir,
         .backup_keep = o->backup_keep,
+        .monitor_s = o->monitor_interval,
         .import_dirs = o->import_dirs,
         .vcpu_overcommit = (double)o->vcpu_overcommit,
         .news = on_news,

@@ -4,6 +4,7 @@
 #include "server/metrics_counts.h"
 #include "starvirt/clock.h"
 #include "starvirt/core_balance.h"
+#include "starvirt/core_monitor.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -25,6 +26,7 @@ struct scrape {
     struct sv_jobs_stats jobs;
     struct sv_workers_stats disk, paths, screens;
     struct sv_network_stats network;
+    struct sv_monitor_totals monitor;
     struct sv_links_stats links;
     struct sv_begun_stats begun;
     struct sv_supply_stats supplies[SV_SUPPLY_COUNT];
@@ -211,6 +213,16 @@ static void write_units(struct scrape *x, const struct metric *m)
                   x->network.waiting, m->name, x->network.telling, m->name, x->network.failed);
 }
 
+static void write_busy(struct scrape *x, const struct metric *m)
+{
+    sv_buf_printf(x->out, "%s %.3f\n", m->name, x->monitor.busy_cpus);
+}
+
+static void write_sampling(struct scrape *x, const struct metric *m)
+{
+    sv_buf_printf(x->out, "%s %.6f\n", m->name, (double)x->monitor.took_us / 1e6);
+}
+
 static void write_comparing(struct scrape *x, const struct metric *m)
 {
     sv_buf_printf(x->out, "%s %.6f\n", m->name, (double)x->network.comparing_us / 1e6);
@@ -369,6 +381,17 @@ static const struct metric metrics[] = {
     {"starvirt_network_comparison_seconds_total", "counter", "How long these took, all in all.", write_comparing},
     {"starvirt_job_threads", "gauge", "Threads that run jobs.", FIGURE(jobs.workers)},
     {"starvirt_hosts", "gauge", "Hypervisor hosts.", write_hosts},
+    {"starvirt_hosts_busy_cpus", "gauge", "CPUs of all hosts that are at work.", write_busy},
+    {"starvirt_hosts_memory_used_bytes", "gauge", "Memory of all hosts that is in use.", FIGURE(monitor.memory_used)},
+    {"starvirt_monitor_hosts_late", "gauge", "Hosts that have not said for three intervals what they use.",
+     FIGURE(monitor.late)},
+    {"starvirt_monitor_objects", "gauge", "VMs and hosts that there are figures of.", FIGURE(monitor.objects)},
+    {"starvirt_monitor_samples_total", "counter", "Times that a host said what it and its guests use.",
+     FIGURE(monitor.samples)},
+    {"starvirt_monitor_failures_total", "counter", "Times that it did not.", FIGURE(monitor.failures)},
+    {"starvirt_monitor_sample_seconds_total", "counter", "How long these answers took, all in all.", write_sampling},
+    {"starvirt_monitor_points_total", "counter", "Points of history that were written.", FIGURE(monitor.points)},
+    {"starvirt_monitor_points_lost_total", "counter", "Points that could not be written.", FIGURE(monitor.lost)},
     {"starvirt_balancer_nodes", "gauge", "Nodes of load balancers by what health checks found.", BALANCER(nodes_line)},
     {"starvirt_balancer_connections", "gauge", "Connections to nodes of a load balancer.", BALANCER(connections_line)},
     {"starvirt_balancer_sessions_total", "counter", "Sessions of a load balancer.", BALANCER(sessions_line)},
@@ -409,6 +432,7 @@ void sv_metrics_write(struct sv_server *s, struct sv_buf *out)
     x.hosts = hosts.total;
     x.hosts_up = hosts.ready;
     sv_cloud_network_stats(s->cloud, &x.network);
+    x.monitor = sv_monitor_totals(s->cloud);
     sv_links_stats(s->links, &x.links);
     sv_begun_stats(s->begun, &x.begun);
     for (unsigned i = 0; i < SV_SUPPLY_COUNT; i++)

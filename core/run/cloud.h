@@ -18,6 +18,7 @@ struct sv_router_seen;
 struct sv_looks;
 struct sv_secrets;
 struct sv_keeper;
+struct sv_monitor;
 struct sv_sync;
 struct sv_turns;
 struct sv_vm_company;
@@ -34,12 +35,18 @@ struct sv_cloud_host {
     struct sv_hv_info info;
     enum sv_host_state state;
     char why[SV_HOST_WHY_LEN]; /* it is not ready; "" = not known */
+    struct sv_host_turn {      /* under the monitor's mutex: when it is asked what it uses [ms monotonic] */
+        int64_t due_ms, answered_ms;
+        unsigned failures;
+        bool asking;
+    } turn;
 };
 
 struct sv_cloud {
     char *data_dir, *import_dirs, *backup_dir;
     char *real_dir;            /* the data directory, links resolved */
     int64_t backup_keep;       /* of a VM; 0 = all */
+    int64_t monitor_ms;        /* between two samples of a host; 0 = none */
     pthread_mutex_t room_lock; /* claims */
     struct sv_claim *claims;
     struct sv_id admin; /* the first tenant: tells this cloud from others */
@@ -74,6 +81,7 @@ struct sv_cloud {
         size_t n, cap;
         uint64_t failovers;
     } online;                          /* core/network/online.c */
+    struct sv_monitor *monitor;        /* core/monitor/sampler.c */
     struct sv_keeper *keeper;          /* core/network/keeper.c */
     pthread_mutex_t host_network_lock; /* one change of a physical interface at a time */
 };

@@ -13,13 +13,6 @@
     }
 
 static const struct sv_route routes[] = {
-    NOT_YET("2.8.1", "POST", "cloudmonitor/compute/current", SV_SYNC, "查询CPU/MEM性能监控数据(实时)"),
-    NOT_YET("2.8.2", "POST", "cloudmonitor/compute/history", SV_SYNC, "查询CPU/MEM监控数据(历史)"),
-    NOT_YET("2.8.3", "POST", "cloudmonitor/disk/history", SV_SYNC, "查询磁盘IO监控数据(历史)"),
-    NOT_YET("2.8.4", "POST", "cloudmonitor/net/history", SV_SYNC, "查询网络IO监控数据(历史)"),
-    NOT_YET("2.8.5", "POST", "cloudmonitor/everydisk/current", SV_SYNC, "查询磁盘IO监控数据(实时-分磁盘)"),
-    NOT_YET("2.8.6", "POST", "cloudmonitor/everynet/current", SV_SYNC, "查询网络IO监控数据(实时-分网卡)"),
-    NOT_YET("2.8.7", "POST", "cloudmonitor/compute/currents", SV_SYNC, "查询计算性能监控数据(实时，批量)"),
     NOT_YET("2.14", "POST", "cloudhost/search", SV_SYNC, "查询物理机列表"),
     NOT_YET("2.15.1", "POST", "cloudalarm/search", SV_SYNC, "查询告警信息"),
     NOT_YET_OURS("cloud hosts", "PUT", "cloudvm/migrate", SV_ASYNC, "迁移云主机"),

@@ -3,6 +3,7 @@
 #include "hv/sim/internal.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Of each disk and of each NIC, [bytes/s]; the rest in percent. */
@@ -151,7 +152,10 @@ static void fill_devices(const struct sim_domain *d, const struct rates *r, cons
         struct sim_def_nic nic;
         memcpy(&nic, &nics[i], sizeof(nic));
         u->nics[i] = (struct sv_hv_nic_usage){.received = c->received, .sent = c->sent};
-        SV_COPY(u->nics[i].tap, nic.tap);
+        if (nic.tap[0])
+            SV_COPY(u->nics[i].tap, nic.tap);
+        else /* nobody named it: as a hypervisor would */
+            snprintf(u->nics[i].tap, sizeof(u->nics[i].tap), "vnet%u", i);
     }
 }
 

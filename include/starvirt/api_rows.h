@@ -25,6 +25,10 @@
     {                                                                                                                  \
         .name = (key), .type = SV_T_ENUM, .offset = SV_OFF_STR(st, m), __VA_ARGS__                                     \
     }
+#define LIST(key, st, m, ...)                                                                                          \
+    {                                                                                                                  \
+        .name = (key), .type = SV_T_LIST, .offset = SV_OFF_LIST(st, m), __VA_ARGS__                                    \
+    }
 #define IP(key, st, m, ...)                                                                                            \
     {                                                                                                                  \
         .name = (key), .type = SV_T_IP, .offset = SV_OFF_STR(st, m), __VA_ARGS__                                       \

@@ -34,6 +34,7 @@ struct sv_cloud_options {
     unsigned supernet_prefix, vpc_prefix;
     const char *backup_dir;  /* NULL = DIR/backups */
     int64_t backup_keep;     /* backups kept of a VM; 0 = all */
+    int64_t monitor_s;       /* [s] between two samples of what a host and its guests use; 0 = none */
     const char *import_dirs; /* comma list; templates by path come from below these; NULL = anywhere (admin) */
     double vcpu_overcommit;  /* vCPUs placed per physical one; 0 = 8 */
     struct sv_jobs_options jobs;

@@ -69,6 +69,9 @@ enum sv_err sv_vm_delete(struct sv_tx *tx, const struct sv_id *id, struct sv_err
 /* VMs of a host that should exist there (not BUILDING/CLONING/FAILED), for reconciliation. */
 enum sv_err sv_vm_list_host(struct sv_tx *tx, const struct sv_id *host, void (*row)(void *arg, const struct sv_vm *vm),
                             void *arg, struct sv_error *err);
+/* All there are, in no order. */
+enum sv_err sv_vm_each_id(struct sv_tx *tx, void (*row)(void *arg, const struct sv_id *vm), void *arg,
+                          struct sv_error *err);
 
 struct sv_disk {
     struct sv_id id, tenant, vm /* may be empty */, storage, template_id /* backing, may be empty */;

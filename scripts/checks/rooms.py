@@ -26,6 +26,7 @@ CORE_MAY_USE = {
     "firewall": {"run", "network"},
     "balance": {"run", "network", "router"},
     "vm": {"run", "network", "storage", "host"},
+    "monitor": {"run", "host", "vm"},
     "image": {"run", "host", "vm"},
     "copy": {"run", "network", "storage", "host", "vm"},
 }

@@ -68,7 +68,7 @@ class World:
             "vm.template.id": who.template_id, "tenant.id": who.id, "app.id": who.id, "appId": who.id,
             "tenantId": who.id, "tokenId": tokens[0]["token.id"], "vm.ip": row["vm.ip"], "vm.name": row["vm.name"],
             "vnic.vmid": made["vm.id"], "vdisk.vmid": made["vm.id"], "vdisk.id": disk, "vdiskId": disk, "vnicId": nic,
-            "snapshot.vmid": made["vm.id"], "snapshot.id": snapshot.data["snapshot.id"],
+            "monitor.obj": made["vm.id"], "snapshot.vmid": made["vm.id"], "snapshot.id": snapshot.data["snapshot.id"],
             "snapshotId": snapshot.data["snapshot.id"],
             "backup.vmid": made["vm.id"], "backup.id": backup.data["backup.id"],
             "backupId": backup.data["backup.id"],

@@ -4,7 +4,7 @@ import pytest
 from images import MIB
 from schemas import Replies, breaches
 from servers import Servers
-from starvirt import dump_routes, op_name
+from starvirt import dump_routes, op_name, wait_until
 from test_slb import certificate
 from test_storage import ceph_params
 
@@ -44,7 +44,7 @@ class Walk:
 @pytest.fixture(scope="module")
 def walked(tmp_path_factory, raw_image):
     servers = Servers(tmp_path_factory.mktemp("walk"))
-    server = servers(connect="sim://?hosts=2&control=1&storage=20G&pool=1T")
+    server = servers(connect="sim://?hosts=2&control=1&storage=20G&pool=1T", options=["--monitor.interval", "1"])
     server.tellable.add(server.data)  # where its image directories are: administrators are told
     walk = Walk(server)
     try:
@@ -93,6 +93,17 @@ def templates(w, tenant, raw_image):
     w.ok(w.admin, "DELETE cloudvm/delVhostModelAndType/{id}", {"id": made[0]["id"]})
 
 
+def monitoring(w, tenant):
+    vm = {"monitor.obj.type": "vm", "monitor.obj": w.vm}
+    for what in ("compute", "everydisk", "everynet"):
+        w.ok(tenant, f"POST cloudmonitor/{what}/current", vm)
+    history = {**vm, "lineType": "minute"}
+    wait_until(lambda: tenant.ok("POST cloudmonitor/compute/history", history).data, "a sample")
+    for what in ("compute", "disk", "net"):
+        w.ok(tenant, f"POST cloudmonitor/{what}/history", history)
+    w.ok(tenant, "POST cloudmonitor/compute/currents", {"monitor.obj.type": "vm", "monitor.objids": [w.vm]})
+
+
 def vms(w, tenant):
     w.vpc = w.ok(tenant, "POST cloudnetwork/vpc/create", {"vpc.name": "net", "vpc.desc": "x"}).data["vpc.id"]
     w.ok(tenant, "PUT cloudnetwork/vpc/modify", {"vpc.id": w.vpc, "vpc.desc": "changed"})
@@ -102,6 +113,7 @@ def vms(w, tenant):
     w.vm = w.run_each(tenant, "POST cloudvm/create", {"vnic.portgroupid": w.vpc, "vm.tenant.model": "small",
                                                       "vm.vcpu.num": 1, "vm.memory.mem": 64})[0]["vm.id"]
     routers(w, tenant)
+    monitoring(w, tenant)
     vm = {"vm.id": w.vm}
     w.ok(tenant, "PUT cloudvm/modify", {**vm, "vm.name": "named", "vm.desc": "described"})
     w.ok(tenant, "POST cloudvm/switchfirewalld", {**vm, "vm.firewalld.enable": "false"})
