@@ -242,6 +242,14 @@ static enum sv_err take_body(struct binding *b, struct rows *r)
 
 /* --- into the struct ------------------------------------------------------------------------------ */
 
+static bool is_excused(const struct rows *r, const struct sv_param *p, const void *in)
+{
+    for (size_t i = 0; p->unless && i < r->count; i++)
+        if (strcmp(r->row[i].name, p->unless) == 0)
+            return ((const struct sv_opt_bool *)(const void *)((const char *)in + r->row[i].offset))->v;
+    return false;
+}
+
 static enum sv_err fill(struct binding *b, const struct rows *r, void *in);
 
 /* "mac" at fault inside "nics", element 1 -> "nics[1].mac" */
@@ -328,7 +336,7 @@ static enum sv_err fill(struct binding *b, const struct rows *r, void *in)
         enum sv_err rc = set_row(b, p, r->value[i] ? r->value[i] : &absent, in, &set);
         if (rc)
             return rc;
-        if (!set && ((p->flags & SV_P_REQUIRED) || p->in == SV_IN_PATH))
+        if (!set && ((p->flags & SV_P_REQUIRED) || p->in == SV_IN_PATH) && !is_excused(r, p, in))
             return sv_param_fail(b->err, SV_E_PARAM_MISSING, p, "");
     }
     return SV_OK;

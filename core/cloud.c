@@ -1,4 +1,5 @@
 /* The cloud's life: open, start, stop. */
+#include "core/alarm/alarm.h"
 #include "core/balance/balance.h"
 #include "core/copy/copy.h"
 #include "core/firewall/firewall.h"
@@ -54,6 +55,7 @@ enum sv_err sv_cloud_new(const struct sv_cloud_options *opt, struct sv_cloud **r
     sv_rooms_init(c);
     sv_addresses_init(c);
     sv_looks_init(c, opt->news, opt->news_arg);
+    sv_alarms_init(c, &opt->alarm);
     rc = build(c, opt, err);
     if (rc) {
         sv_cloud_free(c);
@@ -78,6 +80,8 @@ enum sv_err sv_cloud_start(struct sv_cloud *c, struct sv_error *err)
     if (!rc)
         rc = sv_balance_start(c, err);
     if (!rc)
+        rc = sv_alarms_start(c, err);
+    if (!rc)
         rc = sv_monitor_start(c, c->monitor_ms, err);
     return rc ? rc : sv_jobs_start(c->jobs, err);
 }
@@ -91,6 +95,7 @@ void sv_cloud_stop(struct sv_cloud *c, int64_t limit_ms)
     sv_sync_stop(c);
     sv_addresses_stop(c);
     sv_balance_stop(c);
+    sv_alarms_stop(c);
 }
 
 bool sv_cloud_free(struct sv_cloud *c)
@@ -109,6 +114,7 @@ bool sv_cloud_free(struct sv_cloud *c)
     sv_addresses_free(c);
     left = !sv_looks_free(c);
     sv_balance_free(c);
+    sv_alarms_free(c);
     if (c->jobs)
         sv_jobs_free(c->jobs);
     sv_secrets_close(c->secrets);

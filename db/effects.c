@@ -50,6 +50,12 @@ void sv_tx_tokens_gone(struct sv_tx *tx)
     tx->effects->tokens = true;
 }
 
+void sv_tx_alarms_to_tell(struct sv_tx *tx)
+{
+    assert(tx->writable);
+    tx->effects->alarms = true;
+}
+
 /* --- telling of them after the commit ----------------------------------------------------------------------- */
 
 /* Calls once per distinct job, in order of first change. */
@@ -74,11 +80,13 @@ void sv_effects_tell(struct sv_db *db, const struct sv_effects *e)
 {
     pthread_mutex_lock(&db->mutex);
     sv_change_fn change = db->change;
-    void *arg = db->change_arg, *tokens_arg = db->tokens_arg;
-    void (*tokens)(void *arg) = db->tokens;
+    void *arg = db->change_arg, *tokens_arg = db->tokens_arg, *alarms_arg = db->alarms_arg;
+    void (*tokens)(void *arg) = db->tokens, (*alarms)(void *arg) = db->alarms;
     pthread_mutex_unlock(&db->mutex);
     if (e->tokens && tokens)
         tokens(tokens_arg);
+    if (e->alarms && alarms)
+        alarms(alarms_arg);
     if (!change)
         return;
     if (e->jobs)

@@ -35,7 +35,7 @@ struct sv_effects {
     struct sv_mark_change *marks, **marks_end;
     struct sv_changed_job *jobs, **jobs_end;
     unsigned job_count;
-    bool events, tokens;
+    bool events, tokens, alarms;
 };
 
 void sv_effects_init(struct sv_effects *e);
@@ -110,6 +110,8 @@ struct sv_db {
     void *change_arg;
     void (*tokens)(void *arg);
     void *tokens_arg;
+    void (*alarms)(void *arg);
+    void *alarms_arg;
     struct sv_outage outage;
     struct sv_db_stats stats;
 };

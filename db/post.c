@@ -3,6 +3,7 @@
 #include <semaphore.h>
 
 #include "db/engine.h"
+#include "starvirt/store_alarm.h"
 
 void sv_queue_init(struct sv_queue *q)
 {
@@ -97,6 +98,14 @@ void sv_db_on_tokens(struct sv_db *db, void (*fn)(void *arg), void *arg)
     pthread_mutex_lock(&db->mutex);
     db->tokens = fn;
     db->tokens_arg = arg;
+    pthread_mutex_unlock(&db->mutex);
+}
+
+void sv_db_on_alarms(struct sv_db *db, void (*fn)(void *arg), void *arg)
+{
+    pthread_mutex_lock(&db->mutex);
+    db->alarms = fn;
+    db->alarms_arg = arg;
     pthread_mutex_unlock(&db->mutex);
 }
 

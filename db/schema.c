@@ -338,21 +338,26 @@ static const char version_11[] =
     " PRIMARY KEY(vm_id, affinity_id)) STRICT, WITHOUT ROWID;"
     "CREATE INDEX affinity_vm_group ON affinity_vm(affinity_id, vm_id);"
 
-    /* content: symbol and arguments, put into words when it is read. relieved 0: open. tenant_id '': the
-       administrators' */
+    /* args: put into words when it is read. relieved 0: open; over: what it is about has ended, so that it may be
+       raised anew. tenant_id '': the administrators'. */
     "CREATE TABLE alarm(id TEXT PRIMARY KEY, type INTEGER NOT NULL, level INTEGER NOT NULL, object_type INTEGER NOT"
     " NULL, object_id TEXT NOT NULL, object_name TEXT NOT NULL, tenant_id TEXT NOT NULL, args TEXT NOT NULL, created"
-    " INTEGER NOT NULL, relieved INTEGER NOT NULL DEFAULT 0, way INTEGER NOT NULL DEFAULT 0) STRICT;"
-    "CREATE UNIQUE INDEX alarm_open ON alarm(type, object_id) WHERE relieved = 0;"
+    " INTEGER NOT NULL, relieved INTEGER NOT NULL DEFAULT 0, way INTEGER NOT NULL DEFAULT 0, over INTEGER NOT NULL"
+    " DEFAULT 0) STRICT;"
+    "CREATE UNIQUE INDEX alarm_going_on ON alarm(type, object_id) WHERE over = 0;"
+    "CREATE INDEX alarm_open ON alarm(created, id) WHERE relieved = 0;"
+    "CREATE INDEX alarm_open_tenant ON alarm(tenant_id, created, id) WHERE relieved = 0;"
+    "CREATE INDEX alarm_over ON alarm(relieved, id) WHERE over = 1;"
     "CREATE INDEX alarm_order ON alarm(created, id);"
     "CREATE INDEX alarm_tenant ON alarm(tenant_id, created, id);"
     "CREATE INDEX alarm_object ON alarm(object_id, created, id);"
     "CREATE TABLE alarm_threshold(type INTEGER PRIMARY KEY, value INTEGER NOT NULL, minutes INTEGER NOT NULL, level"
     " INTEGER NOT NULL) STRICT;"
-    /* what a web hook has yet to be told, in order */
-    "CREATE TABLE alarm_delivery(seq INTEGER PRIMARY KEY, alarm_id TEXT NOT NULL REFERENCES alarm(id), hook TEXT NOT"
-    " NULL, relieved INTEGER NOT NULL, tries INTEGER NOT NULL, due INTEGER NOT NULL) STRICT;"
-    "CREATE INDEX alarm_delivery_due ON alarm_delivery(due);"
+    /* web hooks, as the options had them at the last start; what each has yet to be told, in order */
+    "CREATE TABLE alarm_hook(url TEXT PRIMARY KEY) STRICT;"
+    "CREATE TABLE alarm_delivery(seq INTEGER PRIMARY KEY AUTOINCREMENT, alarm_id TEXT NOT NULL REFERENCES alarm(id),"
+    " hook TEXT NOT NULL, relieved INTEGER NOT NULL, tries INTEGER NOT NULL, due INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX alarm_delivery_hook ON alarm_delivery(hook, seq);"
     "CREATE INDEX alarm_delivery_alarm ON alarm_delivery(alarm_id);"
 
     /* refers to nothing: it outlives tenants, tokens and objects */

@@ -1,6 +1,7 @@
 /* What the engine finds of load balancers, asked every few seconds, as asking may take long; and certificates that are
  * about to end. One thread; readers get what was found last. A round ends in time, however many do not answer: the next
  * goes on behind the router that was asked last. */
+#include "core/alarm/alarm.h"
 #include "core/balance/balance.h"
 #include "starvirt/log.h"
 #include "starvirt/thread.h"
@@ -210,6 +211,19 @@ static enum sv_err find_warnings(struct sv_tx *tx, void *arg, struct sv_error *e
     return sv_slb_list_ending(tx, sv_tx_now(tx) + warn_before_ms, WARN_AT_ONCE, add_warning, w, err);
 }
 
+/* Of a certificate that follows one that was ending, too: the watch has not seen yet that that one is gone. */
+static enum sv_err raise_ending(struct sv_tx *tx, const struct sv_slb *b, struct sv_error *err)
+{
+    const int64_t left = b->cert_ends - sv_tx_now(tx);
+    const struct sv_dec ends = sv_dec(b->cert_ends), days = sv_dec(left > 0 ? left / (24 * 3600 * 1000) : 0);
+    const enum sv_err rc = sv_alarm_relieve(tx, SV_ALARM_CERTIFICATE, &b->id, err);
+
+    return rc ? rc
+              : sv_alarm_raise(
+                    tx, &(struct sv_alarm_new){.type = SV_ALARM_CERTIFICATE, .object = b->id, .args = {ends.s, days.s}},
+                    err);
+}
+
 /* Once for each certificate, in the transaction that says so. */
 static enum sv_err warn(struct sv_tx *tx, void *arg, struct sv_error *err)
 {
@@ -222,6 +236,8 @@ static enum sv_err warn(struct sv_tx *tx, void *arg, struct sv_error *err)
         rc = sv_slb_warned(tx, &b->id, err);
         if (!rc)
             rc = sv_cloud_event(tx, "slb.certificate.ending", "slb", &b->id, &b->tenant, b->name, err);
+        if (!rc)
+            rc = raise_ending(tx, b, err);
     }
     return rc;
 }

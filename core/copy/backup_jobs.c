@@ -1,5 +1,6 @@
 /* The jobs that make and remove backups: all disks at one moment, then their checksums; what is older than
  * the number to be kept goes with the success of a new one. */
+#include "core/alarm/alarm.h"
 #include "core/copy/backup.h"
 #include "core/host/host.h"
 
@@ -195,10 +196,24 @@ static enum sv_err expire(struct sv_cloud *c, struct sv_tx *tx, const struct sv_
     return rc;
 }
 
-static enum sv_err give_up(struct sv_tx *tx, const struct sv_job *job, const struct sv_id *id, struct sv_error *err)
+static enum sv_err raise_failed(struct sv_tx *tx, const struct sv_job *job, struct sv_error *err)
 {
-    const enum sv_err rc = sv_backup_drop(tx, id, err);
+    const bool known = job->error_symbol && job->error_symbol[0];
+    const struct sv_alarm_new failed = {
+        .type = SV_ALARM_BACKUP,
+        .object = job->object,
+        .args = {known ? job->error_symbol : sv_err_symbol(SV_E_JOB_ABORTED), known ? job->error_args[0] : NULL}};
 
+    return sv_alarm_raise(tx, &failed, err);
+}
+
+static enum sv_err give_up(struct sv_tx *tx, const struct sv_job *job, enum sv_job_result result,
+                           const struct sv_id *id, struct sv_error *err)
+{
+    enum sv_err rc = sv_backup_drop(tx, id, err);
+
+    if (!rc && result != SV_JOB_CANCELLED)
+        rc = raise_failed(tx, job, err);
     return rc ? rc : sv_cloud_event(tx, "backup.failed", "backup", id, &job->tenant, job->object.s, err);
 }
 
@@ -210,12 +225,14 @@ static enum sv_err end_create(struct sv_tx *tx, const struct sv_job *job, enum s
     enum sv_err rc;
 
     if (result != SV_JOB_DONE)
-        return give_up(tx, job, &id, err);
+        return give_up(tx, job, result, &id, err);
     rc = sv_backup_get(tx, sv_scope_system(), &id, sv_tx_arena(tx), &b, err);
     if (!rc)
         rc = sv_backup_set_state(tx, &id, SV_BACKUP_READY, b.quiesced, err);
     if (!rc)
         rc = expire(app, tx, job, err);
+    if (!rc)
+        rc = sv_alarm_relieve(tx, SV_ALARM_BACKUP, &job->object, err);
     return rc ? rc : sv_cloud_event(tx, "backup.ready", "backup", &id, &job->tenant, job->object.s, err);
 }
 

@@ -1,6 +1,7 @@
 /* Bringing rows and hosts together: a host that came back is asked what it runs; the rows follow. A domain
  * that no row knows is reported, never touched (docs/ARCHITECTURE.md, "Time of truth"). */
 #include "core/host/reconcile.h"
+#include "core/alarm/alarm.h"
 #include "core/storage/storage.h"
 #include "starvirt/log.h"
 #include "starvirt/store_leftover.h"
@@ -82,6 +83,15 @@ static enum sv_err write_live(struct sv_tx *tx, const struct settle *s, const st
     return rc || !asked ? rc : sv_vm_set_agent(tx, &v->id, s->live->agent, err);
 }
 
+static enum sv_err write_alarm(struct sv_tx *tx, const struct settle *s, struct sv_error *err)
+{
+    const struct sv_alarm_new crashed = {.type = SV_ALARM_VM_CRASHED, .object = s->vm};
+
+    if (s->now == SV_HV_CRASHED)
+        return sv_alarm_raise(tx, &crashed, err);
+    return s->now == SV_HV_RUNNING ? sv_alarm_relieve(tx, SV_ALARM_VM_CRASHED, &s->vm, err) : SV_OK;
+}
+
 static enum sv_err settle(struct sv_tx *tx, void *arg, struct sv_error *err)
 {
     struct settle *s = arg;
@@ -95,6 +105,8 @@ static enum sv_err settle(struct sv_tx *tx, void *arg, struct sv_error *err)
         rc = sv_pending_hurry(tx, &s->vm, NULL, err);
     if (!rc)
         rc = write_live(tx, s, &v, err);
+    if (!rc)
+        rc = write_alarm(tx, s, err);
     if (rc || v.state == state_of(s->now) || v.state == SV_VM_UNKNOWN)
         return rc;
     return sv_cloud_event(tx, event_of(s->now), "vm", &v.id, &v.tenant, sv_vm_state_name(state_of(s->now)), err);
@@ -274,6 +286,8 @@ static enum sv_err write_connected(struct sv_tx *tx, void *arg, struct sv_error 
         rc = sv_storage_set_usage(tx, &storage, i->storage_size, i->storage_used, err);
     if (!rc)
         rc = sv_host_set_connected(tx, &a->host->id, true, err);
+    if (!rc)
+        rc = sv_alarm_relieve(tx, SV_ALARM_HOST_LOST, &a->host->id, err);
     return rc ? rc
               : sv_cloud_event(tx, "host.connected", "host", &a->host->id, &nobody, sv_hv_host_name(a->host->hv), err);
 }

@@ -1,6 +1,7 @@
 /* From what hypervisors tell to rows. One thread takes everything in order; what needs to ask a host (and
  * so may hang with it) runs on a thread of that host, one at a time. */
 #include "core/host/sync.h"
+#include "core/alarm/alarm.h"
 #include "core/host/news.h"
 #include "core/host/reconcile.h"
 #include "starvirt/log.h"
@@ -292,13 +293,29 @@ static void power_changed(struct sv_cloud *c, const struct told *t)
         begin_asking(c, t->host, t);
 }
 
+/* What is known of it now. */
+static const char *why_lost(const struct sv_cloud_host *h, struct sv_tx *tx)
+{
+    const char *why;
+
+    pthread_mutex_lock(&h->cloud->host_mutex);
+    why = sv_arena_strdup(sv_tx_arena(tx), h->why[0] ? h->why : "it does not answer");
+    pthread_mutex_unlock(&h->cloud->host_mutex);
+    return why;
+}
+
 static enum sv_err write_lost(struct sv_tx *tx, void *arg, struct sv_error *err)
 {
     const struct sv_cloud_host *h = arg;
     const struct sv_id nobody = {.s = ""};
     enum sv_err rc = sv_host_set_connected(tx, &h->id, false, err);
 
-    return rc ? rc : sv_cloud_event(tx, "host.lost", "host", &h->id, &nobody, sv_hv_host_name(h->hv), err);
+    if (!rc)
+        rc = sv_cloud_event(tx, "host.lost", "host", &h->id, &nobody, sv_hv_host_name(h->hv), err);
+    return rc ? rc
+              : sv_alarm_raise(
+                    tx, &(struct sv_alarm_new){.type = SV_ALARM_HOST_LOST, .object = h->id, .args = {why_lost(h, tx)}},
+                    err);
 }
 
 /* What waited for this host. */

@@ -10,6 +10,7 @@
 #include "starvirt/text.h"
 
 struct sv_addresses;
+struct sv_alarms;
 struct sv_balance;
 struct sv_host_early;
 struct sv_agent_wait;
@@ -73,6 +74,7 @@ struct sv_cloud {
     struct sv_sync *sync;
     struct sv_looks *looks; /* core/run/look.c */
     struct sv_addresses *addresses;
+    struct sv_alarms *alarms;   /* core/alarm */
     struct sv_balance *balance; /* what was found of load balancers; NULL before the start */
     struct sv_turns *turns;     /* reading what a unit should be, and telling the engine (core/network/turn.c) */
     struct sv_online {

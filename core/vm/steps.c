@@ -1,4 +1,5 @@
 /* Pieces that several VM jobs are made of. */
+#include "core/alarm/alarm.h"
 #include "core/host/host.h"
 #include "core/network/network.h"
 #include "core/storage/storage.h"
@@ -158,6 +159,8 @@ enum sv_err sv_step_running(struct sv_tx *tx, const struct sv_job *job, struct s
 
     if (!rc)
         rc = enter(tx, job, SV_VM_RUNNING, err);
+    if (!rc)
+        rc = sv_alarm_relieve(tx, SV_ALARM_VM_CRASHED, &job->object, err);
     /* A guest that ran all along keeps the size it really has. */
     if (!rc && !was_running)
         rc = sv_vm_set_live(tx, &job->object, vm.vcpus, vm.memory, err);

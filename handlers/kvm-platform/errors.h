@@ -152,6 +152,7 @@
     X(ROUTER_NO_LEG, 99999, 200)                                                                                       \
     X(LEG_EXISTS, 99999, 200)                                                                                          \
     X(SLB_NOT_FOUND, 99999, 200)                                                                                       \
+    X(ALARM_NOT_FOUND, 99999, 200)                                                                                     \
     X(SLB_LIMIT, 99999, 200)                                                                                           \
     X(SLB_ADDRESS, 99999, 200)                                                                                         \
     X(SLB_PORT_TAKEN, 99999, 200)                                                                                      \

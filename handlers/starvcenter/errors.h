@@ -152,6 +152,7 @@
     X(ROUTER_NO_LEG, 1, 200)                                                                                           \
     X(LEG_EXISTS, 1, 200)                                                                                              \
     X(SLB_NOT_FOUND, 1, 200)                                                                                           \
+    X(ALARM_NOT_FOUND, 1, 200)                                                                                         \
     X(SLB_LIMIT, 1, 200)                                                                                               \
     X(SLB_ADDRESS, 1, 200)                                                                                             \
     X(SLB_PORT_TAKEN, 1, 200)                                                                                          \

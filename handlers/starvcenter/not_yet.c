@@ -14,15 +14,11 @@
 
 static const struct sv_route routes[] = {
     NOT_YET("2.14", "POST", "cloudhost/search", SV_SYNC, "查询物理机列表"),
-    NOT_YET("2.15.1", "POST", "cloudalarm/search", SV_SYNC, "查询告警信息"),
     NOT_YET_OURS("cloud hosts", "PUT", "cloudvm/migrate", SV_ASYNC, "迁移云主机"),
     NOT_YET_OURS("hosts", "POST", "cloudhost/add", SV_SYNC, "新增主机"),
     NOT_YET_OURS("hosts", "PUT", "cloudhost/modify", SV_SYNC, "修改主机"),
     NOT_YET_OURS("hosts", "PUT", "cloudhost/mending", SV_ASYNC, "主机维护"),
     NOT_YET_OURS("hosts", "DELETE", "cloudhost/{hostId}", SV_SYNC, "移除主机"),
-    NOT_YET_OURS("alarms", "PUT", "cloudalarm/relieve", SV_SYNC, "解除告警"),
-    NOT_YET_OURS("alarms", "POST", "cloudalarm/threshold/search", SV_SYNC, "查询告警阈值"),
-    NOT_YET_OURS("alarms", "PUT", "cloudalarm/threshold/modify", SV_SYNC, "修改告警阈值"),
     NOT_YET_OURS("audit", "POST", "cloudaudit/search", SV_SYNC, "查询审计日志"),
 };
 const struct sv_route_table sv_table_not_yet = {routes, ROUTE_COUNT(routes)};

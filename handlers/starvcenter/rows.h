@@ -23,11 +23,13 @@
 /* Paging; the input struct embeds `struct sv_page_in page`. */
 #define PAGE_ROWS(st)        PAGE_ROWS_AS(st, 0)
 #define PAGE_ROWS_NEEDED(st) PAGE_ROWS_AS(st, SV_P_REQUIRED)
-#define PAGE_ROWS_AS(st, required)                                                                                     \
+/* Needed where the BOOL row `key` is not true. */
+#define PAGE_ROWS_NEEDED_UNLESS(st, key) PAGE_ROWS_AS(st, SV_P_REQUIRED, .unless = (key))
+#define PAGE_ROWS_AS(st, required, ...)                                                                                \
     SV_PAGE_AT("page.startnum", st, .flags = SV_P_MIN | SV_P_OUR_MAX | (required), .min = 1, .max = 1000000000,        \
-               DOC("分页起始位置(页码)", "page number, from 1")),                                                      \
+               DOC("分页起始位置(页码)", "page number, from 1"), ##__VA_ARGS__),                                       \
         SV_PAGE_SIZE("page.everypagenum", st, .flags = SV_P_MIN | SV_P_MAX | (required), .min = 1, .max = SV_MAX_PAGE, \
-                     DOC("每页数量", "rows of a page"))
+                     DOC("每页数量", "rows of a page"), ##__VA_ARGS__)
 /* Neither = all rows; one without the other = first page, or pages of 30. */
 struct sv_page sv_page_of(const struct sv_page_in *in);
 
@@ -77,6 +79,7 @@ void sv_put_made(struct sv_reply *r, const struct sv_vm_made *made, int64_t n);
 extern const struct sv_route_table sv_table_tenant, sv_table_quota, sv_table_vm, sv_table_power, sv_table_guest,
     sv_table_vdisk, sv_table_vnic, sv_table_model, sv_table_vpc, sv_table_network, sv_table_template, sv_table_job,
     sv_table_storage, sv_table_snapshot, sv_table_monitor, sv_table_backup, sv_table_rule, sv_table_secgroup,
-    sv_table_slb, sv_table_realnode, sv_table_address, sv_table_mapping, sv_table_router, sv_table_not_yet;
+    sv_table_slb, sv_table_realnode, sv_table_address, sv_table_mapping, sv_table_router, sv_table_alarm,
+    sv_table_not_yet;
 
 #endif

@@ -86,6 +86,7 @@ struct sv_param {
     enum sv_field field;         /* the core field behind it, for errors from below */
     const char *unit;            /* "MB", NULL = none */
     const char *doc_zh, *doc_en;
+    const char *unless;         /* REQUIRED: not where this BOOL row, which stands before it, was given as true */
     const struct sv_param *sub; /* OBJ, OBJS: the rows of the inner object; their offsets are into its own struct */
     size_t sub_count, sub_size;
 };

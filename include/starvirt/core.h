@@ -23,6 +23,22 @@
 
 struct sv_cloud;
 
+/* One message for a web hook. */
+struct sv_hook_message {
+    const char *url;
+    const char *delivery; /* the same for each try of it */
+    const char *body;
+    size_t size;
+};
+struct sv_alarm_options {
+    const char *const *hooks; /* URLs, none twice; at most SV_MAX_HOOKS */
+    unsigned hook_count;
+    int64_t keep_ms; /* relieved alarms; 0 = 90 days */
+    /* Blocks, until the deadline at most. SV_OK: it was taken; else why it was not. From a thread of each hook. */
+    enum sv_err (*send)(void *arg, const struct sv_hook_message *m, const struct sv_deadline *d, struct sv_error *err);
+    void *send_arg;
+    int64_t cert_ends; /* [ms UTC] the server's own certificate; 0 = none */
+};
 struct sv_cloud_options {
     const char *data_dir;       /* from the root, as all paths: hypervisors have another working directory */
     struct sv_db *db;           /* open; stays the caller's */
@@ -41,6 +57,7 @@ struct sv_cloud_options {
     /* Something that a request may wait for was found out, under its key. From any thread, must not block. */
     void (*news)(void *arg, const char *key);
     void *news_arg;
+    struct sv_alarm_options alarm;
 };
 
 /* What an answer says of things that may take their time (a disk, an engine): other threads look at them. */

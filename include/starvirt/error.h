@@ -139,6 +139,13 @@ enum sv_field {
     SV_F_NODE_IP,
     SV_F_NODE_PORT,
     SV_F_NODE_WEIGHT,
+    SV_F_ALARM,
+    SV_F_ALARM_TYPE,
+    SV_F_ALARM_LEVEL,
+    SV_F_ALARM_OBJECT_TYPE,
+    SV_F_ALARM_WAY,
+    SV_F_ALARM_VALUE,
+    SV_F_ALARM_MINUTES,
     SV_F_COUNT
 };
 

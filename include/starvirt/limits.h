@@ -58,6 +58,10 @@
 #define SV_MAX_QUOTA_STORAGE   (SV_MAX_QUOTA * SV_GIB)
 #define SV_DEFAULT_OPEN_JOBS   20000 /* of a tenant whose quota of jobs nobody has set */
 #define SV_MAX_HOSTS           1024
+#define SV_MAX_HOOKS           8      /* that are told of alarms */
+#define SV_MAX_ALARMS_KEPT     100000 /* relieved ones; older go */
+#define SV_ALARM_KEEP_DAYS     90
+#define SV_MAX_ALARM_MINUTES   1440
 #define SV_MAX_SLBS            128 /* load balancers of a tenant */
 #define SV_MAX_SLB_NODES       128 /* of a load balancer */
 #define SV_MIN_SLB_PORT        50  /* StarVCenter section 2.12, as all that follows; up to 65535 */

@@ -18,17 +18,18 @@ MAY_USE = {
 # What stands in core/ itself puts them together.
 CORE_MAY_USE = {
     "run": set(),
-    "network": {"run"},
-    "storage": {"run"},
-    "host": {"run", "storage"},
-    "tenant": {"run", "host"},
-    "router": {"run", "network"},
-    "firewall": {"run", "network"},
-    "balance": {"run", "network", "router"},
-    "vm": {"run", "network", "storage", "host"},
-    "monitor": {"run", "host", "vm"},
-    "image": {"run", "host", "vm"},
-    "copy": {"run", "network", "storage", "host", "vm"},
+    "alarm": {"run"},
+    "network": {"run", "alarm"},
+    "storage": {"run", "alarm"},
+    "host": {"run", "alarm", "storage"},
+    "tenant": {"run", "alarm", "host"},
+    "router": {"run", "alarm", "network"},
+    "firewall": {"run", "alarm", "network"},
+    "balance": {"run", "alarm", "network", "router"},
+    "vm": {"run", "alarm", "network", "storage", "host"},
+    "monitor": {"run", "alarm", "host", "vm"},
+    "image": {"run", "alarm", "host", "vm"},
+    "copy": {"run", "alarm", "network", "storage", "host", "vm"},
 }
 # One file wires everything.
 FILE_MAY_USE = {"server/main.c": set(ROOMS)}

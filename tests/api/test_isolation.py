@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 from outside import pool, router
-from starvirt import dump_routes, op_name
+from starvirt import dump_routes, op_name, wait_until
 from test_negative import params_of
 
 SERVED = [route for route in dump_routes() if route["served"]]
@@ -19,8 +19,8 @@ TEXT_IDS = {"POST cloudvm/search": ["vm.id", "vm.ip", "vm.name"],
 class World:
     """Two tenants with the same things each, and what each key may name."""
 
-    def __init__(self, admin, raw_image):
-        self.admin = admin
+    def __init__(self, server, admin, raw_image):
+        self.server, self.admin = server, admin
         self.api = json.loads(admin.request("GET", "/openapi.json").raw)["paths"]
         self.model = admin.model()
         pool(admin, "outer", 10, 20)
@@ -42,6 +42,7 @@ class World:
         who.done(snapshot.startid)
         backup = who.ok("POST cloudvm/backup/create", {"backup.vmid": made["vm.id"], "backup.name": "kept"})
         who.done(backup.startid)
+        alarm = self.crash(who, made["vm.id"])
         gateway = router(who, vpc)
         slb = who.ok("POST cloudslb/add", {
             "slb.name": "own", "slb.appid": who.id, "slb.protocal.type": "tcp", "slb.network.type": "inner",
@@ -78,14 +79,24 @@ class World:
             "realnode.ip": row["vm.ip"], "slb.network.type": "inner",
             "slb.directip": row["vm.ip"].rsplit(".", 1)[0] + ".201",
             "natId": mapping.data["nat.id"], "natVrouteid": gateway, "natAppid": who.id, "poolId": str(uuid.uuid4()),
-            "vm.hostid": str(uuid.uuid4()), "id": str(uuid.uuid4()),
+            "alarm.id": alarm, "alarm.objid": made["vm.id"], "vm.hostid": str(uuid.uuid4()), "id": str(uuid.uuid4()),
         }
         return who
 
 
+    def crash(self, who, vm):
+        """The alarm of a VM that crashed; it runs again."""
+        for host in ("host1", "host2"):  # the one that has it not takes it for nothing
+            self.server.control(f"crash={vm}", host)
+        params = {"alarm.objid": vm, "isfindPage": "true"}
+        wait_until(lambda: who.ok("POST cloudalarm/search", params).data, "the alarm of the crash")
+        who.run("PUT cloudvm/start", {"vm.id": vm})
+        return who.ok("POST cloudalarm/search", params).data[0]["alarm.id"]
+
+
 @pytest.fixture(scope="module")
-def world(admin, raw_image):
-    return World(admin, raw_image)
+def world(cloud, admin, raw_image):
+    return World(cloud, admin, raw_image)
 
 
 def picture(who):
@@ -106,6 +117,7 @@ def picture(who):
 ALSO = {
     "POST cloudvm/create": {"vm.vcpu.num": 1, "vm.memory.mem": 64, "vm.tenant.model": "MODEL"},
     "PUT cloudvm/cpu/modify": {"vm.vcpu.num": 2},
+    "POST cloudalarm/search": {"isfindPage": "true"},
     "PUT cloudvm/mem/modify": {"vm.memory.mem": 128},
 }
 
@@ -166,7 +178,8 @@ def test_own_ids_are_somebodys(world):
     one = world.one
     assert one.ok("POST cloudvm/search", {"vm.id": one.ids["vm.id"]}).count == 1
     assert one.ok("POST cloudvm/search", {"vm.ip": one.ids["vm.ip"]}).count == 1
-    assert one.ok("POST joblog/search", {"job.objid": one.ids["vm.id"]}).count == 3
+    assert one.ok("POST joblog/search", {"job.objid": one.ids["vm.id"]}).count == 4
+    assert one.ok("POST cloudalarm/search", {"alarm.objid": one.ids["vm.id"], "isfindPage": "true"}).count == 1
     assert one.ok("POST joblog/search", {"startid": one.ids["startid"]}).count == 1
     assert one.ok("GET joblog/{startid}", {"startid": one.ids["startid"]}).data["startid"] == one.ids["startid"]
     assert one.ok("POST cloudtemplate/search", {"template.id": one.template_id}).count == 1
@@ -179,8 +192,9 @@ def test_own_ids_are_somebodys(world):
 
 def test_lists_hold_ones_own_only(world):
     one, other = world.one, world.other
-    for op in ("POST cloudvm/search", "POST cloudnetwork/vpc/search", "POST joblog/search", "GET events"):
-        text = json.dumps(one.ok(op).body)
+    for op in ("POST cloudvm/search", "POST cloudnetwork/vpc/search", "POST joblog/search", "GET events",
+               "POST cloudalarm/search"):
+        text = json.dumps(one.ok(op, ALSO.get(op)).body)
         assert one.ids["vm.id"] in text or one.ids["vpc.id"] in text
         for key in ("vm.id", "vpc.id", "tenant.id", "startid", "template.id"):
             assert other.ids[key] not in text, (op, key)

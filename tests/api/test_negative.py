@@ -182,6 +182,7 @@ def test_these_are_for_admins():
         "POST cloudvm/model/bind", "POST cloudstorage/search", "POST cloudstorage/add", "PUT cloudstorage/modify",
         "POST cloudip/pool/add", "POST cloudip/pool/search", "DELETE cloudip/pool/{poolId}",
         "PUT cloudnetwork/check",
+        "POST cloudalarm/threshold/search", "PUT cloudalarm/threshold/modify",
         "PUT cloudstorage/refresh", "DELETE cloudstorage/{storageId}", "POST cloudvm/vdisk/create/pv"}
 
 

@@ -53,6 +53,7 @@ def walked(tmp_path_factory, raw_image):
         vms(walk, tenant)
         balancers(walk, tenant)
         no_routers(walk, tenant)
+        alarms(walk, tenant)
         storages(walk)
         ends(walk, tenant)
         yield walk
@@ -232,6 +233,18 @@ def balancers(w, tenant):
     w.ok(tenant, "POST cloudslb/realnode/search")
     w.ok(tenant, "DELETE cloudslb/realnode/{realnodeid}", {"realnodeid": node})
     w.ok(tenant, "DELETE cloudslb/{slbid}", {"slbid": slb})
+
+
+def alarms(w, tenant):
+    for host in ("host1", "host2"):  # the one that has it not takes it for nothing
+        w.server.control(f"crash={w.vm}", host)
+    params = {"alarm.relieve.way": "none", "page.startnum": 1, "page.everypagenum": 30}
+    wait_until(lambda: tenant.ok("POST cloudalarm/search", params).data, "the alarm of the crash")
+    (row,) = w.ok(tenant, "POST cloudalarm/search", params).data
+    w.ok(tenant, "PUT cloudalarm/relieve", {"alarm.id": row["alarm.id"]})
+    w.ok(tenant, "PUT cloudvm/start", {"vm.id": w.vm})
+    w.ok(w.admin, "POST cloudalarm/threshold/search")
+    w.ok(w.admin, "PUT cloudalarm/threshold/modify", {"alarm.type": "vm.cpu", "threshold.value": 80})
 
 
 def storages(w):

@@ -151,6 +151,7 @@
     X(ROUTER_NO_LEG, 0, 409, "ROUTER_NO_LEG")                                                                          \
     X(LEG_EXISTS, 0, 409, "LEG_EXISTS")                                                                                \
     X(SLB_NOT_FOUND, 0, 409, "SLB_NOT_FOUND")                                                                          \
+    X(ALARM_NOT_FOUND, 0, 409, "ALARM_NOT_FOUND")                                                                      \
     X(SLB_LIMIT, 0, 409, "SLB_LIMIT")                                                                                  \
     X(SLB_ADDRESS, 0, 409, "SLB_ADDRESS")                                                                              \
     X(SLB_PORT_TAKEN, 0, 409, "SLB_PORT_TAKEN")                                                                        \

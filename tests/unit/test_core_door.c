@@ -1,6 +1,7 @@
 /* The core is the door: its public functions ask for role, scope and bounds themselves, whoever calls. */
 #include "cloud_fixture.h"
 #include "starvirt/core_address.h"
+#include "starvirt/core_alarm.h"
 
 static const char no_such[] = "00000000-0000-7000-8000-000000000000";
 
@@ -70,6 +71,15 @@ DOOR(template_by_path)
 {
     const struct sv_template_new in = {.name = "x", .path = "/etc/passwd"};
     return sv_template_import(cloud, tx, who, &in, &made, &startid, err);
+}
+DOOR(alarm_thresholds)
+{
+    (void)tx;
+    return sv_alarm_thresholds(cloud, who, (void (*)(void *, const struct sv_alarm_threshold *))no_row, NULL, err);
+}
+DOOR(alarm_threshold_set)
+{
+    return sv_alarm_threshold_set(cloud, tx, who, "vm.cpu", 50, 0, NULL, err);
 }
 DOOR(storage_add)
 {
@@ -166,6 +176,8 @@ static const struct door doors[] = {
     ROW(model_remove),
     ROW(model_set),
     ROW(template_by_path),
+    ROW(alarm_thresholds, true),
+    ROW(alarm_threshold_set),
     ROW(storage_add),
     ROW(storage_remove),
     ROW(storage_modify),
