@@ -58,6 +58,11 @@ void sv_alarm_figures_written(struct sv_alarms *s, unsigned n);
 void sv_alarm_threshold_apply(struct sv_alarms *s, const struct sv_alarm_threshold *t);
 struct sv_alarm_threshold sv_alarm_threshold_of(struct sv_alarms *s, enum sv_alarm_type t);
 
+/* --- rows.c --- */
+enum { SV_ALARM_AT_ONCE = 256 }; /* alarms a transaction */
+/* Relieves and raises what rows and hosts say, `*at` being how far it has looked: a round looks at some. */
+void sv_alarm_follow_rows(struct sv_cloud *c, struct sv_alarm_key *at);
+
 /* --- raise.c --- */
 /* NULL, "": *ret stays. PARAM_ENUM. */
 enum sv_err sv_alarm_level_of(const char *name, int *ret, struct sv_error *err);
