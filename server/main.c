@@ -2,6 +2,7 @@
 #include "server/console.h"
 #include "server/control.h"
 #include "server/guard.h"
+#include "server/hook.h"
 #include "server/http.h"
 #include "server/listen.h"
 #include "server/metrics.h"
@@ -48,6 +49,7 @@ struct program {
     int listen_fd[1 + SV_MAX_OWN_LISTENERS];        /* until http has them; -1 = none */
     struct sv_control *control;
     struct sv_tls tls;
+    struct sv_hooks hooks;
     char *upload_dir;
     unsigned connections;
 };
@@ -197,6 +199,15 @@ static enum sv_err open_cloud(struct program *p, struct sv_error *err)
         .vcpu_overcommit = (double)o->vcpu_overcommit,
         .news = on_news,
         .news_arg = p->server.park,
+        .alarm =
+            {
+                .hooks = p->hooks.url,
+                .hook_count = p->hooks.count,
+                .keep_ms = o->alarm_keep_days * 24 * 3600 * 1000,
+                .send = sv_hook_send,
+                .send_arg = &p->hooks,
+                .cert_ends = p->tls.ends,
+            },
         .jobs =
             {
                 .slots_per_host = (unsigned)o->slots_per_host,
@@ -344,6 +355,8 @@ static enum sv_err open_all(struct program *p, const sigset_t *ends, struct sv_e
     if (p->opt.tls_cert)
         rc = sv_tls_load(p->opt.tls_cert, p->opt.tls_key, &p->tls, err);
     if (!rc)
+        rc = sv_hooks_open(p->opt.hooks, p->opt.hook_secret, p->opt.hook_private, &p->hooks, err);
+    if (!rc)
         rc = open_sockets(p, err);
     if (!rc) {
         sv_listen_name(p->listen_fd[0], name, sizeof(name));
@@ -411,6 +424,7 @@ static void close_all(struct program *p)
     close_parts(p);
     free_server(&p->server);
     sv_tls_free(&p->tls);
+    sv_hooks_close(&p->hooks);
 }
 
 /* --- modes ---------------------------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 #include "server/links.h"
 #include "server/metrics_counts.h"
 #include "starvirt/clock.h"
+#include "starvirt/core_alarm.h"
 #include "starvirt/core_balance.h"
 #include "starvirt/core_monitor.h"
 
@@ -28,6 +29,7 @@ struct scrape {
     struct sv_network_stats network;
     struct sv_monitor_totals monitor;
     struct sv_links_stats links;
+    struct sv_alarm_stats alarms;
     struct sv_begun_stats begun;
     struct sv_supply_stats supplies[SV_SUPPLY_COUNT];
     unsigned hosts, hosts_up, consoles, console_tokens;
@@ -213,6 +215,16 @@ static void write_units(struct scrape *x, const struct metric *m)
                   x->network.waiting, m->name, x->network.telling, m->name, x->network.failed);
 }
 
+static void write_alarms(struct scrape *x, const struct metric *m)
+{
+    for (unsigned t = 0; t < SV_ALARM_TYPES; t++)
+        for (unsigned l = 0; l < SV_ALARM_LEVELS; l++)
+            if (x->alarms.open[t][l])
+                sv_buf_printf(x->out, "%s{type=\"%s\",level=\"%s\"} %llu\n", m->name,
+                              sv_alarm_kind((enum sv_alarm_type)t)->symbol, sv_alarm_level_name((enum sv_alarm_level)l),
+                              (unsigned long long)x->alarms.open[t][l]);
+}
+
 static void write_busy(struct scrape *x, const struct metric *m)
 {
     sv_buf_printf(x->out, "%s %.3f\n", m->name, x->monitor.busy_cpus);
@@ -368,6 +380,12 @@ static const struct metric metrics[] = {
     {"starvirt_jobs_ended_total", "counter", "Jobs ended since the start, by kind and result code.", write_jobs},
     {"starvirt_jobs_open", "gauge", "Jobs that wait or run.", write_open_jobs},
     {"starvirt_undos_pending", "gauge", "Undos that failed and are to be finished.", FIGURE(undos)},
+    {"starvirt_alarms_open", "gauge", "Alarms that are not relieved, by type and level.", write_alarms},
+    {"starvirt_alarm_deliveries_pending", "gauge", "Messages that web hooks have yet to take.", FIGURE(alarms.pending)},
+    {"starvirt_alarm_deliveries_sent_total", "counter", "Messages that web hooks took.", FIGURE(alarms.sent)},
+    {"starvirt_alarm_deliveries_failed_total", "counter", "Tries in vain.", FIGURE(alarms.failures)},
+    {"starvirt_alarm_deliveries_given_up_total", "counter", "Messages that a web hook did not take for a day.",
+     FIGURE(alarms.given_up)},
     {"starvirt_network_units", "gauge",
      "Units of networks that the engine has yet to be told of, is being told of, or was told of in vain.", write_units},
     {"starvirt_network_failures_total", "counter", "Times that the engine did not take what a unit should be.",
@@ -423,6 +441,7 @@ void sv_metrics_write(struct sv_server *s, struct sv_buf *out)
     x.bytes_in = sv_count_get(&s->metrics->bytes_in);
     x.bytes_out = sv_count_get(&s->metrics->bytes_out);
     x.bad_replies = sv_count_get(&s->metrics->bad_replies);
+    sv_cloud_alarm_stats(s->cloud, &x.alarms);
     x.undos = (uint64_t)sv_cloud_undos_pending(s->cloud);
     sv_jobs_stats(sv_cloud_jobs(s->cloud), &x.jobs);
     sv_workers_stats(s->disk, &x.disk);

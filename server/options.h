@@ -48,12 +48,15 @@ struct sv_options {
     int64_t slots_per_host;
     bool requeue;
     int64_t keep_days;
-    const char *crash_point;  /* NULL = none */
-    const char *backup_dir;   /* NULL = DIR/backups */
-    int64_t backup_keep;      /* of a VM; 0 = all */
-    int64_t monitor_interval; /* [s]; 0 = never */
-    const char *import_dirs;  /* between commas; NULL = anywhere */
-    int64_t reserve;          /* [MiB] that stays free; -1 = by the size of the file system */
+    const char *crash_point;         /* NULL = none */
+    const char *backup_dir;          /* NULL = DIR/backups */
+    int64_t backup_keep;             /* of a VM; 0 = all */
+    int64_t monitor_interval;        /* [s]; 0 = never */
+    const char *import_dirs;         /* between commas; NULL = anywhere */
+    int64_t reserve;                 /* [MiB] that stays free; -1 = by the size of the file system */
+    const char *hooks, *hook_secret; /* URLs between commas, a file; NULL = not given */
+    bool hook_private;
+    int64_t alarm_keep_days;
     bool metrics_public;
     const char *metrics_listen;       /* NULL = off; also the last of `own` */
     const char *trusted_proxies;      /* as given; NULL = none. The next is it, parsed */

@@ -70,13 +70,14 @@ static void warn_of_dates(const struct pem *p, const struct sv_certificate *c)
         sv_log(SV_LOG_WARN, event, "file", p->path, "from", from, "to", to, NULL);
 }
 
-static enum sv_err look_at(const struct pem *cert, const struct pem *key, struct sv_error *err)
+static enum sv_err look_at(const struct pem *cert, const struct pem *key, int64_t *ret_ends, struct sv_error *err)
 {
     struct sv_certificate c;
     struct sv_certificate_fault fault;
     if (!sv_certificate_read(cert->text, key->text, &c, &fault))
         return wrong(fault.of_key ? key : cert, fault.why, err);
     warn_of_dates(cert, &c);
+    *ret_ends = c.to_ms;
     sv_certificate_free(&c);
     return SV_OK;
 }
@@ -91,13 +92,14 @@ static void free_key(char *key)
 enum sv_err sv_tls_load(const char *cert, const char *key, struct sv_tls *ret, struct sv_error *err)
 {
     struct pem c = {.option = "tls-cert", .path = cert}, k = {.option = "tls-key", .path = key};
+    int64_t ends = 0;
     enum sv_err rc = read_pem(&c, err);
     if (!rc)
         rc = read_pem(&k, err);
     if (!rc)
-        rc = look_at(&c, &k, err);
+        rc = look_at(&c, &k, &ends, err);
     if (!rc) {
-        *ret = (struct sv_tls){c.text, k.text};
+        *ret = (struct sv_tls){c.text, k.text, ends};
         return SV_OK;
     }
     free(c.text);

@@ -6,6 +6,7 @@
 
 struct sv_tls {
     char *cert, *key; /* PEM; NULL = plain HTTP */
+    int64_t ends;     /* [ms UTC] of the certificate */
 };
 /* Reads both files and looks whether HTTPS can be served with them: CONFIG names the option, the file and what is wrong
  * with it. A certificate that is out of date, or soon will be, is only logged: clients that mind refuse it themselves.
