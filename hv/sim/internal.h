@@ -172,12 +172,23 @@ struct sim_volume { /* or a template */
 struct sim_conf {
     unsigned hosts, seed;
     int64_t delay_us, jitter_us, boot_us, stop_us;
-    int64_t vcpus, memory, storage; /* of each host; storage 0 = the default */
-    int64_t pool;                   /* [bytes] of each storage besides */
+    int64_t vcpus, memory, storage; /* of each host that says nothing of its own; storage 0 = the default */
+    struct {
+        int64_t vcpus, memory; /* 0 = as the others */
+    } own[SV_MAX_HOSTS];
+    int64_t pool; /* [bytes] of each storage besides */
     bool agent, acpi, control;
     double fail[SIM_CALL_COUNT];
     bool hang[SV_MAX_HOSTS];
 };
+static inline int64_t sim_conf_vcpus(const struct sim_conf *c, int host)
+{
+    return c->own[host].vcpus ? c->own[host].vcpus : c->vcpus;
+}
+static inline int64_t sim_conf_memory(const struct sim_conf *c, int host)
+{
+    return c->own[host].memory ? c->own[host].memory : c->memory;
+}
 /* CONFIG naming the key at fault. */
 enum sv_err sim_conf_parse(const char *uri, struct sim_conf *ret, struct sv_error *err);
 /* "20ms", "1s", "500us"; a bare number is [ms]. */

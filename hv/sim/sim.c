@@ -167,18 +167,19 @@ static enum sv_err sim_info(struct sv_hv_host *hh, struct sv_hv_info *ret, const
                             struct sv_error *err)
 {
     struct sim_host *h = sim_host_of(hh);
+    const struct sim_conf *conf = &h->sim->conf;
     const enum sv_err rc = sim_enter(h, SIM_CALL_info, dl, err);
 
     if (rc)
         return rc;
     *ret = (struct sv_hv_info){
-        .vcpus = h->sim->conf.vcpus,
-        .memory = h->sim->conf.memory,
+        .vcpus = sim_conf_vcpus(conf, h->base.index),
+        .memory = sim_conf_memory(conf, h->base.index),
         .storage_size = h->sim->conf.storage,
         .storage_used = h->storage_used,
         .mhz = 1000,
         .sockets = 1,
-        .cores = h->sim->conf.vcpus,
+        .cores = (int)sim_conf_vcpus(conf, h->base.index),
         .threads = 1,
         .cpu_model = "simulated",
         .cpu_vendor = "simulated",

@@ -122,14 +122,34 @@ static bool read_seed(struct sim_conf *c, const char *v)
     return true;
 }
 
+static bool parse_cpus(const char *v, int64_t *ret)
+{
+    return sv_parse_int(v, ret) && *ret > 0 && *ret <= DEFAULT_VCPUS;
+}
+
+static bool parse_mem(const char *v, int64_t *ret)
+{
+    return sim_parse_size(v, ret) && *ret > 0 && *ret <= DEFAULT_MEMORY;
+}
+
 static bool read_cpus(struct sim_conf *c, const char *v)
 {
-    return sv_parse_int(v, &c->vcpus) && c->vcpus > 0 && c->vcpus <= DEFAULT_VCPUS;
+    return parse_cpus(v, &c->vcpus);
 }
 
 static bool read_mem(struct sim_conf *c, const char *v)
 {
-    return sim_parse_size(v, &c->memory) && c->memory > 0 && c->memory <= DEFAULT_MEMORY;
+    return parse_mem(v, &c->memory);
+}
+
+static bool read_own_cpus(struct sim_conf *c, unsigned host, const char *v)
+{
+    return parse_cpus(v, &c->own[host].vcpus);
+}
+
+static bool read_own_mem(struct sim_conf *c, unsigned host, const char *v)
+{
+    return parse_mem(v, &c->own[host].memory);
 }
 
 static bool read_storage(struct sim_conf *c, const char *v)
@@ -185,26 +205,37 @@ static bool read_control(struct sim_conf *c, const char *v)
     return read_word(v, "1", "0", &c->control);
 }
 
-static bool read_hang(struct sim_conf *c, const char *v)
+/* "host2" */
+static bool parse_host(const char *v, unsigned *ret)
 {
     int64_t n;
     if (strncmp(v, "host", 4) != 0 || !sv_parse_int(v + 4, &n) || n < 1 || n > SV_MAX_HOSTS)
         return false;
-    c->hang[n - 1] = true;
+    *ret = (unsigned)n - 1;
+    return true;
+}
+
+static bool read_hang(struct sim_conf *c, const char *v)
+{
+    unsigned host;
+    if (!parse_host(v, &host))
+        return false;
+    c->hang[host] = true;
     return true;
 }
 
 static const struct {
     const char *key, *takes;
-    bool (*read)(struct sim_conf *c, const char *value); /* NULL: fail=, which has its own errors */
+    bool (*read)(struct sim_conf *c, const char *value);                    /* NULL: fail=, which has its own errors */
+    bool (*read_own)(struct sim_conf *c, unsigned host, const char *value); /* KEY.host2=; NULL: for all hosts only */
 } keys[] = {
     {.key = "hosts", .takes = "1-1024", .read = read_hosts},
     {.key = "delay", .takes = "a time such as 20ms", .read = read_delay},
     {.key = "jitter", .takes = "a time such as 5ms", .read = read_jitter},
     {.key = "fail", .takes = "CALL:PROBABILITY", .read = NULL},
     {.key = "hang", .takes = "a host such as host2", .read = read_hang},
-    {.key = "cpus", .takes = "1-1048576", .read = read_cpus},
-    {.key = "mem", .takes = "a size such as 256G", .read = read_mem},
+    {.key = "cpus", .takes = "1-1048576", .read = read_cpus, .read_own = read_own_cpus},
+    {.key = "mem", .takes = "a size such as 256G", .read = read_mem, .read_own = read_own_mem},
     {.key = "storage", .takes = "a size such as 10T", .read = read_storage},
     {.key = "pool", .takes = "a size such as 1T", .read = read_pool},
     {.key = "boot", .takes = "a time such as 100ms", .read = read_boot},
@@ -233,6 +264,12 @@ static enum sv_err read_pair(char *pair, struct sim_conf *c, struct sv_error *er
     if (value)
         *value++ = '\0';
     for (size_t i = 0; i < KEY_COUNT; i++) {
+        const size_t n = strlen(keys[i].key);
+        unsigned host;
+
+        if (keys[i].read_own && strncmp(keys[i].key, pair, n) == 0 && pair[n] == '.' && value &&
+            parse_host(pair + n + 1, &host) && keys[i].read_own(c, host, value))
+            return SV_OK;
         if (strcmp(keys[i].key, pair) != 0)
             continue;
         if (value && !keys[i].read)
@@ -270,8 +307,10 @@ enum sv_err sim_conf_parse(const char *uri, struct sim_conf *ret, struct sv_erro
             return rc;
     }
     for (unsigned i = c.hosts; i < SV_MAX_HOSTS; i++)
-        if (c.hang[i])
-            return sv_fail(err, SV_E_CONFIG, SV_F_NONE, "sim://: hang= names a host past hosts=");
+        if (c.hang[i] || c.own[i].vcpus || c.own[i].memory)
+            return sv_fail(err, SV_E_CONFIG, SV_F_NONE,
+                           c.hang[i] ? "sim://: hang= names a host past hosts="
+                                     : "sim://: cpus.hostN= or mem.hostN= names a host past hosts=");
     if (c.storage == 0)
         c.storage = DEFAULT_STORAGE / c.hosts;
     *ret = c;

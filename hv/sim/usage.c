@@ -187,7 +187,8 @@ enum sv_err sim_usage(struct sv_hv_host *hh, struct sv_hv_host_usage *ret,
 {
     struct sim_host *h = sim_host_of(hh);
     const enum sv_err rc = sim_enter(h, SIM_CALL_usage, dl, err);
-    struct sv_hv_host_usage host = {.memory = h->sim->conf.memory, .storage_size = h->sim->conf.storage};
+    struct sv_hv_host_usage host = {.memory = sim_conf_memory(&h->sim->conf, h->base.index),
+                                    .storage_size = h->sim->conf.storage};
     struct sv_hv_usage u;
     int64_t busy = 0;
 
@@ -207,7 +208,7 @@ enum sv_err sim_usage(struct sv_hv_host *hh, struct sv_hv_host_usage *ret,
     h->cpu_busy += grown(busy * 10000, now - h->cpu_asked_us);
     h->cpu_asked_us = now;
     host.cpu_busy = h->cpu_busy;
-    host.cpu_all = grown(1000000 * h->sim->conf.vcpus, now);
+    host.cpu_all = grown(1000000 * sim_conf_vcpus(&h->sim->conf, h->base.index), now);
     *ret = host;
     sim_leave(h);
     return SV_OK;

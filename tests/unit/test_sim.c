@@ -29,6 +29,9 @@ static void uri_says_what_it_takes(void)
         {"sim://?fail=strat:0.5", "fail= knows no call 'strat'"},
         {"sim://?hang=host2", "hang= names a host past hosts="},
         {"sim://?mem=lots", "mem= takes a size"},
+        {"sim://?mem.host1=lots", "no key 'mem.host1'"},
+        {"sim://?cpus.host2=4", "cpus.hostN= or mem.hostN= names a host past hosts="},
+        {"sim://?seed.host1=4", "no key 'seed.host1'"},
         {"sim://?agent=maybe", "agent= takes on or off"},
         {"sim://elsewhere", "takes no host name"},
     };
@@ -60,6 +63,19 @@ static void uri_is_understood(void)
     CHECK_INT(info.memory, 256 * SV_GIB);
     CHECK_INT(info.storage_size, 10240 * SV_GIB);
     CHECK_INT(info.storage_used, 0);
+    sv_hv_close(hv);
+}
+
+static void hosts_may_be_unequal(void)
+{
+    struct sv_hv *hv = sim_open_with("sim://?hosts=3&cpus=64&mem.host2=128G&cpus.host3=8&mem=256G", NULL, 0);
+    static const int64_t has[3][2] = {{64, 256}, {64, 128}, {8, 256}};
+
+    for (unsigned i = 0; i < 3; i++) {
+        struct sv_hv_info info = {0};
+        OK(SV_HV_CALL(sv_hv_host_at(hv, i), info, &info, NULL));
+        CHECK(info.vcpus == has[i][0] && info.memory == has[i][1] * SV_GIB);
+    }
     sv_hv_close(hv);
 }
 
@@ -674,11 +690,11 @@ static void order_is_kept_under_load(void)
     sv_hv_close(hv);
 }
 
-CHECK_MAIN(T(uri_says_what_it_takes), T(uri_is_understood), T(storages_of_all_hosts_can_be_summed),
-           T(volumes_are_idempotent), T(templates_pass_the_gate_and_are_seen_by_all_hosts),
-           T(calls_on_an_absent_domain), T(power_is_idempotent), T(start_needs_the_volumes),
-           T(live_growth_keeps_to_what_the_guest_started_with), T(list_is_complete), T(guests_take_their_time),
-           T(deaf_guests_ignore_requests), T(admin_switches), T(control_files_reach_a_host),
+CHECK_MAIN(T(uri_says_what_it_takes), T(uri_is_understood), T(hosts_may_be_unequal),
+           T(storages_of_all_hosts_can_be_summed), T(volumes_are_idempotent),
+           T(templates_pass_the_gate_and_are_seen_by_all_hosts), T(calls_on_an_absent_domain), T(power_is_idempotent),
+           T(start_needs_the_volumes), T(live_growth_keeps_to_what_the_guest_started_with), T(list_is_complete),
+           T(guests_take_their_time), T(deaf_guests_ignore_requests), T(admin_switches), T(control_files_reach_a_host),
            T(faults_come_as_often_as_asked), T(delays_are_kept_and_cut_short),
            T(a_hung_host_costs_a_timeout_and_goes_down), T(blocked_calls_are_let_go), T(closing_lets_blocked_calls_go),
            T(order_is_kept_under_load))
