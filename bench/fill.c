@@ -52,7 +52,7 @@ static enum sv_err find_place(struct sv_tx *tx, void *arg, struct sv_error *err)
     struct filler *f = arg;
     const enum sv_err rc = sv_host_list(tx, first_host, &f->host, err);
 
-    return rc ? rc : sv_storage_of_host(tx, &f->host, &f->storage, err);
+    return rc ? rc : sv_storage_of_host(tx, &f->host, 0, &f->storage, err);
 }
 
 static enum sv_err add_tenant(struct sv_tx *tx, void *arg, struct sv_error *err)

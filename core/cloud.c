@@ -46,6 +46,7 @@ enum sv_err sv_cloud_new(const struct sv_cloud_options *opt, struct sv_cloud **r
     c->supernet = opt->supernet;
     c->supernet_prefix = opt->supernet_prefix;
     c->vpc_prefix = opt->vpc_prefix;
+    c->placement = opt->placement;
     c->vcpu_overcommit = opt->vcpu_overcommit > 0 ? opt->vcpu_overcommit : 8;
     pthread_mutex_init(&c->host_network_lock, NULL);
     pthread_mutex_init(&c->online.mutex, NULL);

@@ -328,6 +328,9 @@ static const char version_11[] =
     "ALTER TABLE host ADD COLUMN sockets INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE host ADD COLUMN cpu_model TEXT NOT NULL DEFAULT '';"
 
+    /* hosts are ranked by core/place */
+    "DROP INDEX host_free;"
+    "CREATE INDEX storage_disks ON storage(host_id) WHERE use = 0 AND ready = 1 AND type IN ('dir', 'nfs');"
     /* labels that its host must have */
     "ALTER TABLE vm ADD COLUMN labels TEXT NOT NULL DEFAULT '';"
     "CREATE TABLE affinity(id TEXT PRIMARY KEY, tenant_id TEXT NOT NULL REFERENCES tenant(id), name TEXT NOT NULL,"

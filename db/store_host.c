@@ -1,4 +1,4 @@
-/* Host rows: connection, capacity, placement. */
+/* Host rows: connection, capacity, what is placed on them. */
 #include <assert.h>
 #include <stdio.h>
 
@@ -10,7 +10,7 @@
     "id, name, descr, uri, driver, idx, connected, maintenance, vcpus, memory, used_vcpus, used_memory, cpu_vendor,"   \
     " os_version, virt_version, created"
 
-enum { INSERT, FIND, GET, LIST, SET_CONNECTED, SET_CAPACITY, PLACE, RESERVE, BEST, TOTALS };
+enum { INSERT, FIND, GET, LIST, SET_CONNECTED, SET_CAPACITY, RESERVE, FREE, TOTALS };
 
 static const char *const sql[] = {
     [INSERT] = "INSERT INTO host(id, name, descr, uri, driver, idx, created) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -20,17 +20,9 @@ static const char *const sql[] = {
     [SET_CONNECTED] = "UPDATE host SET connected = ?2 WHERE id = ?1 AND connected <> ?2",
     [SET_CAPACITY] =
         "UPDATE host SET vcpus = ?2, memory = ?3, cpu_vendor = ?4, os_version = ?5, virt_version = ?6 WHERE id = ?1",
-    [PLACE] = "UPDATE host SET used_vcpus = used_vcpus + ?1, used_memory = used_memory + ?2 WHERE id ="
-              " (SELECT id FROM host WHERE connected = 1 AND maintenance = 0 AND used_vcpus + ?1 <= vcpus AND "
-              "used_memory + ?2 <= memory"
-              " ORDER BY memory - used_memory DESC, id LIMIT 1) RETURNING id",
     [RESERVE] = "UPDATE host SET used_vcpus = used_vcpus + ?2, used_memory = used_memory + ?3 WHERE id = ?1"
                 " AND (?2 <= 0 OR used_vcpus + ?2 <= vcpus) AND (?3 <= 0 OR used_memory + ?3 <= memory)",
-    /* the host that comes closest, or this one */
-    [BEST] =
-        "SELECT vcpus - used_vcpus, memory - used_memory FROM host WHERE CASE ?3 WHEN '' THEN connected = 1 AND"
-        " maintenance = 0 ELSE id = ?3 END ORDER BY (used_vcpus + ?1 <= vcpus) + (used_memory + ?2 <= memory) DESC,"
-        " memory - used_memory DESC, id LIMIT 1",
+    [FREE] = "SELECT vcpus - used_vcpus, memory - used_memory FROM host WHERE id = ?1",
     [TOTALS] = "SELECT coalesce(sum(vcpus), 0), coalesce(sum(memory), 0), (SELECT coalesce(sum(size), 0) FROM storage),"
                " (SELECT coalesce(sum(last - first + 1), 0) FROM pool) FROM host",
 };
@@ -139,17 +131,17 @@ enum sv_err sv_host_set_capacity(struct sv_tx *tx, const struct sv_id *id, int64
     return sv_exec(tx, st, NULL, err);
 }
 
-/* What is short on the host, or on the one that comes closest; `host` empty: of all. */
+/* What is short there. */
 static enum sv_err no_capacity(struct sv_tx *tx, const struct sv_id *host, int64_t vcpus, int64_t memory,
                                struct sv_error *err)
 {
-    SV_STMT st = sv_stmt(tx, &sv_sql_host, BEST);
+    SV_STMT st = sv_stmt(tx, &sv_sql_host, FREE);
     char text[SV_ERR_ARG_MAX] = "";
     size_t n = 0;
     bool row;
     enum sv_err rc;
 
-    sv_bind(st, "iid", vcpus, memory, host);
+    sv_bind(st, "d", host);
     rc = sv_step(tx, st, &row, err);
     if (rc)
         return rc;
@@ -161,25 +153,6 @@ static enum sv_err no_capacity(struct sv_tx *tx, const struct sv_id *host, int64
         snprintf(text + n, sizeof(text) - n, "%sRAM %s > %s", n ? ", " : "", sv_bytes(memory, 0).s,
                  sv_bytes(free_memory > 0 ? free_memory : 0, 0).s);
     return sv_fail(err, SV_E_NO_CAPACITY, SV_F_NONE, text);
-}
-
-enum sv_err sv_host_place(struct sv_tx *tx, int64_t vcpus, int64_t memory, struct sv_id *ret_host, struct sv_error *err)
-{
-    SV_STMT st = sv_stmt(tx, &sv_sql_host, PLACE);
-    struct sv_id id;
-    bool row;
-    enum sv_err rc;
-
-    assert(tx->writable);
-    sv_bind(st, "ii", vcpus, memory);
-    rc = sv_step(tx, st, &row, err);
-    if (rc || !row)
-        return rc ? rc : no_capacity(tx, &(struct sv_id){.s = ""}, vcpus, memory, err);
-    id = sv_col_id(st, 0);
-    rc = sv_step(tx, st, &row, err);
-    if (!rc)
-        *ret_host = id;
-    return rc;
 }
 
 enum sv_err sv_host_reserve(struct sv_tx *tx, const struct sv_id *id, int64_t vcpus, int64_t memory,

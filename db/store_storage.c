@@ -199,11 +199,16 @@ enum sv_err sv_storage_own(struct sv_tx *tx, const struct sv_id *host, struct sv
     return one(tx, OWN, host, ret, err);
 }
 
-enum sv_err sv_storage_of_host(struct sv_tx *tx, const struct sv_id *host, struct sv_id *ret, struct sv_error *err)
+enum sv_err sv_storage_of_host(struct sv_tx *tx, const struct sv_id *host, int64_t bytes, struct sv_id *ret,
+                               struct sv_error *err)
 {
     const enum sv_err rc = one(tx, OF_HOST, host, ret, err);
+    char text[SV_ERR_ARG_MAX];
 
-    return rc == SV_E_STORAGE_NOT_FOUND ? sv_fail(err, SV_E_NO_CAPACITY, SV_F_NONE, "a storage for disks") : rc;
+    if (rc != SV_E_STORAGE_NOT_FOUND)
+        return rc;
+    snprintf(text, sizeof(text), "a storage for disks of %s", sv_bytes(bytes, SV_OF_DISK).s);
+    return sv_fail(err, SV_E_NO_CAPACITY, SV_F_NONE, text);
 }
 
 enum sv_err sv_storage_set_usage(struct sv_tx *tx, const struct sv_id *id, int64_t size, int64_t used,

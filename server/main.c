@@ -196,6 +196,7 @@ static enum sv_err open_cloud(struct program *p, struct sv_error *err)
         .backup_keep = o->backup_keep,
         .monitor_s = o->monitor_interval,
         .import_dirs = o->import_dirs,
+        .placement = strcmp(o->placement, "pack") == 0 ? SV_PLACE_PACK : SV_PLACE_SPREAD,
         .vcpu_overcommit = (double)o->vcpu_overcommit,
         .news = on_news,
         .news_arg = p->server.park,

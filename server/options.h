@@ -45,6 +45,7 @@ struct sv_options {
     int64_t hv_call_limit; /* [s] */
     int64_t hv_threads;
     int64_t vcpu_overcommit;
+    const char *placement;
     int64_t slots_per_host;
     bool requeue;
     int64_t keep_days;

@@ -64,6 +64,7 @@ struct sv_cloud {
     uint32_t supernet;
     unsigned supernet_prefix, vpc_prefix;
     double vcpu_overcommit;
+    enum sv_place_policy placement;
     pthread_mutex_t host_mutex;  /* host_change, and what hosts said of themselves */
     pthread_cond_t host_change;  /* a host connected or was lost */
     pthread_mutex_t agent_mutex; /* only for agent_change and agent_waits */

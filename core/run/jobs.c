@@ -26,12 +26,34 @@ enum sv_err sv_job_search(struct sv_tx *tx, const struct sv_actor *who, const st
     return sv_job_list(tx, sv_scope_of(who), f, p, row, arg, ret_total, err);
 }
 
+struct log_reader {
+    void (*row)(void *arg, const struct sv_job_line *l);
+    void *arg;
+};
+
+/* What a host is called is an administrator's business. */
+static void hide_host(void *arg, const struct sv_job_line *l)
+{
+    const struct log_reader *to = arg;
+    struct sv_job_line shown = *l;
+
+    if (shown.note == SV_N_CHOSEN) {
+        shown.note = SV_N_CHOSEN_UNNAMED;
+        shown.args[0] = "";
+    }
+    to->row(to->arg, &shown);
+}
+
 enum sv_err sv_job_log(struct sv_tx *tx, const struct sv_actor *who, const struct sv_job *job, int64_t since,
                        void (*row)(void *arg, const struct sv_job_line *l), void *arg, struct sv_error *err)
 {
-    if (who->role != SV_ROLE_ADMIN && !sv_id_eq(&job->tenant, &who->tenant))
+    struct log_reader tenant = {row, arg};
+
+    if (who->role == SV_ROLE_ADMIN)
+        return sv_joblog_list(tx, &job->id, since, row, arg, err);
+    if (!sv_id_eq(&job->tenant, &who->tenant))
         return sv_fail(err, SV_E_JOB_NOT_FOUND, SV_F_JOB);
-    return sv_joblog_list(tx, &job->id, since, row, arg, err);
+    return sv_joblog_list(tx, &job->id, since, hide_host, &tenant, err);
 }
 
 enum sv_err sv_event_search(struct sv_tx *tx, const struct sv_actor *who, int64_t since, unsigned limit,

@@ -16,6 +16,7 @@ struct order {
     struct sv_id template_id; /* empty: blank system disk */
     const char *model, *model_type;
     int64_t sysdisk; /* [bytes] */
+    struct sv_place *place;
 };
 
 static enum sv_err check_numbers(const struct sv_cloud *c, const struct sv_vm_new *in, struct sv_error *err)
@@ -122,7 +123,7 @@ static void plan_disks(struct sv_vm_plan *p, const struct order *o, struct sv_ar
     p->disks[0].template_id = o->template_id;
 }
 
-static enum sv_err accept_one(struct sv_cloud *c, struct sv_tx *tx, const struct order *o, int64_t number,
+static enum sv_err accept_one(struct sv_cloud *c, struct sv_tx *tx, struct order *o, int64_t number,
                               struct sv_vm_made *made, struct sv_error *err)
 {
     const struct sv_vm_new *in = o->in;
@@ -141,6 +142,7 @@ static enum sv_err accept_one(struct sv_cloud *c, struct sv_tx *tx, const struct
                .memory = in->memory,
                .nested = in->nested},
         .vpc = &o->vpc,
+        .place = &o->place,
         .vnc_password = in->vnc_password,
         .account_password = in->account_password,
         .iarg = {[SV_CREATE_ACCOUNT] = in->account_password != NULL, [SV_CREATE_FULL] = in->full && clone}};

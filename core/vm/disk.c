@@ -53,7 +53,7 @@ enum sv_err sv_vm_disk_add(struct sv_cloud *c, struct sv_tx *tx, const struct sv
     if (!rc)
         rc = reserve(tx, &vm.tenant, size, err);
     if (!rc)
-        rc = sv_storage_of_host(tx, &vm.host, &d.storage, err);
+        rc = sv_storage_of_host(tx, &vm.host, size, &d.storage, err);
     if (rc)
         return rc;
     d.tenant = vm.tenant;

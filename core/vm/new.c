@@ -28,11 +28,20 @@ static enum sv_err insert_nic(struct sv_tx *tx, const struct sv_vpc *vpc, const 
     return sv_nic_insert(tx, &n, err);
 }
 
+static int64_t disk_bytes(const struct sv_vm_plan *p)
+{
+    int64_t sum = 0;
+
+    for (unsigned i = 0; i < p->disk_count; i++)
+        sum += p->disks[i].size;
+    return sum;
+}
+
 static enum sv_err insert_disks(struct sv_tx *tx, const struct sv_vm_plan *p, const struct sv_vm *vm,
                                 struct sv_error *err)
 {
     struct sv_id storage;
-    enum sv_err rc = sv_storage_of_host(tx, &vm->host, &storage, err);
+    enum sv_err rc = sv_storage_of_host(tx, &vm->host, disk_bytes(p), &storage, err);
 
     for (unsigned i = 0; !rc && i < p->disk_count; i++) {
         struct sv_disk d = p->disks[i];
@@ -46,14 +55,28 @@ static enum sv_err insert_disks(struct sv_tx *tx, const struct sv_vm_plan *p, co
     return rc;
 }
 
+/* Of the hosts that the request has read, or as the only one that it places. */
+static enum sv_err find_host(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who,
+                             const struct sv_vm_plan *p, struct sv_place **place, struct sv_placed *ret,
+                             struct sv_error *err)
+{
+    const struct sv_place_order o = {.vcpus = p->vm.vcpus, .memory = p->vm.memory, .disks = disk_bytes(p)};
+    enum sv_err rc = *place ? SV_OK : sv_place_begin(c, tx, &o, place, err);
+
+    if (!rc)
+        rc = sv_place_take(*place, tx, ret, err);
+    return rc == SV_E_NO_CAPACITY ? sv_host_none_fits(c, who, err) : rc;
+}
+
 enum sv_err sv_vm_plan_accept(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who,
                               const struct sv_vm_plan *p, struct sv_id *ret_startid, struct sv_error *err)
 {
     struct sv_vm vm = p->vm;
-    enum sv_err rc = sv_host_place(tx, vm.vcpus, vm.memory, &vm.host, err);
+    struct sv_place *alone = NULL, **place = p->place ? p->place : &alone;
+    struct sv_placed placed = {.total = 0};
+    enum sv_err rc = find_host(c, tx, who, p, place, &placed, err);
 
-    if (rc == SV_E_NO_CAPACITY)
-        rc = sv_host_none_fits(c, who, err);
+    vm.host = placed.host;
     vm.created = sv_tx_now(tx);
     if (!rc)
         rc = sv_vpc_next_ip(tx, p->vpc, &vm.ip, err);
@@ -69,6 +92,8 @@ enum sv_err sv_vm_plan_accept(struct sv_cloud *c, struct sv_tx *tx, const struct
         rc = sv_cloud_event(tx, "vm.create", "vm", &vm.id, &vm.tenant, vm.name, err);
     if (!rc)
         rc = sv_vm_accept(c, tx, &vm, p->kind, p->sarg, p->iarg[0], p->iarg[1], ret_startid, err);
+    if (!rc)
+        rc = sv_place_note(*place, tx, ret_startid, &placed, err);
     if (!rc && p->account_password)
         rc = sv_secret_put(c->secrets, tx, ret_startid, SV_SECRET_ACCOUNT, p->account_password, err);
     return rc;

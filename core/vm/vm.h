@@ -2,6 +2,7 @@
 #ifndef CORE_VM_H
 #define CORE_VM_H
 
+#include "core/place/place.h"
 #include "core/run/run.h"
 
 /* --- claiming a VM for a job (core/vm/claim.c) --- */
@@ -82,6 +83,7 @@ struct sv_vm_plan {
     int64_t iarg[2];  /* likewise: SV_CREATE_... */
     struct sv_vm vm;  /* without host, address and time of creation */
     const struct sv_vpc *vpc;
+    struct sv_place **place;               /* of a request that makes several: made with its first; NULL for one */
     struct sv_disk disks[SV_HV_MAX_DISKS]; /* id, name, target, size, boot, template */
     unsigned disk_count;
     const char *vnc_password, *account_password; /* may be NULL */

@@ -39,6 +39,9 @@ struct sv_alarm_options {
     void *send_arg;
     int64_t cert_ends; /* [ms UTC] the server's own certificate; 0 = none */
 };
+/* Of the hosts that can take a VM the one with the most free memory, or the one with the least. */
+enum sv_place_policy { SV_PLACE_SPREAD, SV_PLACE_PACK };
+
 struct sv_cloud_options {
     const char *data_dir;       /* from the root, as all paths: hypervisors have another working directory */
     struct sv_db *db;           /* open; stays the caller's */
@@ -52,7 +55,8 @@ struct sv_cloud_options {
     int64_t backup_keep;     /* backups kept of a VM; 0 = all */
     int64_t monitor_s;       /* [s] between two samples of what a host and its guests use; 0 = none */
     const char *import_dirs; /* comma list; templates by path come from below these; NULL = anywhere (admin) */
-    double vcpu_overcommit;  /* vCPUs placed per physical one; 0 = 8 */
+    enum sv_place_policy placement;
+    double vcpu_overcommit; /* vCPUs placed per physical one; 0 = 8 */
     struct sv_jobs_options jobs;
     /* Something that a request may wait for was found out, under its key. From any thread, must not block. */
     void (*news)(void *arg, const char *key);

@@ -88,9 +88,6 @@ enum sv_err sv_host_set_connected(struct sv_tx *tx, const struct sv_id *id, bool
 enum sv_err sv_host_set_capacity(struct sv_tx *tx, const struct sv_id *id, int64_t vcpus, int64_t memory,
                                  const char *cpu_vendor, const char *os_version, const char *virt_version,
                                  struct sv_error *err);
-/* The connected host with the most free memory that holds both; reserves there. NO_CAPACITY. */
-enum sv_err sv_host_place(struct sv_tx *tx, int64_t vcpus, int64_t memory, struct sv_id *ret_host,
-                          struct sv_error *err);
 /* Any sign; NO_CAPACITY when a positive delta does not fit. */
 enum sv_err sv_host_reserve(struct sv_tx *tx, const struct sv_id *id, int64_t vcpus, int64_t memory,
                             struct sv_error *err);
@@ -129,8 +126,10 @@ enum sv_err sv_storage_list_host(struct sv_tx *tx, const struct sv_id *host,
                                  void (*row)(void *arg, const struct sv_storage *s), void *arg, struct sv_error *err);
 enum sv_err sv_storage_own(struct sv_tx *tx, const struct sv_id *host, struct sv_id *ret, struct sv_error *err);
 /* The storage new disks of a host's VMs go to: of those for VM disks that it reaches the one with the most room,
- * that is size less what is used or promised, whichever is more. NO_CAPACITY. */
-enum sv_err sv_storage_of_host(struct sv_tx *tx, const struct sv_id *host, struct sv_id *ret, struct sv_error *err);
+ * that is size less what is used or promised, whichever is more. NO_CAPACITY, naming the `bytes` that are to go there.
+ */
+enum sv_err sv_storage_of_host(struct sv_tx *tx, const struct sv_id *host, int64_t bytes, struct sv_id *ret,
+                               struct sv_error *err);
 enum sv_err sv_storage_set_usage(struct sv_tx *tx, const struct sv_id *id, int64_t size, int64_t used,
                                  struct sv_error *err);
 /* NULL = unchanged. */

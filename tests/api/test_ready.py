@@ -93,13 +93,13 @@ def test_a_host_that_is_lost_and_comes_back(server):
 
 
 def test_what_is_short(server):
-    """No room is said of the host that comes closest, resource by resource."""
+    """No room is said resource by resource, with how many hosts are short of it and the most that one has."""
     one = server(connect="sim://?cpus=1&mem=1G", options=["--hv.vcpu_overcommit", "1"])
     tenant = one.admin.tenant()
     wanted = order(one, tenant)
     text = tenant.refused("POST cloudvm/create", {**wanted, "vm.vcpu.num": 2}, "NO_CAPACITY").text
-    assert "vCPU 2 > 1" in text and "RAM" not in text
+    assert "1 host: 1 short of vCPU (2 > 1)" in text and "memory" not in text
     text = tenant.refused("POST cloudvm/create", {**wanted, "vm.memory.mem": 2048}, "NO_CAPACITY").text
-    assert "RAM 2048 MB > 1024 MB" in text and "vCPU" not in text
+    assert "1 short of memory (2048 MB > 1024 MB)" in text and "vCPU" not in text
     text = tenant.refused("POST cloudvm/create", {**wanted, "vm.vcpu.num": 2, "vm.memory.mem": 2048}, "NO_CAPACITY").text
-    assert "vCPU 2 > 1" in text and "RAM 2048 MB > 1024 MB" in text
+    assert "short of vCPU (2 > 1)" in text and "short of memory (2048 MB > 1024 MB)" in text

@@ -259,18 +259,6 @@ static void see_host(void *arg, const struct sv_host *h)
     s->ids[s->n++] = h->id;
 }
 
-static void place(struct sv_tx *tx, int64_t vcpus, int64_t gib, const struct sv_id *want)
-{
-    struct sv_id got = {.s = "untouched"};
-    if (!want) {
-        FAILS(sv_host_place(tx, vcpus, gib * SV_GIB, &got, &why), SV_E_NO_CAPACITY);
-        CHECK_STR(got.s, "untouched");
-        return;
-    }
-    WORKS(sv_host_place(tx, vcpus, gib * SV_GIB, &got, &why));
-    CHECK_STR(got.s, want->s);
-}
-
 static enum sv_err use_hosts(struct sv_tx *tx, void *arg, struct sv_error *err)
 {
     const struct sv_id unknown = sv_id_new();
@@ -292,20 +280,11 @@ static enum sv_err use_hosts(struct sv_tx *tx, void *arg, struct sv_error *err)
     WORKS(sv_host_list(tx, see_host, &s, &why));
     CHECK(s.n == 3 && sv_id_eq(&s.ids[1], &small) && sv_id_eq(&s.ids[2], &big));
 
-    place(tx, 1, 6, &big);   /* most free memory: 16 against 8; leaves 10 */
-    place(tx, 1, 3, &big);   /* 10 against 8; leaves 7 */
-    place(tx, 1, 3, &small); /* 8 against 7; leaves 5 */
-    place(tx, 1, 6, &big);   /* only there is room; leaves 1 */
-    place(tx, 3, 5, &small); /* leaves 0 of everything */
-    place(tx, 6, 1, NULL);   /* memory would do, processors do not */
+    WORKS(sv_host_reserve(tx, &big, 8, 16 * SV_GIB, &why));
     char text[64];
+    FAILS(sv_host_reserve(tx, &small, 6, 9 * SV_GIB, &why), SV_E_NO_CAPACITY);
     sv_amounts_text(why.arg[0], NULL, false, text, sizeof(text));
-    CHECK_STR(text, "vCPU 6 > 5"); /* of the one that comes closest */
-    place(tx, 1, 2, NULL);
-    place(tx, 5, 1, &big);
-    place(tx, 0, 0, &small); /* nothing always fits; the ids break the tie */
-    place(tx, 1, 0, NULL);
-
+    CHECK_STR(text, "vCPU 6 > 4, RAM 9216 MB > 8192 MB");
     FAILS(sv_host_reserve(tx, &big, 1, 0, &why), SV_E_NO_CAPACITY);
     FAILS(sv_host_reserve(tx, &big, -1, 1, &why), SV_E_NO_CAPACITY); /* what it gives does not pay for what it takes */
     WORKS(sv_host_reserve(tx, &big, -3, -6 * SV_GIB, &why));
@@ -315,51 +294,13 @@ static enum sv_err use_hosts(struct sv_tx *tx, void *arg, struct sv_error *err)
     WORKS(sv_host_reserve(tx, &big, -5, -16 * SV_GIB, &why));
     CHECK_INT(read_host(tx, &big).used_memory, 0);
 
-    WORKS(sv_host_set_connected(tx, &big, false, &why));
-    place(tx, 1, 1, NULL);
-    WORKS(sv_host_set_connected(tx, &big, true, &why));
-    place(tx, 1, 1, &big);
-    WORKS(sv_host_set_capacity(tx, &big, 1, SV_GIB, "", "", "", &why)); /* it shrank below what it holds */
-    place(tx, 0, 1, NULL);
-    WORKS(sv_host_reserve(tx, &big, -1, -SV_GIB, &why));
-    return SV_OK;
-}
-
-static enum sv_err in_maintenance(struct sv_tx *tx, void *arg, struct sv_error *err)
-{
-    struct sv_id *host = arg;
-    *host = add_host(tx, 9, 4, 8 * SV_GIB);
-    WORKS(sv_host_set_connected(tx, &w.host, false, err));
-    return SV_OK;
-}
-
-static enum sv_err place_nowhere(struct sv_tx *tx, void *arg, struct sv_error *err)
-{
-    (void)arg;
-    (void)err;
-    place(tx, 1, 1, NULL);
-    return SV_OK;
-}
-
-static enum sv_err place_there(struct sv_tx *tx, void *arg, struct sv_error *err)
-{
-    (void)err;
-    place(tx, 1, 1, arg);
     return SV_OK;
 }
 
 static void hosts(void)
 {
-    struct sv_id host;
     world_new();
     writing(use_hosts, NULL);
-    world_remove();
-    world_new();
-    writing(in_maintenance, &host);
-    write_sql(&w.f, "UPDATE host SET maintenance = 1 WHERE idx = 9");
-    writing(place_nowhere, NULL);
-    write_sql(&w.f, "UPDATE host SET maintenance = 0 WHERE idx = 9");
-    writing(place_there, &host);
     world_remove();
 }
 
@@ -372,7 +313,7 @@ static enum sv_err use_storages(struct sv_tx *tx, void *arg, struct sv_error *er
     int64_t vcpus, memory, bytes, ips;
     (void)arg;
     (void)err;
-    FAILS(sv_storage_of_host(tx, &host, &id, &why), SV_E_NO_CAPACITY);
+    FAILS(sv_storage_of_host(tx, &host, SV_GIB, &id, &why), SV_E_NO_CAPACITY);
     FAILS(sv_storage_own(tx, &host, &id, &why), SV_E_STORAGE_NOT_FOUND);
     in.created = 20;
     WORKS(sv_storage_ensure(tx, &in, &first, &why));
@@ -382,7 +323,7 @@ static enum sv_err use_storages(struct sv_tx *tx, void *arg, struct sv_error *er
     in.location = "/a"; /* a host has one image directory: it moved */
     WORKS(sv_storage_ensure(tx, &in, &id, &why));
     CHECK(sv_id_eq(&id, &first));
-    WORKS(sv_storage_of_host(tx, &host, &id, &why));
+    WORKS(sv_storage_of_host(tx, &host, SV_GIB, &id, &why));
     CHECK(sv_id_eq(&id, &first));
     FAILS(sv_storage_get(tx, &unknown, sv_tx_arena(tx), &s, &why), SV_E_STORAGE_NOT_FOUND);
     CHECK_INT(s.size, 77);
@@ -479,7 +420,7 @@ static enum sv_err there_once(struct sv_tx *tx, void *arg, struct sv_error *err)
 static struct sv_id chosen(struct sv_tx *tx, const struct sv_id *host)
 {
     struct sv_id id = no_id;
-    WORKS(sv_storage_of_host(tx, host, &id, &why));
+    WORKS(sv_storage_of_host(tx, host, SV_GIB, &id, &why));
     return id;
 }
 
@@ -510,7 +451,7 @@ static enum sv_err place_disks(struct sv_tx *tx, void *arg, struct sv_error *err
     (void)err;
     ceph.monitors = ceph.pool = "c";
     WORKS(sv_storage_insert(tx, &ceph, &why));
-    FAILS(sv_storage_of_host(tx, &host, &id, &why), SV_E_NO_CAPACITY);
+    FAILS(sv_storage_of_host(tx, &host, SV_GIB, &id, &why), SV_E_NO_CAPACITY);
     WORKS(sv_storage_insert(tx, &small, &why));
     WORKS(sv_storage_insert(tx, &big, &why));
     WORKS(sv_storage_insert(tx, &theirs, &why));

@@ -40,7 +40,7 @@ static struct allowed allowed[] = {
      SEARCH},
     {"host", "FROM host ORDER BY created, id", "SCAN host", HOSTS},
     {"host", "FROM host ORDER BY created, id", "USE TEMP B-TREE FOR ORDER BY", HOSTS},
-    {"host", "RETURNING id", "SCAN host USING INDEX host_free", "ends with the first that fits"},
+    {"place", "vcpus - used_vcpus", "SCAN host", HOSTS},
     {"host", "sum(vcpus)", "SCAN host", HOSTS},
     {"host", "sum(vcpus)", "SCAN storage", HOSTS},
     {"storage", "SELECT name FROM storage", "SCAN storage", STORAGES},
@@ -102,8 +102,6 @@ static struct allowed allowed[] = {
     {"unit", "FROM secgroup ORDER BY id", "SCAN secgroup USING INDEX sqlite_autoindex_secgroup_1", COMPARED},
     {"unit", "FROM nic ORDER BY id", "SCAN nic USING INDEX sqlite_autoindex_nic_1", COMPARED},
     {"event", "DELETE FROM event", "SCAN event", "a bounded number from the beginning"},
-    {"host", "SELECT vcpus - used_vcpus", "SCAN host", "256 at most, when a placement has failed"},
-    {"host", "SELECT vcpus - used_vcpus", "USE TEMP B-TREE FOR ORDER BY", "256 at most, when a placement has failed"},
 };
 
 static struct allowed *find_allowed(const char *store, const char *sql, const char *plan)
