@@ -59,6 +59,7 @@ static const char *const field_names[SV_F_COUNT] = {
     [SV_F_DISK_SIZE] = "disk-size",
     [SV_F_NIC] = "nic",
     [SV_F_HOST] = "host",
+    [SV_F_HOST_LABELS] = "host-labels",
     [SV_F_STORAGE] = "storage",
     [SV_F_TENANT] = "tenant",
     [SV_F_TENANT_NAME] = "tenant-name",

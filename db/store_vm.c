@@ -10,7 +10,7 @@
     "v.id, v.tenant_id, v.host_id, v.template_id, v.name, v.descr, v.model, v.model_type, v.state, v.vcpus, v.memory," \
     " v.live_vcpus, v.live_memory, v.ip, v.nested, v.agent, v.created,"                                                \
     " v.firewalled, v.guest_ips, EXISTS (SELECT 1 FROM lock l WHERE l.object_id = v.id),"                              \
-    " (SELECT min(job_id) FROM pending_undo p WHERE p.object_id = v.id)"
+    " (SELECT min(job_id) FROM pending_undo p WHERE p.object_id = v.id), v.labels"
 /* What a search looks at: the first two are all in the index that gives the order. */
 #define NAMES "v.id, v.name"
 #define WHOLE NAMES ", v.state, v.host_id"
@@ -48,7 +48,7 @@ enum {
 static const char *const sql[] = {
     [INSERT] = "INSERT INTO vm(id, tenant_id, host_id, template_id, name, descr, model, model_type, state, vcpus, "
                "memory, ip, nested,"
-               " created) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+               " created, labels) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
     [COUNT_TENANT] = "UPDATE tenant SET vm_count = vm_count + ?2 WHERE id = ?1",
     [COUNT_ALL] = "UPDATE counter SET value = value + ?1 WHERE name = 'vm'",
     [GET] = "SELECT " COLS " FROM vm v WHERE v.id = ?1",
@@ -161,7 +161,8 @@ static void read_row(sqlite3_stmt *st, const struct down *down, struct sv_vm *v)
                         .firewalled = sv_col_int(st, 17) != 0,
                         .guest_ips = sv_col_text(st, 18),
                         .locked = sv_col_int(st, 19) != 0,
-                        .undo = sv_col_id(st, 20)};
+                        .undo = sv_col_id(st, 20),
+                        .labels = sv_col_text(st, 21)};
     v->state = seen(down, v->state, &v->host);
 }
 
@@ -183,8 +184,9 @@ enum sv_err sv_vm_insert(struct sv_tx *tx, const struct sv_vm *vm, struct sv_err
     enum sv_err rc;
 
     assert(tx->writable);
-    sv_bind(st, "ddDdttttIiiiIi", &vm->id, &vm->tenant, &vm->host, &vm->template_id, vm->name, vm->descr, vm->model,
-            vm->model_type, (int)vm->state, vm->vcpus, vm->memory, (int64_t)vm->ip, (int)vm->nested, vm->created);
+    sv_bind(st, "ddDdttttIiiiIit", &vm->id, &vm->tenant, &vm->host, &vm->template_id, vm->name, vm->descr, vm->model,
+            vm->model_type, (int)vm->state, vm->vcpus, vm->memory, (int64_t)vm->ip, (int)vm->nested, vm->created,
+            vm->labels);
     rc = sv_exec(tx, st, NULL, err);
     if (!rc)
         rc = count(tx, &vm->tenant, 1, err);
@@ -226,6 +228,7 @@ enum sv_err sv_vm_get(struct sv_tx *tx, struct sv_scope scope, const struct sv_i
     v.descr = sv_arena_strdup(a, v.descr);
     v.model = sv_arena_strdup(a, v.model);
     v.model_type = sv_arena_strdup(a, v.model_type);
+    v.labels = sv_arena_strdup(a, v.labels);
     v.guest_ips = sv_arena_strdup(a, v.guest_ips);
     *ret = v;
     return SV_OK;

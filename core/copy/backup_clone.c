@@ -35,6 +35,16 @@ static enum sv_err find_vpc(struct sv_tx *tx, const struct sv_backup *b, const c
     return rc ? rc : sv_vpc_get(tx, sv_scope_tenant(&b->tenant), &vpc, sv_tx_arena(tx), ret, err);
 }
 
+/* Those of the VM that was copied, while it is there. */
+static enum sv_err find_labels(struct sv_tx *tx, const struct sv_id *vm, const char **ret, struct sv_error *err)
+{
+    struct sv_vm from = {.labels = ""};
+    const enum sv_err rc = sv_vm_get(tx, sv_scope_system(), vm, sv_tx_arena(tx), &from, err);
+
+    *ret = from.labels;
+    return rc == SV_E_VM_NOT_FOUND ? SV_OK : rc;
+}
+
 static void name_clone(const struct sv_backup *b, const char *name, char made[SV_MAX_NAME + 1])
 {
     static const char suffix[] = "-clone";
@@ -71,6 +81,7 @@ enum sv_err sv_backup_clone(struct sv_cloud *c, struct sv_tx *tx, const struct s
 {
     struct sv_backup_rows from;
     struct sv_vpc vpc;
+    const char *labels;
     enum sv_err rc = sv_backup_find(c, tx, who, id, &from, err);
 
     if (!rc)
@@ -79,6 +90,8 @@ enum sv_err sv_backup_clone(struct sv_cloud *c, struct sv_tx *tx, const struct s
         rc = sv_backup_claim(tx, &from.b, err);
     if (!rc)
         rc = find_vpc(tx, &from.b, vpc_id, &vpc, err);
+    if (!rc)
+        rc = find_labels(tx, &from.b.vm, &labels, err);
     if (rc)
         return rc;
     name_clone(&from.b, name, ret->name);
@@ -90,6 +103,7 @@ enum sv_err sv_backup_clone(struct sv_cloud *c, struct sv_tx *tx, const struct s
                                   .descr = "",
                                   .model = "",
                                   .model_type = "",
+                                  .labels = labels,
                                   .state = SV_VM_CLONING,
                                   .vcpus = from.b.vcpus,
                                   .memory = from.b.memory,

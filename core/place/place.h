@@ -49,6 +49,9 @@ void sv_place_against(const struct sv_place_verdict *v, size_t n, const struct s
                       size_t size);
 /* "most free memory" */
 const char *sv_place_why(enum sv_place_weight why, enum sv_place_policy policy, size_t fit);
+/* The one text of what such a list means: sorted, each once; "" for none. PARAM_FORMAT, PARAM_RANGE. */
+enum sv_err sv_labels_read(const char *text, enum sv_field field, struct sv_arena *a, const char **ret,
+                           struct sv_error *err);
 /* Do the labels of a host have all that are wanted? Both by comma. */
 bool sv_labels_have(const char *labels, const char *wanted);
 

@@ -16,6 +16,7 @@ struct order {
     struct sv_id template_id; /* empty: blank system disk */
     const char *model, *model_type;
     int64_t sysdisk; /* [bytes] */
+    const char *labels;
     struct sv_place *place;
 };
 
@@ -84,6 +85,17 @@ static enum sv_err use_model(struct sv_tx *tx, struct order *o, struct sv_arena 
     return SV_OK;
 }
 
+/* What hosts are labelled with is an administrator's business, and so is asking for it. */
+static enum sv_err use_labels(struct order *o, struct sv_arena *a, struct sv_error *err)
+{
+    o->labels = "";
+    if (!o->in->labels)
+        return SV_OK;
+    if (o->who->role != SV_ROLE_ADMIN)
+        return sv_fail(err, SV_E_ADMIN_ONLY, SV_F_HOST_LABELS);
+    return sv_labels_read(o->in->labels, SV_F_HOST_LABELS, a, &o->labels, err);
+}
+
 static enum sv_err look_up(struct sv_tx *tx, const struct sv_actor *who, const struct sv_vm_new *in, struct sv_arena *a,
                            struct order *o, struct sv_error *err)
 {
@@ -94,7 +106,9 @@ static enum sv_err look_up(struct sv_tx *tx, const struct sv_actor *who, const s
     if (!in->model == !in->template_id)
         return in->model ? sv_fail(err, SV_E_PARAM_CONFLICT, SV_F_TEMPLATE, sv_arg_field(SV_F_MODEL).s)
                          : sv_fail(err, SV_E_PARAM_MISSING, SV_F_MODEL, sv_arg_field(SV_F_TEMPLATE).s);
-    rc = sv_owner(tx, who, in->tenant, &o->owner, err);
+    rc = use_labels(o, a, err);
+    if (!rc)
+        rc = sv_owner(tx, who, in->tenant, &o->owner, err);
     if (!rc)
         rc = sv_check_id(in->vpc, SV_E_VPC_NOT_FOUND, SV_F_VPC, &id, err);
     if (!rc)
@@ -137,6 +151,7 @@ static enum sv_err accept_one(struct sv_cloud *c, struct sv_tx *tx, struct order
                .descr = "",
                .model = o->model,
                .model_type = o->model_type,
+               .labels = o->labels,
                .state = clone ? SV_VM_CLONING : SV_VM_BUILDING,
                .vcpus = in->vcpus,
                .memory = in->memory,

@@ -60,7 +60,8 @@ static enum sv_err find_host(struct sv_cloud *c, struct sv_tx *tx, const struct 
                              const struct sv_vm_plan *p, struct sv_place **place, struct sv_placed *ret,
                              struct sv_error *err)
 {
-    const struct sv_place_order o = {.vcpus = p->vm.vcpus, .memory = p->vm.memory, .disks = disk_bytes(p)};
+    const struct sv_place_order o = {
+        .vcpus = p->vm.vcpus, .memory = p->vm.memory, .disks = disk_bytes(p), .labels = p->vm.labels};
     enum sv_err rc = *place ? SV_OK : sv_place_begin(c, tx, &o, place, err);
 
     if (!rc)

@@ -58,7 +58,7 @@ void sv_put_vm(struct sv_reply *r, const struct sv_vm *vm)
 /* --- create ----------------------------------------------------------------------------------------- */
 
 struct create_in {
-    const char *name, *model, *template_id, *vpc, *vnc_password, *account_password, *clone, *tenant;
+    const char *name, *model, *template_id, *vpc, *vnc_password, *account_password, *clone, *tenant, *labels;
     struct sv_opt_int vcpus, memory, count, disks, disk_size;
     struct sv_opt_bool nested;
 };
@@ -90,6 +90,9 @@ static const struct sv_param create_params[] = {
     ENUM("vm.clone", struct create_in, clone, SV_VALUES("linked", "full"), .flags = SV_P_EXTENSION,
          DOC("系统盘克隆方式,默认 linked",
              "linked (unless given): the system disk stands on the template; full: a copy")),
+    STR("vm.host.labels", struct create_in, labels, .flags = SV_P_EXTENSION, .field = SV_F_HOST_LABELS,
+        DOC("物理机须有的标签(key=value,多个用逗号隔开,仅管理员)",
+            "labels that its host must have, key=value by comma; for administrators")),
     TENANT_ROW(struct create_in, tenant),
 };
 
@@ -121,6 +124,7 @@ static enum sv_err create(struct sv_call *c, const void *input, struct sv_reply 
                                 .account_password = in->account_password,
                                 .full = in->clone && strcmp(in->clone, "full") == 0,
                                 .nested = in->nested.set && in->nested.v,
+                                .labels = in->labels,
                                 .data_disks = in->disks.v,
                                 .data_disk_size = in->disk_size.v * SV_GIB};
     struct sv_vm_made made[SV_MAX_VM_BATCH];

@@ -311,6 +311,7 @@ struct sv_vm_new {
     bool nested;
     bool full;                          /* the system disk is a copy of the template instead of standing on it */
     int64_t data_disks, data_disk_size; /* size [bytes] */
+    const char *labels; /* that its host must have, "key=value", by comma; for administrators. NULL = none */
 };
 struct sv_vm_made {
     struct sv_id vm, startid;

@@ -58,6 +58,7 @@ enum sv_field {
     SV_F_DISK_SIZE,
     SV_F_NIC,
     SV_F_HOST,
+    SV_F_HOST_LABELS,
     SV_F_STORAGE,
     SV_F_TENANT,
     SV_F_TENANT_NAME,

@@ -20,6 +20,7 @@ struct sv_vm {
     struct sv_id id, tenant, host, template_id;
     const char *name, *descr;
     const char *model, *model_type; /* values, "" without a model */
+    const char *labels;             /* that its host must have, "key=value", by comma, sorted; "" none */
     enum sv_vm_state state;         /* on reading: UNKNOWN while the host is not connected */
     int64_t vcpus, memory /* [bytes] */;
     int64_t live_vcpus, live_memory; /* what the running guest has; 0 when it does not run */

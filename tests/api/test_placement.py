@@ -148,6 +148,39 @@ def test_a_host_in_maintenance_takes_nothing_new(server):
         "2 hosts: 1 in maintenance, 1 short of memory (8192 MB > 4096 MB)" in one.refused(1, 8 * GIB)
 
 
+def test_labels_that_a_host_must_have(server):
+    """Administrators ask for them, for whom they make the VM; a clone of its backup asks for the same."""
+    one = Place(server, uri([(16, 8 * n) for n in range(1, 7)]))
+    ids = {number: host for host, number in one.hosts().items()}
+    has = {1: "disk=ssd", 2: "disk=ssd,zone=a", 3: "disk=hdd,zone=a", 4: "zone=a", 5: "disk=ssd2"}
+    one.server.stop()
+    for number, labels in has.items():
+        one.rows(f"UPDATE host SET labels = '{labels}' WHERE id = '{ids[number]}' RETURNING 1", "rw")
+    one.server.start()
+    model = Model(one.rows("SELECT id, vcpus, memory FROM host"), "spread")
+    for wish in ("disk=ssd", "zone=a", "zone=a,disk=ssd", "disk=hdd", "disk=ssd", "zone=a", "") * 2:
+        fit = {ids[n] for n, labels in has.items() if set(wish.split(",")) <= set(labels.split(","))}
+        model.away = set(model.free) - fit if wish else set()
+        order = {**one.order(1, 1024), "vm.host.labels": wish, "tenant.id": one.tenant.id}
+        row, = one.admin.ok("POST cloudvm/create", order).data
+        one.tenant.done(row["jobstartid"])
+        assert one.rows(f"SELECT host_id, labels FROM vm WHERE id = '{row['vm.id']}'") == [
+            (model.place(1, 1024), ",".join(sorted(wish.split(","))))]
+        if wish == "disk=hdd":
+            last = row["vm.id"]
+    one.tenant.run("POST cloudvm/backup/create", {"backup.vmid": last, "backup.name": "x"})
+    made, = one.tenant.ok("GET cloudvm/backup/{vmId}", {"vmId": last}).data
+    clone, = one.tenant.ok("POST cloudvm/backup/clone", {"backup.id": made["backup.id"]}).data
+    one.tenant.done(clone["jobstartid"])
+    assert one.rows(f"SELECT host_id, labels FROM vm WHERE id = '{clone['vm.id']}'") == [(ids[3], "disk=hdd")]
+    order = {**one.order(1, 64), "tenant.id": one.tenant.id}
+    text = one.admin.refused("POST cloudvm/create", {**order, "vm.host.labels": "disk=tape"}, "NO_CAPACITY").text
+    assert "6 hosts: 6 without the labels" in text
+    one.admin.refused("POST cloudvm/create", {**order, "vm.host.labels": "tape"}, "PARAM_FORMAT", "vm.host.labels")
+    one.tenant.refused("POST cloudvm/create", {**one.order(1, 64), "vm.host.labels": "disk=ssd"}, "ADMIN_ONLY",
+                       "vm.host.labels")
+
+
 @pytest.mark.race
 def test_one_gets_the_last_place(server):
     """As many at once as there are places, and more: exactly those get one, nobody is refused while one is left."""

@@ -93,6 +93,46 @@ static void labels_are_whole_words(void)
     }
 }
 
+static void lists_of_labels(void)
+{
+    static const struct {
+        const char *text, *means; /* NULL: PARAM_FORMAT */
+    } cases[] = {
+        {"", ""},
+        {"disk=ssd", "disk=ssd"},
+        {"zone=b,disk=ssd,zone=b", "disk=ssd,zone=b"},
+        {"a.b-c_d=X.1", "a.b-c_d=X.1"},
+        {"disk", NULL},
+        {"=ssd", NULL},
+        {"disk=", NULL},
+        {"a=1,", NULL},
+        {",a=1", NULL},
+        {"a=1,,b=2", NULL},
+        {"a=1, b=2", NULL},
+        {"a=b=c", NULL},
+        {"a=\xc3\xbc", NULL},
+        {"a234567890123456789012345678901234567890123456789012345678901234=1", NULL},
+    };
+    struct sv_arena *a = sv_arena_new();
+    struct sv_buf many = {0};
+    const char *text;
+    struct sv_error e;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        text = NULL;
+        const enum sv_err rc = sv_labels_read(cases[i].text, SV_F_HOST_LABELS, a, &text, &e);
+
+        CHECK_INT(rc, cases[i].means ? SV_OK : SV_E_PARAM_FORMAT);
+        if (cases[i].means && text)
+            CHECK_STR(text, cases[i].means);
+    }
+    for (unsigned i = 0; i < 33; i++)
+        sv_buf_printf(&many, "%sk%u=1", i ? "," : "", i);
+    CHECK_INT(sv_labels_read(many.p, SV_F_HOST_LABELS, a, &text, &e), SV_E_PARAM_RANGE);
+    sv_buf_free(&many);
+    sv_arena_free(a);
+}
+
 static const char *order_of(const struct sv_place_host *h, size_t n, const struct sv_place_wish *wish,
                             struct sv_place_verdict *v)
 {
@@ -313,8 +353,8 @@ static void what_it_costs(void)
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
-        T(each_filter_rules_out), T(labels_are_whole_words), T(weights_rank),  T(reasons_are_counted),
-        T(batches_keep_books),    T(a_host_needs_a_storage), T(what_it_costs),
+        T(each_filter_rules_out), T(labels_are_whole_words), T(lists_of_labels),        T(weights_rank),
+        T(reasons_are_counted),   T(batches_keep_books),     T(a_host_needs_a_storage), T(what_it_costs),
     };
 
     return check_run(tests, sizeof(tests) / sizeof(tests[0]), argc, argv);
