@@ -16,7 +16,7 @@ _Static_assert(SV_ALARM_OF_HOST == 0 && SV_ALARM_OF_VM == 1 && SV_ALARM_OF_STORA
 _Static_assert(SV_ALARM_HOST_LOST == 0 && SV_ALARM_VM_CRASHED == 1 && SV_ALARM_CERTIFICATE == 8 &&
                    SV_ALARM_RULES == 9 && SV_ALARM_UNDO == 11,
                "types of alarms");
-_Static_assert(SV_UNIT_KINDS == 4, "kinds of units");
+_Static_assert(SV_UNIT_KINDS == 4 && SV_UNIT_VPC == 0 && SV_UNIT_ROUTER == 1 && SV_UNIT_GROUP == 2, "kinds of units");
 _Static_assert(SV_VM_RUNNING == 3, "LOOK names the state by number");
 
 #define SUBJECT_OF(number, table, tenant) "SELECT " number ", name, " tenant " FROM " table " WHERE id = ?1 UNION ALL "
@@ -43,7 +43,8 @@ enum {
     UPDATE,
     PAGE,
     COUNT = PAGE + SET_COUNT,
-    COUNT_OPEN = COUNT + SET_COUNT,
+    COUNT_EVERY = COUNT + SET_COUNT,
+    COUNT_OPEN,
     LOOK,
     LIST_GOING_ON,
     DUE_RULES,
@@ -69,6 +70,7 @@ static const char *const sql[] = {
     SET(SET_OPEN, OF_OPEN),
     SET(SET_OPEN_TENANT, OF_OPEN_TENANT),
     SET(SET_OBJECT, OF_OBJECT),
+    [COUNT_EVERY] = "SELECT count(*) FROM alarm",
     [COUNT_OPEN] = "SELECT type, level, count(*) FROM alarm WHERE relieved = 0 GROUP BY type, level",
     [LOOK] = "SELECT type, object_id, CASE"
              " WHEN object_type = 10 THEN 0"
@@ -87,8 +89,13 @@ static const char *const sql[] = {
              " ORDER BY type, object_id LIMIT ?3",
     [LIST_GOING_ON] = "SELECT type, object_id FROM alarm INDEXED BY alarm_going_on WHERE over = 0 AND type BETWEEN ?1"
                       " AND ?2",
+    /* of objects that are there: what is to be taken away has nobody to tell */
     [DUE_RULES] = "SELECT id, error, error_args, since FROM net_unit u WHERE failures > 0 AND since < ?1 AND NOT EXISTS"
-                  " (SELECT 1 FROM alarm WHERE type = 9 AND object_id = u.id AND over = 0) LIMIT ?2",
+                  " (SELECT 1 FROM alarm WHERE type = 9 AND object_id = u.id AND over = 0) AND CASE kind"
+                  " WHEN 0 THEN EXISTS (SELECT 1 FROM vpc WHERE id = u.id)"
+                  " WHEN 1 THEN EXISTS (SELECT 1 FROM router WHERE id = u.id)"
+                  " WHEN 2 THEN EXISTS (SELECT 1 FROM secgroup WHERE id = u.id)"
+                  " ELSE EXISTS (SELECT 1 FROM nic WHERE id = u.id) END LIMIT ?2",
     [DUE_UNDOS] = "SELECT coalesce(nullif(object_id, ''), subject_id) AS of, min(job_id) FROM pending_undo p WHERE NOT"
                   " EXISTS (SELECT 1 FROM alarm WHERE type = 11 AND over = 0 AND alarm.object_id ="
                   " coalesce(nullif(p.object_id, ''), p.subject_id)) GROUP BY of LIMIT ?1",
@@ -229,14 +236,23 @@ static void bind_filter(sqlite3_stmt *st, const struct sv_scope *scope, const st
             f->level, f->object_type, f->way, &f->object);
 }
 
+/* SQLite counts a whole index without looking at its entries. */
+static bool is_every(const struct sv_scope *scope, const struct sv_alarm_filter *f)
+{
+    return sv_id_empty(&scope->tenant) && sv_id_empty(&f->object) && f->level < 0 && f->object_type < 0 && f->way < 0 &&
+           f->from <= 0 && f->to == 0;
+}
+
 static enum sv_err count(struct sv_tx *tx, struct sv_scope scope, const struct sv_alarm_filter *f, uint64_t *ret,
                          struct sv_error *err)
 {
-    SV_STMT st = sv_stmt(tx, &sv_sql_alarm, COUNT + set_of(scope, f));
+    const bool every = is_every(&scope, f);
+    SV_STMT st = sv_stmt(tx, &sv_sql_alarm, every ? COUNT_EVERY : COUNT + set_of(scope, f));
     bool row;
     enum sv_err rc;
 
-    bind_filter(st, &scope, f);
+    if (!every)
+        bind_filter(st, &scope, f);
     rc = sv_step(tx, st, &row, err);
     if (!rc)
         *ret = (uint64_t)sv_col_int(st, 0);

@@ -83,8 +83,8 @@ enum sv_err sv_alarm_delivery_count(struct sv_tx *tx, void (*row)(void *arg, con
     return rc;
 }
 
-/* Are these the ones? */
-static enum sv_err hooks_differ(struct sv_tx *tx, const char *const *urls, unsigned n, bool *ret, struct sv_error *err)
+enum sv_err sv_alarm_hooks_differ(struct sv_tx *tx, const char *const *urls, unsigned n, bool *ret,
+                                  struct sv_error *err)
 {
     SV_STMT st = sv_stmt(tx, &sv_sql_alarm_delivery, HOOKS);
     unsigned same = 0, all = 0;
@@ -109,11 +109,8 @@ static enum sv_err run(struct sv_tx *tx, unsigned index, const char *text, struc
 
 enum sv_err sv_alarm_hooks_set(struct sv_tx *tx, const char *const *urls, unsigned n, struct sv_error *err)
 {
-    bool differ = false;
-    enum sv_err rc = hooks_differ(tx, urls, n, &differ, err);
+    enum sv_err rc;
 
-    if (rc || !differ)
-        return rc;
     assert(tx->writable);
     rc = run(tx, DROP_HOOKS, NULL, err);
     for (unsigned i = 0; !rc && i < n; i++)

@@ -63,6 +63,9 @@ enum { SV_ALARM_AT_ONCE = 256 }; /* alarms a transaction */
 /* Relieves and raises what rows and hosts say, `*at` being how far it has looked: a round looks at some. */
 void sv_alarm_follow_rows(struct sv_cloud *c, struct sv_alarm_key *at);
 
+/* How full they are, as their rows say. */
+void sv_alarm_look_at_storages(struct sv_cloud *c);
+
 /* --- raise.c --- */
 /* NULL, "": *ret stays. PARAM_ENUM. */
 enum sv_err sv_alarm_level_of(const char *name, int *ret, struct sv_error *err);

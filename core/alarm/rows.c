@@ -1,6 +1,7 @@
 /* What rows and hosts say of alarms: which are over, and which are due. What was read may be otherwise when it is
  * written: the next round sees that. */
 #include "core/alarm/internal.h"
+#include "starvirt/store_catalog.h"
 
 enum {
     LOOK_AT = 5000,             /* that go on, a round */
@@ -47,6 +48,38 @@ static void is_over(void *arg, const struct sv_alarm_key *k)
 
     if (f->over_n < LOOK_AT)
         f->over[f->over_n++] = *k;
+}
+
+struct storages {
+    struct sv_alarm_figure *v;
+    size_t n, cap;
+};
+
+static void add_storage(void *arg, const struct sv_storage *s)
+{
+    struct storages *l = arg;
+    const int percent = s->size <= 0 ? -1 : s->used >= s->size ? 100 : (int)((double)s->used * 100 / (double)s->size);
+
+    l->v = sv_grow(l->v, l->n, &l->cap, sizeof(*l->v));
+    l->v[l->n++] = (struct sv_alarm_figure){s->id, SV_ALARM_STORAGE_FULL, percent};
+}
+
+static enum sv_err read_storages(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    const struct sv_page all = {.limit = 0};
+    uint64_t total;
+
+    return sv_storage_list(tx, &all, add_storage, arg, &total, err);
+}
+
+void sv_alarm_look_at_storages(struct sv_cloud *c)
+{
+    struct storages l = {.n = 0};
+    struct sv_error e;
+
+    if (!sv_db_read(c->db, read_storages, &l, &e))
+        sv_alarm_figures(c, sv_mono_ms(), l.v, l.n);
+    free(l.v);
 }
 
 /* Unless it is raised already. */

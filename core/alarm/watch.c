@@ -5,6 +5,7 @@
 
 enum {
     PERIOD_MS = 2000,
+    STORAGES_EVERY = 5,   /* rounds */
     SWEEP_EVERY = 30,     /* rounds */
     COUNT_ALL_EVERY = 15, /* rounds, while there are many */
     MANY = 10000,
@@ -163,6 +164,8 @@ static void *watch(void *arg)
     for (unsigned round = 0; wait_round(c->alarms); round++) {
         if (!sv_db_writable(c->db))
             continue;
+        if (round % STORAGES_EVERY == 0)
+            sv_alarm_look_at_storages(c);
         if (round % SWEEP_EVERY == 0)
             sv_alarm_figures_sweep(c->alarms, sv_mono_ms());
         if (!write_figures(c))
@@ -216,14 +219,36 @@ static void take_raised(void *arg, const struct sv_alarm_key *k)
         sv_alarm_figure_is_raised(s, k, sv_mono_ms());
 }
 
-static enum sv_err set_hooks(struct sv_tx *tx, void *arg, struct sv_error *err)
-{
-    const struct sv_alarms *s = arg;
+struct hooks {
     const char *urls[SV_MAX_HOOKS];
+    unsigned n;
+    bool differ;
+};
 
-    for (unsigned i = 0; i < s->hook_count; i++)
-        urls[i] = s->hooks[i].url;
-    return sv_alarm_hooks_set(tx, urls, s->hook_count, err);
+static enum sv_err hooks_differ(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    struct hooks *h = arg;
+
+    return sv_alarm_hooks_differ(tx, h->urls, h->n, &h->differ, err);
+}
+
+static enum sv_err write_hooks(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    const struct hooks *h = arg;
+
+    return sv_alarm_hooks_set(tx, h->urls, h->n, err);
+}
+
+/* A start that finds them as they were needs no room on the disk. */
+static enum sv_err set_hooks(struct sv_cloud *c, struct sv_error *err)
+{
+    struct hooks h = {.n = c->alarms->hook_count};
+    enum sv_err rc;
+
+    for (unsigned i = 0; i < h.n; i++)
+        h.urls[i] = c->alarms->hooks[i].url;
+    rc = sv_db_read(c->db, hooks_differ, &h, err);
+    return rc || !h.differ ? rc : sv_db_try(c->db, write_hooks, &h, err);
 }
 
 static enum sv_err read_rows(struct sv_tx *tx, void *arg, struct sv_error *err)
@@ -236,7 +261,7 @@ static enum sv_err read_rows(struct sv_tx *tx, void *arg, struct sv_error *err)
 enum sv_err sv_alarms_start(struct sv_cloud *c, struct sv_error *err)
 {
     struct sv_alarms *s = c->alarms;
-    enum sv_err rc = sv_db_try(c->db, set_hooks, s, err);
+    enum sv_err rc = set_hooks(c, err);
 
     if (!rc)
         rc = sv_db_read(c->db, read_rows, s, err);

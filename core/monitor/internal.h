@@ -91,6 +91,8 @@ struct sv_monitor {
     int64_t written_ms; /* [ms] when a point was written last, in an earlier life of the server */
     bool losing;        /* points cannot be written */
 };
+/* The object's last sample, held against thresholds (alarms.c). */
+void sv_monitor_tell_alarms(struct sv_monitor *m, const struct sv_object_seen *o);
 void *sv_monitor_sample(void *monitor); /* a thread (sampler.c) */
 void *sv_monitor_write(void *monitor);  /* a thread (minutes.c) */
 /* The rings' objects, as they are opened (minutes.c). */

@@ -88,6 +88,7 @@ static void take_vm(void *arg, const struct sv_hv_usage *u)
     sv_seen_vm(o, u, sv_mono_us(), sv_gap_us(m->interval_ms));
     for (unsigned i = 0; i < 4; i++)
         a->rates[i] += o->rate[i] > 0 ? (double)o->rate[i] : 0;
+    sv_monitor_tell_alarms(m, o);
     pthread_mutex_unlock(&m->mutex);
 }
 
@@ -104,8 +105,9 @@ static bool ask(struct sv_monitor *m, struct sv_cloud_host *h)
     const int64_t cpus = h->told ? h->info.vcpus : -1;
     pthread_mutex_unlock(&m->cloud->host_mutex);
     pthread_mutex_lock(&m->mutex);
-    sv_seen_host(sv_objects_get(&m->objects, &h->id, true), &usage, cpus, a.rates, sv_mono_us(),
-                 sv_gap_us(m->interval_ms));
+    struct sv_object_seen *o = sv_objects_get(&m->objects, &h->id, true);
+    sv_seen_host(o, &usage, cpus, a.rates, sv_mono_us(), sv_gap_us(m->interval_ms));
+    sv_monitor_tell_alarms(m, o);
     pthread_mutex_unlock(&m->mutex);
     return true;
 }

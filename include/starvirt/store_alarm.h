@@ -120,7 +120,10 @@ struct sv_alarm_delivery {
     unsigned tries;        /* in vain */
     int64_t due;           /* [ms UTC] of the next one */
 };
-/* The hooks there are; what others had yet to be told is forgotten. Writes nothing where they are these already. */
+/* Are others the hooks there are? */
+enum sv_err sv_alarm_hooks_differ(struct sv_tx *tx, const char *const *urls, unsigned n, bool *ret,
+                                  struct sv_error *err);
+/* From now on these; what others had yet to be told is forgotten. */
 enum sv_err sv_alarm_hooks_set(struct sv_tx *tx, const char *const *urls, unsigned n, struct sv_error *err);
 /* One for each hook. */
 enum sv_err sv_alarm_delivery_add(struct sv_tx *tx, const struct sv_id *alarm, bool relieved, struct sv_error *err);

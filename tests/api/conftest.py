@@ -9,6 +9,8 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
+from daemon import Server
+from hooks import Receiver, options
 from servers import Servers  # noqa: E402
 from starvirt import DAEMON, dump_routes  # noqa: E402
 
@@ -128,6 +130,61 @@ class DeafGuests:
 def deaf_guests(tmp_path_factory):
     servers = Servers(tmp_path_factory.mktemp("deaf"))
     yield DeafGuests(servers(connect="sim://?acpi=ignore&agent=off"))
+    servers.finish()
+
+
+class BusyGuests:
+    """A VM that is above its threshold for more than a minute, then below it as long; one that is around it; a host
+    that does not come. A web hook hears what is found of them."""
+
+    def __init__(self, servers, folder):
+        self.hook = Receiver()
+        self.server = servers(connect="sim://?control=1",
+                              options=["--monitor.interval", "1", *options(folder, self.hook)])
+        self.alone = Server(folder / "alone", connect="sim://?hosts=2&hang=host2").start()
+        self.admin = self.server.admin
+        self.tenant = self.admin.tenant()
+        vpc, model = self.tenant.vpc(), self.admin.model(size=1)
+        self.busy, self.noisy = (self.tenant.vm(vnic_portgroupid=vpc, vm_tenant_model=model) for _ in range(2))
+        self.admin.ok("PUT cloudalarm/threshold/modify", {"alarm.type": "vm.cpu", "threshold.value": 60,
+                                                          "threshold.minutes": 1})
+        self.admin.ok("PUT cloudalarm/threshold/modify", {"alarm.type": "vm.disk", "threshold.value": 100})
+        self.stopped, self.error = threading.Event(), None
+        self.thread = threading.Thread(target=self._load)
+        self.thread.start()
+
+    def load(self, vm, percent):
+        self.server.control(f"load={vm}:cpu={percent}")
+
+    def _load(self):
+        try:
+            self.load(self.busy, 95)
+            for i in range(200):
+                self.load(self.noisy, 50 + 20 * (i % 2))
+                if self.hook.of("vm.cpu", object=self.busy):
+                    self.load(self.busy, 10)
+                if self.stopped.wait(1) or self.hook.of("vm.cpu", "relieved", self.busy):
+                    return
+        except Exception as e:  # told where it is looked at
+            self.error = e
+
+    def wait(self, limit):
+        self.thread.join(limit)
+        assert self.error is None, self.error
+
+    def close(self):
+        self.stopped.set()
+        self.thread.join()
+        self.hook.close()
+        assert self.alone.finish(fsck=False) == []  # which would ask that host, too
+
+
+@pytest.fixture(scope="session")
+def busy_guests(tmp_path_factory):
+    servers = Servers(tmp_path_factory.mktemp("busy"))
+    guests = BusyGuests(servers, tmp_path_factory.mktemp("hook"))
+    yield guests
+    guests.close()
     servers.finish()
 
 

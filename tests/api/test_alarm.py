@@ -1,5 +1,4 @@
 """Alarms: each kind raised, shown, told to a web hook, relieved by itself; who sees them; what web hooks may be."""
-import contextlib
 import subprocess
 import time
 
@@ -149,6 +148,21 @@ def test_rules_that_do_not_get_into_force(site):
         site.admin.ok("PUT cloudnetwork/check")
     row = site.goes_and_comes("network.rules", site.nic, mend)
     assert (row["alarm.level"], row["alarm.obj.type"]) == ("high", "nic")
+
+
+def test_the_servers_own_certificate(server, tmp_path):
+    cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                    key, "-out", cert, "-days", "5", "-subj", "/CN=localhost", "-addext",
+                    "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    one = server(options=["--tls-cert", cert, "--tls-key", key], tls=cert)
+    (row,) = wait_until(lambda: search(one.admin, alarm_obj_type="server"), "it is raised")
+    assert (row["alarm.type"], row["alarm.relieve.way"]) == ("certificate.ending", "none")
+    assert "4" in row["alarm.content"], "days"
+    one.stop()
+    one.tls, one.options = None, []
+    one.start()
+    wait_until(lambda: alarms(one.admin, "certificate.ending", "auto"), "it is relieved")
 
 
 # ------------------------------------------------------------------------------------------------ operations

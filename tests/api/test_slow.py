@@ -1,6 +1,7 @@
 """What takes a minute or more: begun before all other tests, looked at after them. The order is conftest's;
 this file alone takes as long as it takes."""
 import pytest
+from starvirt import wait_until
 
 
 # ------------------------------------------------------------------------------------------------- begun first
@@ -49,3 +50,30 @@ def test_a_guest_that_does_not_shut_down_is_left_running(deaf_guests):
     assert job.result == "1" and "did not shut down in time" in job.info, job
     assert deaf_guests.tenant.show(deaf_guests.vms["shutdown"])["vm.state"] == "1"
     deaf_guests.tenant.run("PUT cloudvm/destroy", {"vm.id": deaf_guests.vms["shutdown"]})
+
+
+@pytest.mark.last
+def test_a_guest_above_its_threshold_raises_one_alarm_that_ends(busy_guests):
+    busy_guests.wait(180)
+    params = {"isfindPage": "true", "alarm.objid": busy_guests.busy}
+    (row,) = busy_guests.tenant.ok("POST cloudalarm/search", params).data
+    assert (row["alarm.type"], row["alarm.relieve.way"], row["alarm.level"]) == ("vm.cpu", "auto", "medium")
+    (told,) = busy_guests.hook.of("vm.cpu")
+    assert "is used to 9" in told["text"]["en"] and "60 % or more since" in told["text"]["en"], told
+    assert [m["event"] for m in busy_guests.hook.told if m["object"]["id"] == busy_guests.busy] == ["raised", "relieved"]
+
+
+@pytest.mark.last
+def test_a_guest_around_its_threshold_raises_none(busy_guests):
+    busy_guests.wait(180)
+    params = {"isfindPage": "true", "alarm.objid": busy_guests.noisy}
+    assert busy_guests.tenant.ok("POST cloudalarm/search", params).data == []
+
+
+@pytest.mark.last
+def test_a_host_that_never_came_raises_an_alarm(busy_guests):
+    admin = busy_guests.alone.admin
+    ask = {"isfindPage": "true", "alarm.obj.type": "host"}
+    rows = wait_until(lambda: admin.ok("POST cloudalarm/search", ask).data, "it is raised", 30)
+    assert [(row["alarm.type"], row["alarm.objname"], row["alarm.relieve.way"]) for row in rows] == [
+        ("host.lost", "host2", "none")]

@@ -281,6 +281,115 @@ static void one_at_a_time_until_it_is_over(void)
     close_cloud();
 }
 
+/* --- many rows ------------------------------------------------------------------------------------------ */
+
+enum { ROWS = 20000 };
+
+static int64_t now_us(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000LL + t.tv_nsec / 1000;
+}
+
+static enum sv_err raise_some(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    struct sv_id *ids = arg;
+    enum sv_err rc = SV_OK;
+
+    for (int i = 0; !rc && i < SV_ALARM_AT_ONCE; i++) {
+        const struct sv_alarm_new n = {.type = SV_ALARM_VM_CRASHED, .object = ids[i], .server = true};
+
+        rc = sv_alarm_raise(tx, &n, err);
+    }
+    return rc;
+}
+
+static enum sv_err relieve_some(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    struct sv_id *ids = arg;
+    enum sv_err rc = SV_OK;
+
+    for (int i = 0; !rc && i < SV_ALARM_AT_ONCE; i++)
+        rc = sv_alarm_relieve(tx, SV_ALARM_VM_CRASHED, &ids[i], err);
+    return rc;
+}
+
+struct paged {
+    struct sv_page page;
+    uint64_t total;
+    unsigned rows;
+};
+
+static void count_row(void *arg, const struct sv_alarm *a)
+{
+    struct paged *p = arg;
+
+    (void)a;
+    p->rows++;
+}
+
+static enum sv_err one_page(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    const struct sv_alarm_search all = {.object = NULL};
+    struct paged *p = arg;
+
+    return sv_alarm_search(tx, &admin, &all, &p->page, count_row, p, &p->total, err);
+}
+
+static enum sv_err drop_old(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    (void)arg;
+    return sv_alarm_expire(tx, INT64_MAX, err);
+}
+
+static void each_batch(sv_tx_fn fn, struct sv_id *ids, const char *what)
+{
+    const int64_t begun = now_us();
+    int64_t longest = 0;
+
+    for (int i = 0; i + SV_ALARM_AT_ONCE <= ROWS; i += SV_ALARM_AT_ONCE) {
+        const int64_t before = now_us();
+
+        writing(fn, &ids[i]);
+        if (now_us() - before > longest)
+            longest = now_us() - before;
+    }
+    printf("%s: %lld us an alarm, a transaction %lld us at most\n", what, (long long)(now_us() - begun) / ROWS,
+           (long long)longest);
+}
+
+static void twenty_thousand_rows_are_written_in_parts(void)
+{
+    SV_AUTOFREE struct sv_id *ids = sv_alloc(ROWS * sizeof(*ids));
+    const uint64_t made = ROWS / SV_ALARM_AT_ONCE * SV_ALARM_AT_ONCE;
+    struct paged p = {.page = {.limit = 30}};
+
+    open_cloud();
+    for (int i = 0; i < ROWS; i++)
+        ids[i] = sv_id_new();
+    each_batch(raise_some, ids, "raised");
+    for (uint64_t at = 0; at < made; at += made - 30) {
+        const int64_t before = now_us();
+
+        p.page.offset = at;
+        p.rows = 0;
+        reading(one_page, &p);
+        printf("page at %llu: %lld us\n", (unsigned long long)at, (long long)(now_us() - before));
+        CHECK_INT(p.rows, 30);
+        CHECK_INT(p.total, made);
+    }
+    each_batch(relieve_some, ids, "relieved");
+    writing(drop_old, NULL);
+    for (unsigned i = 0; p.total > 0 && i < 1000; i++) {
+        writing(nothing, NULL);
+        reading(one_page, &p);
+    }
+    CHECK_INT(p.total, 0);
+    close_cloud();
+}
+
 static enum sv_err set_threshold(struct sv_tx *tx, void *arg, struct sv_error *err)
 {
     const struct sv_alarm_threshold *t = arg;
@@ -324,5 +433,5 @@ static void each_type_has_its_words(void)
 
 CHECK_MAIN(T(a_whole_window_raises_and_relieves), T(one_figure_begins_the_window_anew), T(noise_does_not_flap),
            T(waves_are_told_once_each), T(gaps_begin_anew_and_unknown_says_nothing), T(a_hundred_thousand_cost_little),
-           T(silence_relieves_vms_only), T(one_at_a_time_until_it_is_over), T(a_threshold_is_in_force_at_once),
-           T(each_type_has_its_words))
+           T(silence_relieves_vms_only), T(one_at_a_time_until_it_is_over),
+           T(twenty_thousand_rows_are_written_in_parts), T(a_threshold_is_in_force_at_once), T(each_type_has_its_words))
