@@ -53,6 +53,8 @@ enum sv_err sv_cloud_new(const struct sv_cloud_options *opt, struct sv_cloud **r
     sv_turns_init(c);
     sv_keeper_new(c, opt->news, opt->news_arg);
     sv_hosts_init(c);
+    c->hv_options = opt->hv;
+    sv_host_door_new(c);
     sv_rooms_init(c);
     sv_addresses_init(c);
     sv_looks_init(c, opt->news, opt->news_arg);
@@ -113,6 +115,8 @@ bool sv_cloud_free(struct sv_cloud *c)
     sv_hosts_close(c);
     sv_sync_free(c);
     sv_addresses_free(c);
+    sv_host_door_free(c);
+    sv_hosts_free(c);
     left = !sv_looks_free(c);
     sv_balance_free(c);
     sv_alarms_free(c);

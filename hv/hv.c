@@ -15,17 +15,34 @@ static bool takes(const struct sv_hv_ops *ops, const char *uri)
     return false;
 }
 
+static const struct sv_hv_ops *driver_of(const char *uri)
+{
+    for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++)
+        if (takes(drivers[i], uri))
+            return drivers[i];
+    return NULL;
+}
+
+static const char no_driver[] = "no driver for this hypervisor URI, expected qemu:///system, sim:// or test:///default";
+
+enum sv_err sv_hv_check(const char *uri, const char **ret_driver, unsigned *ret_hosts, struct sv_error *err)
+{
+    const struct sv_hv_ops *driver = driver_of(uri);
+    const enum sv_err rc =
+        driver ? driver->check(uri, ret_hosts, err) : sv_fail(err, SV_E_CONFIG, SV_F_NONE, no_driver);
+
+    if (!rc)
+        *ret_driver = driver->name;
+    return rc;
+}
+
 enum sv_err sv_hv_open(const char *uri, const struct sv_hv_options *opt, const struct sv_hv_events *ev,
                        struct sv_hv **ret, struct sv_error *err)
 {
     struct sv_error why = {0};
-    const struct sv_hv_ops *driver = NULL;
-    for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]) && !driver; i++)
-        if (takes(drivers[i], uri))
-            driver = drivers[i];
+    const struct sv_hv_ops *driver = driver_of(uri);
     if (!driver)
-        return sv_fail_path(err, SV_E_CONFIG, "connect", uri,
-                            "no driver for this hypervisor URI, expected qemu:///system, sim:// or test:///default");
+        return sv_fail_path(err, SV_E_CONFIG, "connect", uri, no_driver);
     const enum sv_err rc = driver->open(uri, opt, ev, ret, &why);
     if (rc == SV_E_CONFIG)
         return sv_fail_path(err, rc, "connect", uri, why.arg[0]);

@@ -20,15 +20,16 @@ struct asked {
     struct asked *next;
 };
 
-struct asked_host {
+struct sv_host_addresses {
+    struct sv_host_addresses *next;
     struct sv_cloud_host *host;
     struct asked *first;
     bool running;
 };
 
 struct sv_addresses {
-    struct sv_crew crew; /* its mutex guards all of this */
-    struct asked_host hosts[SV_MAX_HOSTS];
+    struct sv_crew crew;             /* its mutex guards all of this */
+    struct sv_host_addresses *hosts; /* of every host that was ever asked */
 };
 
 void sv_addresses_init(struct sv_cloud *c)
@@ -197,7 +198,12 @@ static bool ask(struct sv_cloud *c, struct sv_cloud_host *h, const struct sv_id 
     char text[256];
     struct write_args a = {.vm = *vm};
     struct sv_error e, *const err = &e;
-    enum sv_err rc = SV_HV_CALL(h->hv, guest_addresses, vm, &told, &d);
+    enum sv_err rc;
+
+    if (!sv_host_use(h)) /* it was removed */
+        return true;
+    rc = SV_HV_CALL(h->hv, guest_addresses, vm, &told, &d);
+    sv_host_let_go(&h);
 
     if (rc || !told) /* an agent that comes back is asked anew; one that was busy may have time later */
         return rc != SV_E_HOST_TIMEOUT && rc != SV_E_HYPERVISOR;
@@ -216,10 +222,10 @@ static bool ask(struct sv_cloud *c, struct sv_cloud_host *h, const struct sv_id 
 
 struct asker {
     struct sv_cloud *c;
-    struct asked_host *of;
+    struct sv_host_addresses *of;
 };
 
-static void put(struct asked_host *of, struct asked *a)
+static void put(struct sv_host_addresses *of, struct asked *a)
 {
     struct asked **at = &of->first;
 
@@ -230,7 +236,7 @@ static void put(struct asked_host *of, struct asked *a)
 }
 
 /* The next one when its time has come; NULL, and the thread counts no more: there is none, or it is the end. */
-static struct asked *next_due(struct sv_addresses *s, struct asked_host *of)
+static struct asked *next_due(struct sv_addresses *s, struct sv_host_addresses *of)
 {
     struct asked *a;
 
@@ -266,19 +272,19 @@ static void *ask_all(void *arg)
     return NULL;
 }
 
-static struct asked_host *host_of(struct sv_addresses *s, struct sv_cloud_host *h)
+static struct sv_host_addresses *host_of(struct sv_addresses *s, struct sv_cloud_host *h)
 {
-    unsigned i = 0;
-
-    while (s->hosts[i].host && s->hosts[i].host != h)
-        i++;
-    if (!s->hosts[i].host) /* its thread reads it without the mutex */
-        s->hosts[i].host = h;
-    return &s->hosts[i];
+    if (!h->addresses) {
+        h->addresses = sv_alloc(sizeof(*h->addresses));
+        h->addresses->host = h;
+        h->addresses->next = s->hosts;
+        s->hosts = h->addresses;
+    }
+    return h->addresses;
 }
 
 /* Is it to be asked already? Then from the beginning, but no sooner. */
-static bool ask_anew(struct asked_host *of, const struct sv_id *vm)
+static bool ask_anew(struct sv_host_addresses *of, const struct sv_id *vm)
 {
     for (struct asked **at = &of->first, *a; (a = *at); at = &a->next) {
         if (!sv_id_eq(&a->vm, vm))
@@ -294,7 +300,7 @@ static bool ask_anew(struct asked_host *of, const struct sv_id *vm)
     return false;
 }
 
-static void add_asked(struct asked_host *of, const struct sv_id *vm)
+static void add_asked(struct sv_host_addresses *of, const struct sv_id *vm)
 {
     struct asked *a = sv_alloc(sizeof(*a));
 
@@ -306,11 +312,9 @@ void sv_address_ask(struct sv_cloud *c, struct sv_cloud_host *h, const struct sv
 {
     struct sv_addresses *s = c->addresses;
 
-    if (!h->hv->ops->guest_addresses)
-        return;
     pthread_mutex_lock(&s->crew.mutex);
     if (!s->crew.stop) {
-        struct asked_host *of = host_of(s, h);
+        struct sv_host_addresses *of = host_of(s, h);
         struct asker *k = sv_alloc(sizeof(*k));
 
         if (!ask_anew(of, vm))
@@ -337,11 +341,13 @@ void sv_addresses_free(struct sv_cloud *c)
     if (!s)
         return;
     sv_addresses_stop(c);
-    for (unsigned i = 0; i < SV_MAX_HOSTS; i++) {
-        for (struct asked *a = s->hosts[i].first, *next; a; a = next) {
+    for (struct sv_host_addresses *h = s->hosts, *other; h; h = other) {
+        other = h->next;
+        for (struct asked *a = h->first, *next; a; a = next) {
             next = a->next;
             free(a);
         }
+        free(h);
     }
     sv_crew_free(&s->crew);
     free(s);

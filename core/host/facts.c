@@ -16,14 +16,21 @@ static bool told(struct sv_cloud *c, const struct sv_id *host, struct sv_hv_info
 {
     bool found = false;
 
+    SV_HOST h = sv_host_hold(c, host);
+
+    if (!h)
+        return false;
     pthread_mutex_lock(&c->host_mutex);
-    for (unsigned i = 0; !found && i < c->host_count; i++) {
-        found = c->hosts[i].told && sv_id_eq(&c->hosts[i].id, host);
-        if (found)
-            *ret = c->hosts[i].info;
-    }
+    found = h->told;
+    if (found)
+        *ret = h->info;
     pthread_mutex_unlock(&c->host_mutex);
     return found;
+}
+
+int64_t sv_vcpu_overcommit(const struct sv_cloud *c)
+{
+    return (int64_t)(c->vcpu_overcommit * 100);
 }
 
 struct search {

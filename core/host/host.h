@@ -6,17 +6,37 @@
 
 /* --- life (core/host/hosts.c) --- */
 enum sv_err sv_hosts_open(struct sv_cloud *c, const struct sv_cloud_options *opt, struct sv_error *err);
+/* Closes what drivers there are; what they told may be looked at until the second. */
 void sv_hosts_close(struct sv_cloud *c);
+void sv_hosts_free(struct sv_cloud *c);
+/* Opens one URI: its hosts are tied to their rows, and found from here on. `added`: the row of the host that a request
+ * added; HOST_NOT_FOUND when that has gone. Blocks as long as the driver takes to prepare; connecting goes on behind.
+ */
+enum sv_err sv_host_open_uri(struct sv_cloud *c, const char *uri, const struct sv_id *added, struct sv_error *err);
+
+/* --- hosts that come and go (core/host/door.c) --- */
+void sv_host_door_new(struct sv_cloud *c);
+void sv_host_door_stop(struct sv_cloud *c); /* waits for its thread */
+void sv_host_door_free(struct sv_cloud *c);
+/* After the commit of `tx`, and without holding it up. */
+void sv_host_door_open(struct sv_cloud *c, struct sv_tx *tx, const struct sv_id *host, const char *uri);
+void sv_host_door_close(struct sv_cloud *c, struct sv_tx *tx, const struct sv_id *host);
+extern const struct sv_job_kind sv_kind_host_mend;
+/* "key=value", by comma: each key once, sorted. LABELS, PARAM_RANGE. */
+enum sv_err sv_check_labels(const char *text, enum sv_field field, struct sv_arena *a, const char **ret,
+                            struct sv_error *err);
 
 /* --- what hosts are (core/host/facts.c) --- */
 /* At a connect. */
 void sv_host_told(struct sv_cloud *c, struct sv_cloud_host *h, const struct sv_hv_info *info);
+int64_t sv_vcpu_overcommit(const struct sv_cloud *c); /* [%] of hosts that say nothing else */
 
 /* --- which can be used (core/host/ready.c) --- */
 /* From drivers' threads: it connected, was lost, or could not be connected. */
 void sv_host_news(struct sv_cloud *c, struct sv_hv_host *hv, bool connected, const char *why);
 /* Its row is there: from here on the driver's handle knows it. */
 void sv_host_tied(struct sv_cloud *c, struct sv_cloud_host *h);
+void sv_host_early_forget(struct sv_cloud *c, const struct sv_hv_host *hv);
 void sv_host_early_free(struct sv_cloud *c);
 /* What it has is in its row, or could not be found out. */
 void sv_host_prepared(struct sv_cloud *c, struct sv_cloud_host *h, const struct sv_error *failed /* NULL = it is */);

@@ -49,6 +49,19 @@ static void note_early(struct sv_cloud *c, const struct sv_hv_host *hv, bool con
     SV_COPY(e->why, why);
 }
 
+/* Another host's handle may be where this one was. */
+static void forget_early(struct sv_cloud *c, const struct sv_hv_host *hv)
+{
+    for (struct sv_host_early **at = &c->early, *e; (e = *at);) {
+        if (e->hv != hv) {
+            at = &e->next;
+            continue;
+        }
+        *at = e->next;
+        free(e);
+    }
+}
+
 void sv_host_news(struct sv_cloud *c, struct sv_hv_host *hv, bool connected, const char *why)
 {
     if (connected) /* some say a word then, too */
@@ -57,6 +70,7 @@ void sv_host_news(struct sv_cloud *c, struct sv_hv_host *hv, bool connected, con
     struct sv_cloud_host *h = sv_hv_user(hv);
     if (h) {
         h->state = told_state(connected, h->state);
+        h->lost_at = connected ? 0 : h->lost_at ? h->lost_at : sv_mono_ms();
         SV_COPY(h->why, why);
     } else {
         note_early(c, hv, connected, why);
@@ -75,8 +89,16 @@ void sv_host_tied(struct sv_cloud *c, struct sv_cloud_host *h)
         h->state = e->state;
         SV_COPY(h->why, e->why);
     }
+    forget_early(c, h->hv);
     if (h->state == SV_HOST_CONNECTING && sv_hv_connected(h->hv))
         h->state = SV_HOST_PREPARING;
+    pthread_mutex_unlock(&c->host_mutex);
+}
+
+void sv_host_early_forget(struct sv_cloud *c, const struct sv_hv_host *hv)
+{
+    pthread_mutex_lock(&c->host_mutex);
+    forget_early(c, hv);
     pthread_mutex_unlock(&c->host_mutex);
 }
 
@@ -114,12 +136,13 @@ static bool is_coming(const struct sv_cloud *c, const struct sv_cloud_host *h)
 
 struct sv_hosts_ready sv_cloud_hosts_ready(struct sv_cloud *c)
 {
-    struct sv_hosts_ready r = {.total = c->host_count};
+    struct sv_hosts_ready r = {.total = 0};
 
     pthread_mutex_lock(&c->host_mutex);
+    r.total = c->host_count;
     for (unsigned i = 0; i < c->host_count; i++) {
-        r.ready += c->hosts[i].state == SV_HOST_READY;
-        r.coming += is_coming(c, &c->hosts[i]);
+        r.ready += c->hosts[i]->state == SV_HOST_READY;
+        r.coming += is_coming(c, c->hosts[i]);
     }
     pthread_mutex_unlock(&c->host_mutex);
     return r;
@@ -131,12 +154,12 @@ static void plain_uri(const char *uri, char *buf, size_t size)
     snprintf(buf, size, "%.*s", (int)strcspn(uri, "?"), uri);
 }
 
-static struct sv_host_status status_of(struct sv_cloud *c, unsigned i)
+/* Under host_mutex. */
+static struct sv_host_status status_of(const struct sv_cloud_host *h)
 {
-    const struct sv_cloud_host *h = &c->hosts[i];
     struct sv_host_status s = {.state = h->state};
 
-    SV_COPY(s.name, sv_hv_host_name(h->hv));
+    SV_COPY(s.name, h->name);
     plain_uri(h->uri, s.uri, sizeof(s.uri));
     SV_COPY(s.why, h->why);
     return s;
@@ -146,10 +169,13 @@ enum sv_err sv_host_states(struct sv_cloud *c, const struct sv_actor *who,
                            void (*row)(void *arg, const struct sv_host_status *s), void *arg, struct sv_error *err)
 {
     enum sv_err rc = sv_admin_only(who, err);
+    SV_HOSTS hosts = {.n = 0};
 
-    for (unsigned i = 0; !rc && i < c->host_count; i++) {
+    if (!rc)
+        sv_hosts_hold(c, &hosts);
+    for (unsigned i = 0; i < hosts.n; i++) {
         pthread_mutex_lock(&c->host_mutex);
-        const struct sv_host_status s = status_of(c, i);
+        const struct sv_host_status s = status_of(hosts.v[i]);
         pthread_mutex_unlock(&c->host_mutex);
         row(arg, &s);
     }

@@ -278,8 +278,15 @@ static enum sv_err write_connected(struct sv_tx *tx, void *arg, struct sv_error 
     /* Lost while it answered: the loss is told behind us or was told before; either way it stands. */
     if (!sv_hv_connected(a->host->hv))
         return sv_fail(err, SV_E_HOST_DOWN, SV_F_HOST, sv_hv_host_name(a->host->hv));
-    rc = sv_host_set_capacity(tx, &a->host->id, (int64_t)((double)i->vcpus * a->c->vcpu_overcommit), i->memory,
-                              i->cpu_vendor, i->os_version, i->virt_version, err);
+    rc = sv_host_set_capacity(tx, &a->host->id,
+                              &(struct sv_host_capacity){.vcpus = i->vcpus,
+                                                         .memory = i->memory,
+                                                         .sockets = i->sockets,
+                                                         .cpu_vendor = i->cpu_vendor,
+                                                         .cpu_model = i->cpu_model,
+                                                         .os_version = i->os_version,
+                                                         .virt_version = i->virt_version},
+                              sv_vcpu_overcommit(a->c), err);
     if (!rc)
         rc = sv_storage_own(tx, &a->host->id, &storage, err);
     if (!rc)

@@ -20,7 +20,8 @@ struct told_list {
 };
 
 /* What a host's thread is to ask next. */
-struct host_work {
+struct sv_host_asking {
+    struct sv_host_asking *next;
     struct sv_cloud_host *host;
     bool running, all;
     struct told_list vms;
@@ -31,10 +32,9 @@ struct sv_sync {
     pthread_cond_t more;
     struct sv_news_queue news;
     bool started;
-    int64_t look_at;     /* the sync thread's own: when pending undos are due [ms UTC] */
-    struct sv_crew crew; /* a thread for each host that is asked; its mutex guards all of this */
-    struct host_work work[SV_MAX_HOSTS];
-    unsigned work_count;
+    int64_t look_at;             /* the sync thread's own: when pending undos are due [ms UTC] */
+    struct sv_crew crew;         /* a thread for each host that is asked; its mutex guards all of this */
+    struct sv_host_asking *work; /* of every host that was ever asked */
     /* The sync thread's own: of VMs that a job holds; looked at when it is over. */
     struct told_list aside;
 };
@@ -112,11 +112,11 @@ static void released(void *arg)
 {
     const struct release *r = arg;
 
+    SV_HOST h = r->ask ? sv_host_hold(r->c, &r->host) : NULL;
+
     push(r->c, (struct sv_news){.what = SV_NEWS_RELEASED, .id = r->vm});
-    for (unsigned i = 0; r->ask && i < r->c->host_count; i++) {
-        if (sv_id_eq(&r->c->hosts[i].id, &r->host))
-            sv_sync_check_host(r->c, &r->c->hosts[i]);
-    }
+    if (h)
+        sv_sync_check_host(r->c, h);
 }
 
 /* After a failure nobody knows what the guest does now. */
@@ -140,11 +140,11 @@ void sv_sync_released(struct sv_tx *tx, const struct sv_job *job, enum sv_job_re
 
 struct asker {
     struct sv_cloud *c;
-    struct host_work *work;
+    struct sv_host_asking *work;
 };
 
 /* What there is to do; false, and the thread counts no more: nothing, or the end. */
-static bool next_work(struct sv_sync *s, struct host_work *w, bool *ret_all, struct told_list *ret_vms)
+static bool next_work(struct sv_sync *s, struct sv_host_asking *w, bool *ret_all, struct told_list *ret_vms)
 {
     bool more;
 
@@ -166,7 +166,7 @@ static bool next_work(struct sv_sync *s, struct host_work *w, bool *ret_all, str
 enum { PAUSE_FIRST_MS = 1000, PAUSE_MAX_MS = 30 * 1000 };
 
 /* Nobody else would ask it again; sooner when there is news of it. */
-static void pause_asking(struct sv_sync *s, struct host_work *w, int64_t ms)
+static void pause_asking(struct sv_sync *s, struct sv_host_asking *w, int64_t ms)
 {
     const int64_t until = sv_mono_ms() + ms;
 
@@ -175,6 +175,24 @@ static void pause_asking(struct sv_sync *s, struct host_work *w, int64_t ms)
         continue;
     w->all = true;
     pthread_mutex_unlock(&s->crew.mutex);
+}
+
+/* Lets go of the host. False: it is connected and did not answer. */
+static bool ask_once(struct sv_cloud *c, struct sv_cloud_host *h, bool all, const struct told_list *vms)
+{
+    bool answered = !all || sv_reconcile_host(c, h);
+
+    for (size_t i = 0; i < vms->n; i++) {
+        bool locked = false;
+
+        answered &= sv_reconcile_vm(c, h, &vms->v[i].vm, vms->v[i].power, &locked);
+        if (locked)
+            sv_sync_power(c, h, &vms->v[i].vm, vms->v[i].power);
+    }
+    sv_sync_pending(c);
+    answered |= !sv_hv_connected(h->hv);
+    sv_host_let_go(&h);
+    return answered;
 }
 
 static void *ask_host(void *arg)
@@ -186,18 +204,10 @@ static void *ask_host(void *arg)
     bool all;
 
     while (next_work(a->c->sync, a->work, &all, &vms)) {
-        bool answered = !all || sv_reconcile_host(a->c, h);
+        const bool again = sv_host_use(h) && !ask_once(a->c, h, all, &vms);
 
-        for (size_t i = 0; i < vms.n; i++) {
-            bool locked = false;
-
-            answered &= sv_reconcile_vm(a->c, h, &vms.v[i].vm, vms.v[i].power, &locked);
-            if (locked)
-                sv_sync_power(a->c, h, &vms.v[i].vm, vms.v[i].power);
-        }
         free(vms.v);
-        sv_sync_pending(a->c);
-        if (answered || !sv_hv_connected(h->hv))
+        if (!again)
             continue;
         pause_asking(a->c->sync, a->work, pause);
         pause = pause * 2 < PAUSE_MAX_MS ? pause * 2 : PAUSE_MAX_MS;
@@ -205,14 +215,15 @@ static void *ask_host(void *arg)
     return NULL;
 }
 
-static struct host_work *work_of(struct sv_sync *s, struct sv_cloud_host *h)
+static struct sv_host_asking *work_of(struct sv_sync *s, struct sv_cloud_host *h)
 {
-    for (unsigned i = 0; i < s->work_count; i++) {
-        if (s->work[i].host == h)
-            return &s->work[i];
+    if (!h->asking) {
+        h->asking = sv_alloc(sizeof(*h->asking));
+        h->asking->host = h;
+        h->asking->next = s->work;
+        s->work = h->asking;
     }
-    s->work[s->work_count].host = h;
-    return &s->work[s->work_count++];
+    return h->asking;
 }
 
 /* `vm` NULL: everything. */
@@ -220,7 +231,7 @@ static void begin_asking(struct sv_cloud *c, struct sv_cloud_host *h, const stru
 {
     struct sv_sync *s = c->sync;
     struct asker *a = sv_alloc(sizeof(*a));
-    struct host_work *w;
+    struct sv_host_asking *w;
 
     pthread_mutex_lock(&s->crew.mutex);
     w = work_of(s, h);
@@ -308,10 +319,15 @@ static enum sv_err write_lost(struct sv_tx *tx, void *arg, struct sv_error *err)
 {
     const struct sv_cloud_host *h = arg;
     const struct sv_id nobody = {.s = ""};
-    enum sv_err rc = sv_host_set_connected(tx, &h->id, false, err);
+    struct sv_host row;
+    enum sv_err rc = sv_host_get(tx, &h->id, sv_tx_arena(tx), &row, err);
+
+    if (rc)
+        return rc == SV_E_HOST_NOT_FOUND ? SV_OK : rc; /* it was removed */
+    rc = sv_host_set_connected(tx, &h->id, false, err);
 
     if (!rc)
-        rc = sv_cloud_event(tx, "host.lost", "host", &h->id, &nobody, sv_hv_host_name(h->hv), err);
+        rc = sv_cloud_event(tx, "host.lost", "host", &h->id, &nobody, h->name, err);
     return rc ? rc
               : sv_alarm_raise(
                     tx, &(struct sv_alarm_new){.type = SV_ALARM_HOST_LOST, .object = h->id, .args = {why_lost(h, tx)}},
@@ -508,8 +524,11 @@ void sv_sync_free(struct sv_cloud *c)
     sv_sync_stop(c);
     sv_crew_free(&s->crew);
     pthread_cond_destroy(&s->more);
-    for (unsigned i = 0; i < s->work_count; i++)
-        free(s->work[i].vms.v);
+    for (struct sv_host_asking *w = s->work, *next; w; w = next) {
+        next = w->next;
+        free(w->vms.v);
+        free(w);
+    }
     free(s->aside.v);
     free(s);
     c->sync = NULL;

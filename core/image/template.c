@@ -286,14 +286,16 @@ static enum sv_err each_host(struct sv_run *r, bool removes,
     struct sv_cloud *c = sv_run_app(r);
     const struct sv_actor nobody = {.role = SV_ROLE_TENANT}; /* the log is its tenant's */
     unsigned reached = 0;
+    SV_HOSTS hosts;
 
-    for (unsigned i = 0; i < c->host_count; i++) {
+    sv_hosts_hold(c, &hosts);
+    for (unsigned i = 0; i < hosts.n; i++) {
         const struct sv_deadline d = sv_deadline_within(sv_run_deadline(r), HOST_WAIT_MS);
-        enum sv_err rc = sv_host_wait(c, c->hosts[i].hv, &d, err);
+        enum sv_err rc = sv_host_wait(c, hosts.v[i]->hv, &d, err);
 
         if (rc == SV_E_HOST_DOWN) {
             struct sv_leftover l = {
-                .host = c->hosts[i].id, .object = sv_template_of_job(sv_run_job(r)), .kind = SV_LEFTOVER_TEMPLATE};
+                .host = hosts.v[i]->id, .object = sv_template_of_job(sv_run_job(r)), .kind = SV_LEFTOVER_TEMPLATE};
 
             rc = removes ? sv_db_write(c->db, write_leftover, &l, err) : SV_OK;
             if (rc)
@@ -301,7 +303,7 @@ static enum sv_err each_host(struct sv_run *r, bool removes,
             continue;
         }
         if (!rc)
-            rc = fn(r, c->hosts[i].hv, arg, err);
+            rc = fn(r, hosts.v[i]->hv, arg, err);
         if (rc)
             return rc;
         reached++;
@@ -351,7 +353,7 @@ enum sv_err sv_step_template_drop(struct sv_run *r, struct sv_error *err)
 /* The rows learn of it in this step, not at the end: a run after a crash may find the source consumed. */
 enum sv_err sv_step_template_import(struct sv_run *r, struct sv_error *err)
 {
-    const struct sv_cloud *c = sv_run_app(r);
+    struct sv_cloud *c = sv_run_app(r);
     struct sv_template t;
     struct ready_args a = {.id = sv_template_of_job(sv_run_job(r))};
     enum sv_err rc = sv_template_read(r, &t, err);
@@ -365,7 +367,7 @@ enum sv_err sv_step_template_import(struct sv_run *r, struct sv_error *err)
         return sv_fail(err, SV_E_TEMPLATE_PATH, SV_F_TEMPLATE_PATH, strerror(errno));
     if (t.md5[0] && strcasecmp(a.md5, t.md5) != 0) /* what was checked is not what is here now */
         return sv_fail(err, SV_E_IMAGE_CHECKSUM, SV_F_CHECKSUM);
-    rc = each_host(r, false, put_one, &(struct putting){&t, &a, r, c->host_count, 0}, err);
+    rc = each_host(r, false, put_one, &(struct putting){&t, &a, r, sv_hosts_count(c), 0}, err);
     if (!rc)
         rc = sv_db_write(sv_run_db(r), write_ready, &a, err);
     if (rc)

@@ -12,6 +12,9 @@
 struct sv_addresses;
 struct sv_alarms;
 struct sv_balance;
+struct sv_host_addresses;
+struct sv_host_asking;
+struct sv_host_door;
 struct sv_host_early;
 struct sv_agent_wait;
 struct sv_claim;
@@ -24,13 +27,21 @@ struct sv_sync;
 struct sv_turns;
 struct sv_vm_company;
 
-/* A host as the cloud knows it: the row's id and the driver's handle. What comes before the mutex's part is fixed after
- * sv_cloud_new. */
+/* A host as the cloud knows it: the row's id and the driver's handle. The first part never changes. One that was
+ * removed is found by nobody any more, its handle closed once nobody uses it; the struct itself stays, since what a
+ * driver told of it may still be under way. */
 struct sv_cloud_host {
     struct sv_id id;
-    struct sv_hv_host *hv;
+    struct sv_hv_host *hv; /* not without being held, see sv_host_use() */
     struct sv_cloud *cloud;
-    const char *uri; /* the options' */
+    char *uri;
+    char name[64];
+    bool given;                          /* by the options, not by a request */
+    struct sv_host_asking *asking;       /* core/host/sync.c's */
+    struct sv_host_addresses *addresses; /* core/host/address.c's */
+    unsigned users;                      /* under host_mutex: who holds it */
+    bool gone;                           /* under host_mutex: it was removed */
+    int64_t lost_at;                     /* under host_mutex [ms monotonic]: its connection; 0 = it was never lost */
     /* Under host_mutex: what it said of itself when it connected last, and whether it can be used. */
     bool told;
     struct sv_hv_info info;
@@ -54,10 +65,14 @@ struct sv_cloud {
     struct sv_db *db;
     struct sv_net *net;
     struct sv_jobs *jobs;
-    struct sv_hv **hvs;
+    struct sv_hv_options hv_options; /* its texts are the options' */
+    struct sv_hv **hvs;              /* under host_mutex, as the next */
     unsigned hv_count;
-    struct sv_cloud_host *hosts;
-    unsigned host_count;
+    struct sv_cloud_host **hosts; /* under host_mutex, as the next; oldest first */
+    unsigned host_count, host_cap;
+    struct sv_cloud_host **gone; /* those that were removed */
+    unsigned gone_count, gone_cap;
+    struct sv_host_door *door;          /* core/host/door.c */
     int64_t hosts_since;                /* [ms monotonic] when they were opened */
     struct sv_host_early *early;        /* under host_mutex (core/host/ready.c) */
     atomic_int_least64_t undos_pending; /* as last seen (core/host/pending.c) */

@@ -2,27 +2,90 @@
 #include "core/run/run.h"
 #include "starvirt/thread.h"
 
-struct sv_hv_host *sv_cloud_host_hv(const struct sv_cloud *c, const struct sv_id *host)
+/* Under host_mutex, as the next. */
+static struct sv_cloud_host *find(const struct sv_cloud *c, const struct sv_id *id)
 {
-    for (unsigned i = 0; i < c->host_count; i++) {
-        if (sv_id_eq(&c->hosts[i].id, host))
-            return c->hosts[i].hv;
-    }
+    for (unsigned i = 0; i < c->host_count; i++)
+        if (sv_id_eq(&c->hosts[i]->id, id))
+            return c->hosts[i];
     return NULL;
+}
+
+static void let_go(struct sv_cloud_host *h)
+{
+    if (--h->users == 0 && h->gone)
+        pthread_cond_broadcast(&h->cloud->host_change);
+}
+
+struct sv_cloud_host *sv_host_hold(struct sv_cloud *c, const struct sv_id *id)
+{
+    pthread_mutex_lock(&c->host_mutex);
+    struct sv_cloud_host *h = find(c, id);
+    if (h)
+        h->users++;
+    pthread_mutex_unlock(&c->host_mutex);
+    return h;
+}
+
+bool sv_host_use(struct sv_cloud_host *h)
+{
+    pthread_mutex_lock(&h->cloud->host_mutex);
+    const bool there = !h->gone;
+    h->users += there;
+    pthread_mutex_unlock(&h->cloud->host_mutex);
+    return there;
+}
+
+void sv_host_let_go(struct sv_cloud_host **at)
+{
+    struct sv_cloud_host *h = *at;
+
+    *at = NULL;
+    if (!h)
+        return;
+    pthread_mutex_lock(&h->cloud->host_mutex);
+    let_go(h);
+    pthread_mutex_unlock(&h->cloud->host_mutex);
 }
 
 void sv_hosts_hold(struct sv_cloud *c, struct sv_hosts_held *ret)
 {
+    pthread_mutex_lock(&c->host_mutex);
     *ret =
         (struct sv_hosts_held){.v = sv_alloc((c->host_count + 1) * sizeof(struct sv_cloud_host *)), .n = c->host_count};
-    for (unsigned i = 0; i < ret->n; i++)
-        ret->v[i] = &c->hosts[i];
+    for (unsigned i = 0; i < ret->n; i++) {
+        ret->v[i] = c->hosts[i];
+        ret->v[i]->users++;
+    }
+    pthread_mutex_unlock(&c->host_mutex);
 }
 
 void sv_hosts_let_go(struct sv_hosts_held *held)
 {
+    if (held->n)
+        pthread_mutex_lock(&held->v[0]->cloud->host_mutex);
+    for (unsigned i = 0; i < held->n; i++)
+        let_go(held->v[i]);
+    if (held->n)
+        pthread_mutex_unlock(&held->v[0]->cloud->host_mutex);
     free(held->v);
     *held = (struct sv_hosts_held){.n = 0};
+}
+
+unsigned sv_hosts_count(struct sv_cloud *c)
+{
+    pthread_mutex_lock(&c->host_mutex);
+    const unsigned n = c->host_count;
+    pthread_mutex_unlock(&c->host_mutex);
+    return n;
+}
+
+struct sv_hv_host *sv_cloud_host_hv(struct sv_cloud *c, const struct sv_id *host)
+{
+    pthread_mutex_lock(&c->host_mutex);
+    const struct sv_cloud_host *h = find(c, host);
+    pthread_mutex_unlock(&c->host_mutex);
+    return h ? h->hv : NULL;
 }
 
 /* [ms] how long a job waits for its host, and how often it looks whether it was cancelled meanwhile */

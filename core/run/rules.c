@@ -50,13 +50,15 @@ enum sv_err sv_check_disk(int64_t size, struct sv_error *err)
     return sv_check_bytes(size, SV_MIN_DISK, SV_MAX_DISK, SV_OF_DISK, SV_F_DISK_SIZE, err);
 }
 
-enum sv_err sv_check_memory(const struct sv_cloud *c, int64_t bytes, struct sv_error *err)
+enum sv_err sv_check_memory(struct sv_cloud *c, int64_t bytes, struct sv_error *err)
 {
     int64_t least = SV_MIN_MEMORY;
 
+    pthread_mutex_lock(&c->host_mutex);
     for (unsigned i = 0; i < c->host_count; i++)
-        if (c->hosts[i].hv && sv_hv_least_memory(c->hosts[i].hv) > least)
-            least = sv_hv_least_memory(c->hosts[i].hv);
+        if (sv_hv_least_memory(c->hosts[i]->hv) > least)
+            least = sv_hv_least_memory(c->hosts[i]->hv);
+    pthread_mutex_unlock(&c->host_mutex);
     return sv_check_bytes(bytes, least, SV_MAX_MEMORY, 0, SV_F_MEMORY, err);
 }
 

@@ -14,7 +14,7 @@ enum sv_err sv_check_bytes(int64_t v, int64_t min, int64_t max, unsigned how, en
                            struct sv_error *err);
 enum sv_err sv_check_disk(int64_t size, struct sv_error *err); /* SV_F_DISK_SIZE */
 /* SV_F_MEMORY: as much as a guest needs on any of the hosts. */
-enum sv_err sv_check_memory(const struct sv_cloud *c, int64_t bytes, struct sv_error *err);
+enum sv_err sv_check_memory(struct sv_cloud *c, int64_t bytes, struct sv_error *err);
 /* The id, or NOT_FOUND of the kind asked for when the text is no id at all. */
 enum sv_err sv_check_id(const char *text, enum sv_err not_found, enum sv_field field, struct sv_id *ret,
                         struct sv_error *err);
@@ -30,15 +30,24 @@ enum sv_err sv_cloud_event(struct sv_tx *tx, const char *type, const char *objec
 /* --- the host of a job (core/run/host.c) --- */
 void sv_hosts_init(struct sv_cloud *c);
 void sv_hosts_end(struct sv_cloud *c);
-/* NULL where no driver serves the row (a host of an earlier configuration). */
-struct sv_hv_host *sv_cloud_host_hv(const struct sv_cloud *c, const struct sv_id *host);
-/* All hosts that are there now. Each is counted: who is removed meanwhile stays until the last lets go. */
+/* The host, held: NULL where no driver serves the row (of an earlier configuration, or removed). Any thread. */
+struct sv_cloud_host *sv_host_hold(struct sv_cloud *c, const struct sv_id *id);
+/* The same of one that is known: false when it was removed. */
+bool sv_host_use(struct sv_cloud_host *h);
+void sv_host_let_go(struct sv_cloud_host **h); /* for SV_CLEANUP, too; NULL ok */
+#define SV_HOST SV_CLEANUP(sv_host_let_go) struct sv_cloud_host *
+/* All that are there now, held. */
 struct sv_hosts_held {
     struct sv_cloud_host **v;
     unsigned n;
 };
 void sv_hosts_hold(struct sv_cloud *c, struct sv_hosts_held *ret);
 void sv_hosts_let_go(struct sv_hosts_held *held); /* for SV_CLEANUP, too */
+#define SV_HOSTS SV_CLEANUP(sv_hosts_let_go) struct sv_hosts_held
+unsigned sv_hosts_count(struct sv_cloud *c);
+/* The driver's handle of a host that a row keeps from being removed: an open job's, or that of a VM that a job holds.
+ */
+struct sv_hv_host *sv_cloud_host_hv(struct sv_cloud *c, const struct sv_id *host);
 /* Waits until the host is connected: HOST_DOWN at the deadline, JOB_CANCELLED. */
 enum sv_err sv_host_wait(struct sv_cloud *c, struct sv_hv_host *h, const struct sv_deadline *d, struct sv_error *err);
 /* The same for a job: waits for a host that is not connected (yet) within the job's deadline, at most a

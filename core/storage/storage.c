@@ -12,6 +12,7 @@ enum { STORAGE_LIMIT_MS = 2 * 60 * 1000, REFRESH_LIMIT_MS = 30 * 1000 };
 static enum sv_err choose_host(struct sv_cloud *c, struct sv_tx *tx, const char *named, bool network,
                                struct sv_id *ret_host, bool *ret_shared, struct sv_error *err)
 {
+    SV_HOSTS hosts = {.n = 0};
     struct sv_host host;
     enum sv_err rc;
 
@@ -20,14 +21,15 @@ static enum sv_err choose_host(struct sv_cloud *c, struct sv_tx *tx, const char 
         rc = sv_check_id(named, SV_E_HOST_NOT_FOUND, SV_F_HOST, ret_host, err);
         return rc ? rc : sv_host_get(tx, ret_host, sv_tx_arena(tx), &host, err);
     }
-    if (c->host_count == 0)
+    sv_hosts_hold(c, &hosts);
+    if (hosts.n == 0)
         return sv_fail(err, SV_E_NO_CAPACITY, SV_F_HOST, "no hosts");
-    if (!network && c->host_count > 1)
+    if (!network && hosts.n > 1)
         return sv_fail(err, SV_E_PARAM_MISSING, SV_F_HOST);
-    *ret_host = c->hosts[0].id;
-    for (unsigned i = c->host_count; network && i-- > 0;) {
-        if (sv_hv_connected(c->hosts[i].hv))
-            *ret_host = c->hosts[i].id;
+    *ret_host = hosts.v[0]->id;
+    for (unsigned i = hosts.n; network && i-- > 0;) {
+        if (sv_hv_connected(hosts.v[i]->hv))
+            *ret_host = hosts.v[i]->id;
     }
     return SV_OK;
 }
@@ -175,10 +177,12 @@ static enum sv_err open_it(struct sv_run *r, struct sv_error *err)
     struct sv_storage s;
     struct sv_hv_host *h;
     enum sv_err rc = begin(r, &s, &h, err);
+    SV_HOSTS hosts;
 
-    for (unsigned i = 0; !rc && i < c->host_count; i++) {
-        if (is_told(&s, &c->hosts[i], h))
-            rc = sv_storage_open(c, c->hosts[i].hv, &s.id, sv_run_arena(r), sv_run_deadline(r), err);
+    sv_hosts_hold(c, &hosts);
+    for (unsigned i = 0; !rc && i < hosts.n; i++) {
+        if (is_told(&s, hosts.v[i], h))
+            rc = sv_storage_open(c, hosts.v[i]->hv, &s.id, sv_run_arena(r), sv_run_deadline(r), err);
     }
     return rc ? rc : sv_storage_measure(c, h, &s.id, sv_run_deadline(r), err);
 }
@@ -220,10 +224,12 @@ static enum sv_err close_it(struct sv_run *r, struct sv_error *err)
     struct sv_storage s;
     struct sv_hv_host *h;
     enum sv_err rc = begin(r, &s, &h, err);
+    SV_HOSTS hosts;
 
-    for (unsigned i = 0; !rc && i < c->host_count; i++) {
-        if (is_told(&s, &c->hosts[i], h))
-            rc = SV_HV_CALL(c->hosts[i].hv, pool_close, &s.id, sv_run_deadline(r));
+    sv_hosts_hold(c, &hosts);
+    for (unsigned i = 0; !rc && i < hosts.n; i++) {
+        if (is_told(&s, hosts.v[i], h))
+            rc = SV_HV_CALL(hosts.v[i]->hv, pool_close, &s.id, sv_run_deadline(r));
     }
     return rc;
 }
@@ -234,11 +240,13 @@ static enum sv_err close_it(struct sv_run *r, struct sv_error *err)
 static enum sv_err leave_open(struct sv_cloud *c, struct sv_tx *tx, const struct sv_storage *s, struct sv_error *err)
 {
     enum sv_err rc = SV_OK;
+    SV_HOSTS hosts;
 
-    for (unsigned i = 0; !rc && i < c->host_count; i++) {
-        const struct sv_leftover l = {.host = c->hosts[i].id, .object = s->id, .kind = SV_LEFTOVER_STORAGE};
+    sv_hosts_hold(c, &hosts);
+    for (unsigned i = 0; !rc && i < hosts.n; i++) {
+        const struct sv_leftover l = {.host = hosts.v[i]->id, .object = s->id, .kind = SV_LEFTOVER_STORAGE};
 
-        if (reaches(s, &c->hosts[i]) && !sv_hv_connected(c->hosts[i].hv))
+        if (reaches(s, hosts.v[i]) && !sv_hv_connected(hosts.v[i]->hv))
             rc = sv_leftover_add(tx, &l, err);
     }
     return rc;

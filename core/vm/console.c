@@ -1,10 +1,10 @@
 /* The screen of a VM (StarVCenter 2.2.9): where it is, and a stream to it. */
 #include "core/run/run.h"
 
-static enum sv_err host_of(const struct sv_cloud *c, const struct sv_vm *vm, struct sv_hv_host **ret,
-                           struct sv_error *err)
+static enum sv_err hold_host(struct sv_cloud *c, const struct sv_vm *vm, struct sv_cloud_host **ret,
+                             struct sv_error *err)
 {
-    *ret = sv_cloud_host_hv(c, &vm->host);
+    *ret = sv_host_hold(c, &vm->host);
     return *ret ? SV_OK : sv_fail(err, SV_E_HOST_DOWN, SV_F_VM, vm->host.s);
 }
 
@@ -20,16 +20,16 @@ enum sv_err sv_vm_console_address(struct sv_cloud *c, struct sv_tx *tx, const st
                                   struct sv_arena *a, struct sv_vm *ret, char host[64], unsigned *ret_port,
                                   struct sv_error *err)
 {
-    struct sv_hv_host *h;
+    SV_HOST h = NULL;
     struct sv_vm vm;
     enum sv_err rc = sv_vm_find(tx, who, id, a, &vm, err);
 
     if (!rc)
         rc = check_on(&vm, err);
     if (!rc)
-        rc = host_of(c, &vm, &h, err);
+        rc = hold_host(c, &vm, &h, err);
     if (!rc)
-        rc = SV_HV_CALL(h, console_address, &vm.id, host, ret_port);
+        rc = SV_HV_CALL(h->hv, console_address, &vm.id, host, ret_port);
     if (!rc)
         *ret = vm;
     return rc;
@@ -55,10 +55,10 @@ enum sv_err sv_vm_console_open(struct sv_cloud *c, const struct sv_id *tenant, c
 {
     SV_CLEANUP(sv_arena_freep) struct sv_arena *a = sv_arena_new();
     struct found f = {.tenant = tenant, .id = vm, .a = a};
-    struct sv_hv_host *h;
+    SV_HOST h = NULL;
     enum sv_err rc = sv_db_read(c->db, find, &f, err);
 
     if (!rc)
-        rc = host_of(c, &f.vm, &h, err);
-    return rc ? rc : SV_HV_CALL(h, console_open, &f.vm.id, ret_fd, d);
+        rc = hold_host(c, &f.vm, &h, err);
+    return rc ? rc : SV_HV_CALL(h->hv, console_open, &f.vm.id, ret_fd, d);
 }

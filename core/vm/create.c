@@ -20,7 +20,7 @@ struct order {
     struct sv_place *place;
 };
 
-static enum sv_err check_numbers(const struct sv_cloud *c, const struct sv_vm_new *in, struct sv_error *err)
+static enum sv_err check_numbers(struct sv_cloud *c, const struct sv_vm_new *in, struct sv_error *err)
 {
     enum sv_err rc = sv_check_count(in->count, 1, SV_MAX_VM_BATCH, SV_F_VM_COUNT, err);
 

@@ -102,6 +102,13 @@
     X(JOB_LOST, 99999, 200)                                                                                            \
     X(JOB_ABORTED, 99999, 200)                                                                                         \
     X(HOST_NOT_FOUND, 30006, 200)                                                                                      \
+    X(HOST_LOCKED, 99999, 200)                                                                                         \
+    X(HOST_EXISTS, 99999, 200)                                                                                         \
+    X(HOST_IN_USE, 99999, 200)                                                                                         \
+    X(HOST_GIVEN, 99999, 200)                                                                                          \
+    X(HOST_URI, 99999, 200)                                                                                            \
+    X(HOST_LIMIT, 99999, 200)                                                                                          \
+    X(LABELS, 99999, 200)                                                                                              \
     X(STORAGE_NOT_FOUND, 99999, 200)                                                                                   \
     X(STORAGE_EXISTS, 99999, 200)                                                                                      \
     X(STORAGE_IN_USE, 99999, 200)                                                                                      \

@@ -102,6 +102,13 @@
     X(JOB_LOST, 1, 200)                                                                                                \
     X(JOB_ABORTED, 1, 200)                                                                                             \
     X(HOST_NOT_FOUND, 1, 200)                                                                                          \
+    X(HOST_LOCKED, 1, 200)                                                                                             \
+    X(HOST_EXISTS, 1, 200)                                                                                             \
+    X(HOST_IN_USE, 1, 200)                                                                                             \
+    X(HOST_GIVEN, 1, 200)                                                                                              \
+    X(HOST_URI, 1, 200)                                                                                                \
+    X(HOST_LIMIT, 1, 200)                                                                                              \
+    X(LABELS, 1, 200)                                                                                                  \
     X(STORAGE_NOT_FOUND, 1, 200)                                                                                       \
     X(STORAGE_EXISTS, 1, 200)                                                                                          \
     X(STORAGE_IN_USE, 1, 200)                                                                                          \

@@ -3,22 +3,13 @@
 #include "handlers/starvcenter/rows.h"
 
 #define DATA(k) .data = (k) == SV_ASYNC_EACH ? SV_DATA_LIST : SV_DATA_NONE
-#define NOT_YET(s, m, p, k, zh)                                                                                        \
-    {                                                                                                                  \
-        .section = (s), .method = (m), .path = (p), .kind = (k), DATA(k), DOC(zh, "not served yet")                    \
-    }
 #define NOT_YET_OURS(s, m, p, k, zh)                                                                                   \
     {                                                                                                                  \
         .section = (s), .method = (m), .path = (p), .kind = (k), DATA(k), .extension = true, DOC(zh, "not served yet") \
     }
 
 static const struct sv_route routes[] = {
-    NOT_YET("2.14", "POST", "cloudhost/search", SV_SYNC, "查询物理机列表"),
     NOT_YET_OURS("cloud hosts", "PUT", "cloudvm/migrate", SV_ASYNC, "迁移云主机"),
-    NOT_YET_OURS("hosts", "POST", "cloudhost/add", SV_SYNC, "新增主机"),
-    NOT_YET_OURS("hosts", "PUT", "cloudhost/modify", SV_SYNC, "修改主机"),
-    NOT_YET_OURS("hosts", "PUT", "cloudhost/mending", SV_ASYNC, "主机维护"),
-    NOT_YET_OURS("hosts", "DELETE", "cloudhost/{hostId}", SV_SYNC, "移除主机"),
     NOT_YET_OURS("audit", "POST", "cloudaudit/search", SV_SYNC, "查询审计日志"),
 };
 const struct sv_route_table sv_table_not_yet = {routes, ROUTE_COUNT(routes)};

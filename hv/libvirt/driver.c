@@ -98,8 +98,9 @@ static bool one_of(const char *const *all, const char *p, size_t n)
 }
 
 /* What no libvirtd will ever take: the rest is found out by connecting, which is tried again and again. */
-static enum sv_err check_uri(const char *uri, struct sv_error *err)
+static enum sv_err check_uri(const char *uri, unsigned *ret_hosts, struct sv_error *err)
 {
+    *ret_hosts = 1;
     static const char *const transports[] = {"tls", "unix", "ssh", "ext", "tcp", "libssh2", "libssh", NULL};
     static const char *const of_qemu[] = {"/system", "/session", "/embed", NULL};
     const char *rest = strstr(uri, "://"), *plus = strchr(uri, '+');
@@ -129,9 +130,10 @@ static enum sv_err start_keeper(struct lv_host *h, struct sv_error *err)
 static enum sv_err lv_open_uri(const char *uri, const struct sv_hv_options *opt, const struct sv_hv_events *ev,
                                struct sv_hv **ret, struct sv_error *err)
 {
+    unsigned hosts;
     enum sv_err rc = check_options(opt, err);
     if (!rc)
-        rc = check_uri(uri, err);
+        rc = check_uri(uri, &hosts, err);
     if (rc)
         return rc;
     if (!lv_library_ready())
@@ -185,6 +187,7 @@ const struct sv_hv_ops sv_hv_libvirt_ops = {
     .schemes = schemes,
     .least_memory = LV_LEAST_MEMORY,
     .open = lv_open_uri,
+    .check = check_uri,
     .close = lv_close_uri,
     .info = lv_info,
     .volume_create = lv_volume_create,

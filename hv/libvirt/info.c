@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <sys/statvfs.h>
+#include <sys/utsname.h>
 
 /* What a host has. */
 
@@ -53,6 +54,13 @@ static void os_version(struct sv_hv_info *ret)
         fclose(f);
 }
 
+static void kernel(struct sv_hv_info *ret)
+{
+    struct utsname u;
+    if (uname(&u) == 0)
+        SV_COPY(ret->kernel, u.release);
+}
+
 void lv_storage_of(const char *dir, int64_t *ret_size, int64_t *ret_used)
 {
     struct statvfs fs;
@@ -78,6 +86,7 @@ static enum sv_err do_info(struct lv_host *h, virConnectPtr conn, struct lv_op *
     cpu_vendor(conn, &op->info);
     if (!h->remote) {
         os_version(&op->info);
+        kernel(&op->info);
         lv_storage_of(h->image_dir, &op->info.storage_size, &op->info.storage_used);
     }
     pthread_mutex_lock(&h->mu);

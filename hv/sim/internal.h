@@ -169,6 +169,7 @@ struct sim_volume { /* or a template */
 };
 
 /* --- uri.c --- */
+enum { SIM_NAME_MAX = 32 };
 struct sim_conf {
     unsigned hosts, seed;
     int64_t delay_us, jitter_us, boot_us, stop_us;
@@ -178,6 +179,7 @@ struct sim_conf {
     } own[SV_MAX_HOSTS];
     int64_t pool; /* [bytes] of each storage besides */
     bool agent, acpi, control;
+    char name[SIM_NAME_MAX + 1]; /* of its hosts, before their number */
     double fail[SIM_CALL_COUNT];
     bool hang[SV_MAX_HOSTS];
 };

@@ -53,7 +53,7 @@ static struct sim_host *host_new(struct sim *s, unsigned index)
     h->base.ops = s->base.ops;
     h->base.hv = &s->base;
     h->base.index = index;
-    snprintf(h->base.name, sizeof(h->base.name), "host%u", index + 1);
+    snprintf(h->base.name, sizeof(h->base.name), "%s%u", s->conf.name, index + 1);
     h->sim = s;
     h->journal.fd = -1;
     h->random = ((uint64_t)s->conf.seed << 32) + index;
@@ -163,6 +163,16 @@ static enum sv_err sim_open(const char *uri, const struct sv_hv_options *opt, co
     return rc;
 }
 
+static enum sv_err sim_check(const char *uri, unsigned *ret_hosts, struct sv_error *err)
+{
+    struct sim_conf conf;
+    const enum sv_err rc = sim_conf_parse(uri, &conf, err);
+
+    if (!rc)
+        *ret_hosts = conf.hosts;
+    return rc;
+}
+
 static enum sv_err sim_info(struct sv_hv_host *hh, struct sv_hv_info *ret, const struct sv_deadline *dl,
                             struct sv_error *err)
 {
@@ -186,6 +196,7 @@ static enum sv_err sim_info(struct sv_hv_host *hh, struct sv_hv_info *ret, const
         .os_version = "starvirt simulator " STARVIRT_VERSION,
         .virt_version = "sim " STARVIRT_VERSION,
         .domain_type = "sim",
+        .kernel = "simulated",
     };
     sim_leave(h);
     return SV_OK;
@@ -198,6 +209,7 @@ const struct sv_hv_ops sv_hv_sim_ops = {
     .schemes = schemes,
     .least_memory = SV_MIN_MEMORY,
     .open = sim_open,
+    .check = sim_check,
     .close = sim_close,
     .info = sim_info,
     .volume_create = sim_volume_create,

@@ -352,7 +352,9 @@ static void template_each(void *arg, struct sim_rewrite *w)
 enum sv_err sim_templates_open(struct sim *s, const char *data_dir, struct sv_error *err)
 {
     struct sim_templates *t = &s->templates;
-    const enum sv_err rc = sim_journal_open(&t->journal, data_dir, "templates", template_apply, t, err);
+    const bool first = strcmp(s->conf.name, "host") == 0;
+    SV_AUTOFREE char *name = first ? sv_strdup("templates") : sv_asprintf("%s.templates", s->conf.name);
+    const enum sv_err rc = sim_journal_open(&t->journal, data_dir, name, template_apply, t, err);
 
     if (rc || !sim_journal_bloated(&t->journal, t->table.n, true))
         return rc;

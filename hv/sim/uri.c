@@ -205,6 +205,17 @@ static bool read_control(struct sim_conf *c, const char *v)
     return read_word(v, "1", "0", &c->control);
 }
 
+/* It becomes the name of a file. */
+static bool read_name(struct sim_conf *c, const char *v)
+{
+    const size_t n = strlen(v);
+
+    if (n == 0 || n > SIM_NAME_MAX || strspn(v, "abcdefghijklmnopqrstuvwxyz0123456789-") != n)
+        return false;
+    SV_COPY(c->name, v);
+    return true;
+}
+
 /* "host2" */
 static bool parse_host(const char *v, unsigned *ret)
 {
@@ -230,6 +241,7 @@ static const struct {
     bool (*read_own)(struct sim_conf *c, unsigned host, const char *value); /* KEY.host2=; NULL: for all hosts only */
 } keys[] = {
     {.key = "hosts", .takes = "1-1024", .read = read_hosts},
+    {.key = "name", .takes = "up to 32 of a-z, 0-9 and -", .read = read_name},
     {.key = "delay", .takes = "a time such as 20ms", .read = read_delay},
     {.key = "jitter", .takes = "a time such as 5ms", .read = read_jitter},
     {.key = "fail", .takes = "CALL:PROBABILITY", .read = NULL},
@@ -284,7 +296,8 @@ static enum sv_err read_pair(char *pair, struct sim_conf *c, struct sv_error *er
 
 enum sv_err sim_conf_parse(const char *uri, struct sim_conf *ret, struct sv_error *err)
 {
-    struct sim_conf c = {.pool = DEFAULT_POOL,
+    struct sim_conf c = {.name = "host",
+                         .pool = DEFAULT_POOL,
                          .hosts = 1,
                          .seed = 1,
                          .vcpus = DEFAULT_VCPUS,

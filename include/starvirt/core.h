@@ -487,6 +487,48 @@ struct sv_host_status {
 /* The hosts that were given, in their order, from what they told: asks none, and reads no row. */
 enum sv_err sv_host_states(struct sv_cloud *c, const struct sv_actor *who,
                            void (*row)(void *arg, const struct sv_host_status *s), void *arg, struct sv_error *err);
+/* --- hosts that come and go (StarVCenter 2.14 and ours); for administrators ------------------------------ */
+
+/* NULL, and below 0 where a number: as it is, or the default of a new one. */
+struct sv_host_wish {
+    const char *name, *descr;
+    const char *labels;                         /* "key=value", by comma; "" = none */
+    int64_t vcpu_overcommit, memory_overcommit; /* [%]; 0 = the server's */
+};
+/* The host behind `uri`, which is connected from then on, as at every start. Accepted whether or not it can be reached.
+ * HOST_URI: no driver takes it, it names several hosts, or it runs a program here; HOST_EXISTS, HOST_LIMIT, LABELS. */
+enum sv_err sv_host_add(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *uri,
+                        const struct sv_host_wish *w, struct sv_id *ret, struct sv_error *err);
+enum sv_err sv_host_modify(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *host,
+                           const struct sv_host_wish *w, struct sv_error *err);
+/* Nothing new is placed there from the commit on; what is there stays, and the job says how much that is. HOST_LOCKED.
+ */
+enum sv_err sv_host_mend(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *host, bool on,
+                         struct sv_id *ret_startid, struct sv_error *err);
+/* HOST_IN_USE with what it holds; HOST_GIVEN: it would be back at the next start. */
+enum sv_err sv_host_remove(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *host,
+                           struct sv_error *err);
+enum sv_host_code {                            /* StarVCenter appendix 3 */
+                    SV_HOST_CODE_LOOKING = -1, /* not heard of yet, or lost a moment ago */
+                    SV_HOST_CODE_STOPPED = 0,  /* no driver serves it: of an earlier configuration */
+                    SV_HOST_CODE_RUNS = 1,
+                    SV_HOST_CODE_LOST = 2,
+};
+struct sv_host_shown {
+    const struct sv_host *row;
+    enum sv_host_code code;
+    bool given;                 /* by the options */
+    char why[SV_HOST_WHY_LEN];  /* it cannot be used, in English */
+    char uri[128], address[64]; /* without what stands behind a '?'; "" on this machine */
+    char kernel[64];            /* "" = not known */
+    int64_t cores;              /* of all its sockets; 0 = not known */
+};
+/* `host` by id, `ip` by address, both exact; NULL = any. */
+enum sv_err sv_host_search(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const char *host,
+                           const char *ip, const struct sv_page *p,
+                           void (*row)(void *arg, const struct sv_host_shown *h), void *arg, uint64_t *ret_total,
+                           struct sv_error *err);
+
 struct sv_service {
     const char *name, *kind /* "server", "network", "hypervisor" */, *version;
     bool up;

@@ -46,6 +46,8 @@ struct sv_hv_options {
  * events. SV_E_CONFIG for a URI nobody takes. `ev` is copied, its arg outlives the sv_hv. */
 enum sv_err sv_hv_open(const char *uri, const struct sv_hv_options *opt, const struct sv_hv_events *ev,
                        struct sv_hv **ret, struct sv_error *err);
+/* The same without opening anything: which driver takes the URI, and how many hosts are behind it. */
+enum sv_err sv_hv_check(const char *uri, const char **ret_driver, unsigned *ret_hosts, struct sv_error *err);
 /* Stops threads (a hung call is left behind, not waited for); running VMs are not touched. NULL ok. */
 void sv_hv_close(struct sv_hv *hv);
 unsigned sv_hv_host_count(const struct sv_hv *hv);
@@ -66,6 +68,7 @@ struct sv_hv_info {
         threads; /* of its CPUs: clock; sockets, cores of each, threads of each core; 0 = not known */
     char cpu_model[64];
     char cpu_vendor[64], os_version[128], virt_version[64], domain_type[16];
+    char kernel[64]; /* release; "" = not known */
 };
 
 enum { SV_HV_MAX_DISKS = SV_MAX_DATA_DISKS + 1, SV_HV_MAX_NICS = 8 };
@@ -169,6 +172,8 @@ struct sv_hv_ops {
     int64_t least_memory;       /* [bytes] no guest runs with less */
     enum sv_err (*open)(const char *uri, const struct sv_hv_options *opt, const struct sv_hv_events *ev,
                         struct sv_hv **ret, struct sv_error *err);
+    /* Is it a URI of this driver's? Pure. */
+    enum sv_err (*check)(const char *uri, unsigned *ret_hosts, struct sv_error *err);
     void (*close)(struct sv_hv *hv);
     enum sv_err (*info)(struct sv_hv_host *h, struct sv_hv_info *ret, const struct sv_deadline *d,
                         struct sv_error *err);

@@ -73,9 +73,14 @@ struct sv_host {
     int index;          /* which host behind the URI */
     bool connected;
     bool maintenance;
-    int64_t vcpus, memory;           /* what it has (after overcommit: what may be placed) */
-    int64_t used_vcpus, used_memory; /* placed, kept */
-    const char *cpu_vendor, *os_version, *virt_version;
+    bool added;                                 /* by a request, not by the options */
+    const char *labels;                         /* "key=value", by comma, sorted; "" = none */
+    int64_t vcpu_overcommit, memory_overcommit; /* [%]; 0 = the server's */
+    int64_t real_vcpus, real_memory;            /* what it has */
+    int64_t vcpus, memory;                      /* after overcommit: what may be placed */
+    int64_t used_vcpus, used_memory;            /* placed, kept */
+    int64_t sockets;
+    const char *cpu_vendor, *cpu_model, *os_version, *virt_version;
     int64_t created;
 };
 /* By (uri, index): inserts or returns the row that is there. */
@@ -85,9 +90,21 @@ enum sv_err sv_host_get(struct sv_tx *tx, const struct sv_id *id, struct sv_aren
 enum sv_err sv_host_list(struct sv_tx *tx, void (*row)(void *arg, const struct sv_host *h), void *arg,
                          struct sv_error *err);
 enum sv_err sv_host_set_connected(struct sv_tx *tx, const struct sv_id *id, bool connected, struct sv_error *err);
-enum sv_err sv_host_set_capacity(struct sv_tx *tx, const struct sv_id *id, int64_t vcpus, int64_t memory,
-                                 const char *cpu_vendor, const char *os_version, const char *virt_version,
-                                 struct sv_error *err);
+/* By (uri, index) alone: HOST_EXISTS. */
+enum sv_err sv_host_insert(struct sv_tx *tx, const struct sv_host *h, struct sv_error *err);
+/* What it has, as it said; what may be placed follows from its overcommit, or [%] of the vCPUs where it has none. */
+struct sv_host_capacity {
+    int64_t vcpus, memory, sockets;
+    const char *cpu_vendor, *cpu_model, *os_version, *virt_version;
+};
+enum sv_err sv_host_set_capacity(struct sv_tx *tx, const struct sv_id *id, const struct sv_host_capacity *has,
+                                 int64_t vcpu_overcommit, struct sv_error *err);
+/* Name, description, labels and overcommits := those of `h`; [%] as above. */
+enum sv_err sv_host_update(struct sv_tx *tx, const struct sv_host *h, int64_t vcpu_overcommit, struct sv_error *err);
+enum sv_err sv_host_set_maintenance(struct sv_tx *tx, const struct sv_id *id, bool on, struct sv_error *err);
+/* HOST_IN_USE with what it holds: VMs, storages besides its image directory, what is in that, open jobs, undos that are
+ * pending. Its image directory's row and what was left over there go with it. */
+enum sv_err sv_host_delete(struct sv_tx *tx, const struct sv_id *id, struct sv_error *err);
 /* Any sign; NO_CAPACITY when a positive delta does not fit. */
 enum sv_err sv_host_reserve(struct sv_tx *tx, const struct sv_id *id, int64_t vcpus, int64_t memory,
                             struct sv_error *err);

@@ -101,6 +101,13 @@
     X(JOB_LOST, 0, 409, "JOB_LOST")                                                                                    \
     X(JOB_ABORTED, 0, 409, "JOB_ABORTED")                                                                              \
     X(HOST_NOT_FOUND, 0, 409, "HOST_NOT_FOUND")                                                                        \
+    X(HOST_LOCKED, 0, 409, "HOST_LOCKED")                                                                              \
+    X(HOST_EXISTS, 0, 409, "HOST_EXISTS")                                                                              \
+    X(HOST_IN_USE, 0, 409, "HOST_IN_USE")                                                                              \
+    X(HOST_GIVEN, 0, 409, "HOST_GIVEN")                                                                                \
+    X(HOST_URI, 0, 409, "HOST_URI")                                                                                    \
+    X(HOST_LIMIT, 0, 409, "HOST_LIMIT")                                                                                \
+    X(LABELS, 0, 409, "LABELS")                                                                                        \
     X(STORAGE_NOT_FOUND, 0, 409, "STORAGE_NOT_FOUND")                                                                  \
     X(STORAGE_EXISTS, 0, 409, "STORAGE_EXISTS")                                                                        \
     X(STORAGE_IN_USE, 0, 409, "STORAGE_IN_USE")                                                                        \

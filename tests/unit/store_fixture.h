@@ -66,7 +66,15 @@ static inline struct sv_id add_host(struct sv_tx *tx, int index, int64_t vcpus, 
                               .created = sv_tx_now(tx)};
     struct sv_id id;
     WORKS(sv_host_ensure(tx, &h, &id, &why));
-    WORKS(sv_host_set_capacity(tx, &id, vcpus, memory, "GenuineIntel", "Debian 12", "sim", &why));
+    WORKS(sv_host_set_capacity(tx, &id,
+                               &(struct sv_host_capacity){.vcpus = vcpus,
+                                                          .memory = memory,
+                                                          .sockets = 1,
+                                                          .cpu_vendor = "GenuineIntel",
+                                                          .cpu_model = "model",
+                                                          .os_version = "Debian 12",
+                                                          .virt_version = "sim"},
+                               100, &why));
     WORKS(sv_host_set_connected(tx, &id, true, &why));
     return id;
 }
