@@ -28,9 +28,10 @@ static const char no_driver[] = "no driver for this hypervisor URI, expected qem
 enum sv_err sv_hv_check(const char *uri, const char **ret_driver, unsigned *ret_hosts, struct sv_error *err)
 {
     const struct sv_hv_ops *driver = driver_of(uri);
-    const enum sv_err rc =
-        driver ? driver->check(uri, ret_hosts, err) : sv_fail(err, SV_E_CONFIG, SV_F_NONE, no_driver);
 
+    if (!driver)
+        return sv_fail(err, SV_E_CONFIG, SV_F_NONE, no_driver);
+    const enum sv_err rc = driver->check(uri, ret_hosts, err);
     if (!rc)
         *ret_driver = driver->name;
     return rc;

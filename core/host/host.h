@@ -22,9 +22,6 @@ void sv_host_door_free(struct sv_cloud *c);
 void sv_host_door_open(struct sv_cloud *c, struct sv_tx *tx, const struct sv_id *host, const char *uri);
 void sv_host_door_close(struct sv_cloud *c, struct sv_tx *tx, const struct sv_id *host);
 extern const struct sv_job_kind sv_kind_host_mend;
-/* "key=value", by comma: each key once, sorted. LABELS, PARAM_RANGE. */
-enum sv_err sv_check_labels(const char *text, enum sv_field field, struct sv_arena *a, const char **ret,
-                            struct sv_error *err);
 
 /* --- what hosts are (core/host/facts.c) --- */
 /* At a connect. */

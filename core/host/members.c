@@ -1,64 +1,9 @@
 /* Hosts that come and go by request (StarVCenter 2.14 and ours): their rows. What becomes of their drivers is
  * door.c's. */
 #include "core/host/host.h"
-
-#include <stdio.h>
-#include <stdlib.h>
+#include "core/place/place.h"
 
 enum { MIN_OVERCOMMIT = 10, MAX_OVERCOMMIT = 6400, MAX_MEMORY_OVERCOMMIT = 1000 }; /* [%] */
-
-/* --- labels --- */
-
-static bool is_word(const char *s, size_t n)
-{
-    static const char known[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/";
-
-    return n > 0 && n <= SV_MAX_LABEL && strspn(s, known) >= n;
-}
-
-static bool is_label(const char *s)
-{
-    const char *equals = strchr(s, '=');
-
-    return equals && is_word(s, (size_t)(equals - s)) && is_word(equals + 1, strlen(equals + 1));
-}
-
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-static bool same_key(const char *a, const char *b)
-{
-    const size_t n = strcspn(a, "=");
-
-    return n == strcspn(b, "=") && memcmp(a, b, n) == 0;
-}
-
-enum sv_err sv_check_labels(const char *text, enum sv_field field, struct sv_arena *a, const char **ret,
-                            struct sv_error *err)
-{
-    char *copy = sv_arena_strdup(a, text), *rest = NULL;
-    const char *v[SV_MAX_LABELS];
-    struct sv_buf all SV_CLEANUP(sv_buf_free) = {0};
-    size_t n = 0;
-
-    for (char *one = strtok_r(copy, ", ", &rest); one; one = strtok_r(NULL, ", ", &rest)) {
-        if (!is_label(one))
-            return sv_fail(err, SV_E_LABELS, field, one);
-        if (n == SV_MAX_LABELS)
-            return sv_fail(err, SV_E_PARAM_RANGE, field, sv_dec(0).s, sv_dec(SV_MAX_LABELS).s);
-        v[n++] = one;
-    }
-    qsort(v, n, sizeof(*v), by_text);
-    for (size_t i = 0; i < n; i++) {
-        if (i && same_key(v[i - 1], v[i]))
-            return sv_fail(err, SV_E_LABELS, field, v[i]);
-        sv_buf_printf(&all, "%s%s", i ? "," : "", v[i]);
-    }
-    *ret = sv_arena_strdup(a, all.p ? all.p : "");
-    return SV_OK;
-}
 
 /* --- what is wanted --- */
 
@@ -119,7 +64,7 @@ static enum sv_err take_wish(struct sv_tx *tx, const struct sv_host_wish *w, str
     if (!rc)
         rc = check_overcommit(w, err);
     if (!rc && w->labels)
-        rc = sv_check_labels(w->labels, SV_F_LABELS, sv_tx_arena(tx), &h->labels, err);
+        rc = sv_labels_read(w->labels, SV_F_LABELS, sv_tx_arena(tx), &h->labels, err);
     if (rc)
         return rc;
     h->name = w->name ? w->name : h->name;

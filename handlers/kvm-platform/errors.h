@@ -108,7 +108,6 @@
     X(HOST_GIVEN, 99999, 200)                                                                                          \
     X(HOST_URI, 99999, 200)                                                                                            \
     X(HOST_LIMIT, 99999, 200)                                                                                          \
-    X(LABELS, 99999, 200)                                                                                              \
     X(STORAGE_NOT_FOUND, 99999, 200)                                                                                   \
     X(STORAGE_EXISTS, 99999, 200)                                                                                      \
     X(STORAGE_IN_USE, 99999, 200)                                                                                      \

@@ -108,7 +108,6 @@
     X(HOST_GIVEN, 1, 200)                                                                                              \
     X(HOST_URI, 1, 200)                                                                                                \
     X(HOST_LIMIT, 1, 200)                                                                                              \
-    X(LABELS, 1, 200)                                                                                                  \
     X(STORAGE_NOT_FOUND, 1, 200)                                                                                       \
     X(STORAGE_EXISTS, 1, 200)                                                                                          \
     X(STORAGE_IN_USE, 1, 200)                                                                                          \

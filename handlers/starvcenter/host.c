@@ -2,11 +2,10 @@
 #include "handlers/starvcenter/rows.h"
 
 #define LABELS_ROW(st, m)                                                                                              \
-    STR("host.labels", st, m, .flags = SV_P_OUR_MAX | SV_P_EXTENSION, .max = SV_MAX_STR, .field = SV_F_LABELS,         \
+    STR("host.labels", st, m, .flags = SV_P_OUR_MAX, .max = SV_MAX_STR, .field = SV_F_LABELS,                          \
         DOC("标签(key=value,以逗号分隔)", "labels: key=value, by comma"))
 #define OVERCOMMIT_ROW(key, st, m, f, most, zh, en)                                                                    \
-    INT(key, st, m, .flags = SV_P_MIN | SV_P_OUR_MAX | SV_P_EXTENSION, .min = 0, .max = (most), .field = (f),          \
-        .unit = "%", DOC(zh, en))
+    INT(key, st, m, .flags = SV_P_MIN | SV_P_OUR_MAX, .min = 0, .max = (most), .field = (f), .unit = "%", DOC(zh, en))
 #define WISH_ROWS(st)                                                                                                  \
     STR("host.desc", st, wish.desc, .flags = SV_P_OUR_MAX, .max = SV_MAX_DESC, DOC("描述", "description")),            \
         LABELS_ROW(st, wish.labels),                                                                                   \

@@ -100,6 +100,8 @@ static enum sv_err currents(struct sv_call *c, const void *input, struct sv_repl
     rc = sv_monitor_currents(c->cloud, c->tx, &c->actor, strcmp(in->type, "host") == 0, in->ids.v, in->ids.n, put_one,
                              out, c->err);
     sv_reply_end_list(out);
+    if (rc == SV_E_VM_NOT_FOUND || rc == SV_E_HOST_NOT_FOUND)
+        SV_COPY(c->err->wire, "monitor.objids");
     return rc;
 }
 

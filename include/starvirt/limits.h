@@ -57,8 +57,6 @@
 #define SV_MAX_QUOTA_MEMORY    (SV_MAX_QUOTA * SV_MIB) /* [bytes] and of what is measured */
 #define SV_MAX_QUOTA_STORAGE   (SV_MAX_QUOTA * SV_GIB)
 #define SV_DEFAULT_OPEN_JOBS   20000 /* of a tenant whose quota of jobs nobody has set */
-#define SV_MAX_LABELS          16    /* of a host */
-#define SV_MAX_LABEL           63    /* [bytes] of its key, and of its value */
 #define SV_MAX_HOSTS           1024
 #define SV_MAX_HOOKS           8      /* that are told of alarms */
 #define SV_MAX_ALARMS_KEPT     100000 /* relieved ones; older go */

@@ -22,7 +22,7 @@ CORE_MAY_USE = {
     "network": {"run", "alarm"},
     "place": {"run"},
     "storage": {"run", "alarm"},
-    "host": {"run", "alarm", "storage"},
+    "host": {"run", "alarm", "place", "storage"},
     "tenant": {"run", "alarm", "host"},
     "router": {"run", "alarm", "network"},
     "firewall": {"run", "alarm", "network"},

@@ -73,7 +73,7 @@ class World:
             "snapshotId": snapshot.data["snapshot.id"],
             "backup.vmid": made["vm.id"], "backup.id": backup.data["backup.id"],
             "backupId": backup.data["backup.id"],
-            **dict.fromkeys(("storage.id", "storageId", "vdisk.storageid", "storage.hostid"), str(uuid.uuid4())),
+            **dict.fromkeys(("storage.id", "storageId", "vdisk.storageid", "storage.hostid", "host.id", "hostId"), str(uuid.uuid4())),
             **dict.fromkeys(("slb.id", "slbid", "realnode.slbid"), slb.data["slb.id"]), "slb.vmid": gateway,
             **dict.fromkeys(("realnode.id", "realnodeid"), node), "slb.appid": who.id, "realnode.vmid": made["vm.id"],
             "realnode.ip": row["vm.ip"], "slb.network.type": "inner",

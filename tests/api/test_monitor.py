@@ -117,7 +117,7 @@ def test_many_at_once(place):
     rows = place.tenant.ok(CURRENTS, {"monitor.obj.type": "vm", "monitor.objids": [other, place.vm]}).data
     assert [row["monitor.obj"] for row in rows] == [other, place.vm]
     assert rows[1]["monitor.cpu.rate"] == "50" and int(rows[1]["monitor.disk.usedsize"]) > 0
-    place.tenant.refused(CURRENTS, {"monitor.obj.type": "vm", "monitor.objids": [other, NOBODY]}, "VM_NOT_FOUND")
+    place.tenant.refused(CURRENTS, {"monitor.obj.type": "vm", "monitor.objids": [other, NOBODY]}, "VM_NOT_FOUND", "monitor.objids")
     place.tenant.refused(CURRENTS, {"monitor.obj.type": "vm", "monitor.objids": []}, "PARAM_MISSING", "monitor.objids")
 
 

@@ -64,7 +64,8 @@ class Param:
                 cases.append(("x" * (schema["maxLength"] + 1), "PARAM_LENGTH"))
             cases.append(("a\x1bb", "PARAM_CHARS"))
         if self.place == "body":  # elsewhere all is text
-            cases += [({}, "PARAM_TYPE"), ([1], "PARAM_TYPE")]
+            texts = schema.get("items", {}).get("type") == "string"  # of which a number may be one
+            cases += [({}, "PARAM_TYPE"), ([True if texts else 1], "PARAM_TYPE")]
             if schema.get("type") != "boolean":
                 cases.append((True, "PARAM_TYPE"))
         if self.required and self.place != "path":
@@ -181,7 +182,8 @@ def test_these_are_for_admins():
         "PUT resourcequota/modify", "POST cloudvm/addVhostModelAndType", "DELETE cloudvm/delVhostModelAndType/{id}",
         "POST cloudvm/model/bind", "POST cloudstorage/search", "POST cloudstorage/add", "PUT cloudstorage/modify",
         "POST cloudip/pool/add", "POST cloudip/pool/search", "DELETE cloudip/pool/{poolId}",
-        "PUT cloudnetwork/check",
+        "PUT cloudnetwork/check", "POST cloudhost/search", "POST cloudhost/add", "PUT cloudhost/modify",
+        "PUT cloudhost/mending", "DELETE cloudhost/{hostId}",
         "POST cloudalarm/threshold/search", "PUT cloudalarm/threshold/modify",
         "PUT cloudstorage/refresh", "DELETE cloudstorage/{storageId}", "POST cloudvm/vdisk/create/pv"}
 

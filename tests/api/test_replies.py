@@ -55,6 +55,7 @@ def walked(tmp_path_factory, raw_image):
         no_routers(walk, tenant)
         alarms(walk, tenant)
         storages(walk)
+        hosts(walk)
         ends(walk, tenant)
         yield walk
     finally:
@@ -256,6 +257,14 @@ def storages(w):
                                                              "vdisk.storageid": ceph}).data
     w.ok(w.admin, "DELETE cloudvm/vdisk/{vdiskId}", {"vdiskId": made["vdisk.id"]})
     w.ok(w.admin, "DELETE cloudstorage/{storageId}", {"storageId": ceph})
+
+
+def hosts(w):
+    mine = w.ok(w.admin, "POST cloudhost/add", {"host.name": "third", "host.uri": "sim://?name=third"}).data["host.id"]
+    w.ok(w.admin, "POST cloudhost/search")
+    w.ok(w.admin, "PUT cloudhost/modify", {"host.id": mine, "host.labels": "zone=b"})
+    w.ok(w.admin, "PUT cloudhost/mending", {"host.id": mine, "host.ismending": True})
+    w.ok(w.admin, "DELETE cloudhost/{hostId}", {"hostId": mine})
 
 
 def ends(w, tenant):

@@ -107,7 +107,6 @@
     X(HOST_GIVEN, 0, 409, "HOST_GIVEN")                                                                                \
     X(HOST_URI, 0, 409, "HOST_URI")                                                                                    \
     X(HOST_LIMIT, 0, 409, "HOST_LIMIT")                                                                                \
-    X(LABELS, 0, 409, "LABELS")                                                                                        \
     X(STORAGE_NOT_FOUND, 0, 409, "STORAGE_NOT_FOUND")                                                                  \
     X(STORAGE_EXISTS, 0, 409, "STORAGE_EXISTS")                                                                        \
     X(STORAGE_IN_USE, 0, 409, "STORAGE_IN_USE")                                                                        \
