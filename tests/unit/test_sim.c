@@ -19,7 +19,7 @@ static void uri_says_what_it_takes(void)
     static const struct {
         const char *uri, *says;
     } bad[] = {
-        {"sim://?host=3", "no key 'host', known: hosts delay jitter fail hang cpus"},
+        {"sim://?host=3", "no key 'host', known: hosts name delay jitter fail hang cpus"},
         {"sim://?hosts=0", "hosts= takes 1-1024"},
         {"sim://?hosts=1025", "hosts= takes 1-1024"},
         {"sim://?delay=fast", "delay= takes a time"},

@@ -18,9 +18,26 @@ struct allowed {
 #define POOLS      "a few: each is a range of addresses that somebody gave the cloud"
 #define OPEN       "an index of just the open jobs"
 #define OPEN_UNITS "what the network engine has yet to take: a row each, and mostly none"
+#define ALARMS     "as many as are kept, which is bounded"
+#define HOOKS      "those of the options"
 #define COMPARED   "held against all that the network engine has, once a minute on a thread of its own"
 
 static struct allowed allowed[] = {
+    {"host", "?1 IN (host_id, object_id)", "SCAN job USING INDEX job_open", OPEN},
+    {"alarm", "SELECT count(*) FROM alarm", "SCAN alarm USING COVERING INDEX sqlite_autoindex_alarm_1", ALARMS},
+    {"alarm", "GROUP BY type, level", "SCAN alarm USING INDEX alarm_open", "open alarms, for a scrape"},
+    {"alarm", "GROUP BY type, level", "USE TEMP B-TREE FOR GROUP BY", "a few kinds"},
+    {"alarm", "FROM net_unit u WHERE failures > 0", "SCAN u", OPEN_UNITS},
+    {"alarm", "FROM pending_undo p", "SCAN p", "undos that failed: mostly none"},
+    {"alarm", "FROM pending_undo p", "USE TEMP B-TREE FOR GROUP BY", "undos that failed: mostly none"},
+    {"alarm", "INDEXED BY alarm_over", "SCAN alarm USING INDEX alarm_over", ALARMS},
+    {"alarm", "FROM alarm_threshold", "SCAN alarm_threshold", "a row a kind"},
+    {"alarm_delivery", "FROM alarm_hook ORDER BY url",
+     "SCAN alarm_hook USING COVERING INDEX sqlite_autoindex_alarm_hook_1", HOOKS},
+    {"alarm_delivery", "GROUP BY hook", "SCAN alarm_delivery USING COVERING INDEX alarm_delivery_hook",
+     "what hooks have yet to be told, for a scrape"},
+    {"alarm_delivery", "SELECT url FROM alarm_hook", "SCAN alarm_hook", HOOKS},
+    {"alarm_delivery", "DELETE FROM alarm_delivery WHERE hook NOT IN", "SCAN alarm_delivery", "at a start, once"},
     {"engine", "FROM sqlite_schema", "SCAN sqlite_schema", "its first row"},
     {"engine", "SELECT created, id FROM vm ORDER", "SCAN vm USING COVERING INDEX vm_order", "builds rank marks, once"},
     {"tenant", "LIMIT ?1 OFFSET ?2", "SCAN tenant USING INDEX tenant_order", PAGE},
