@@ -169,6 +169,12 @@ static const char *const sql[] = {
     " g WHERE g.id = r.group_id AND g.tenant_id = r.tenant_id)",
     "SELECT printf('NIC %s: is in group %s of another tenant', n.id, g.id) FROM secgroup_nic m JOIN nic n ON n.id ="
     " m.nic_id JOIN secgroup g ON g.id = m.group_id WHERE n.tenant_id <> g.tenant_id",
+    "SELECT printf('vm %s: is in affinity group %s of another tenant', v.id, g.id) FROM affinity_vm m JOIN vm v ON "
+    "v.id ="
+    " m.vm_id JOIN affinity g ON g.id = m.affinity_id WHERE v.tenant_id <> g.tenant_id",
+    "SELECT printf('vm %s: failed and is in affinity group %s', v.id, m.affinity_id) FROM affinity_vm m JOIN vm v ON "
+    "v.id"
+    " = m.vm_id WHERE v.state = :vm_failed AND v.id NOT IN (SELECT object_id FROM pending_undo)",
     "SELECT printf('rule %s: %d rules say the same', min(id), count(*)) FROM rule GROUP BY kind, group_id, nic_id,"
     " direction, proto, srcs, dsts, ports HAVING count(*) > 1",
 

@@ -25,7 +25,7 @@ extern struct sv_sql_table sv_sql_tenant, sv_sql_token, sv_sql_idem, sv_sql_vm, 
     sv_sql_model, sv_sql_template, sv_sql_host, sv_sql_host_network, sv_sql_storage, sv_sql_job, sv_sql_joblog,
     sv_sql_lock, sv_sql_event, sv_sql_leftover, sv_sql_range, sv_sql_snapshot, sv_sql_backup, sv_sql_secret,
     sv_sql_pending, sv_sql_unit, sv_sql_pool, sv_sql_outer_ip, sv_sql_rule, sv_sql_secgroup, sv_sql_slb,
-    sv_sql_slb_node, sv_sql_router, sv_sql_nat, sv_sql_place, sv_sql_fsck, sv_sql_engine, sv_sql_alarm,
+    sv_sql_slb_node, sv_sql_router, sv_sql_nat, sv_sql_place, sv_sql_affinity, sv_sql_fsck, sv_sql_engine, sv_sql_alarm,
     sv_sql_alarm_delivery;
 
 /* Whether a row of `secret` belongs to somebody; for its store and for fsck. */

@@ -60,6 +60,7 @@ struct sv_sql_table *const sv_sql_tables[] = {
     &sv_sql_router,
     &sv_sql_nat,
     &sv_sql_place,
+    &sv_sql_affinity,
     &sv_sql_fsck,
     &sv_sql_alarm,
     &sv_sql_alarm_delivery,

@@ -26,6 +26,7 @@ enum {
     OWNS,
     DELETE_TOKENS,
     DELETE_IDEM,
+    DELETE_AFFINITIES,
     DELETE
 };
 
@@ -57,6 +58,7 @@ static const char *const sql[] = {
     [OWNS] = "SELECT (SELECT count(*) FROM vm WHERE tenant_id = ?1), (SELECT count(*) FROM vpc WHERE tenant_id = ?1),"
              " (SELECT count(*) FROM template WHERE tenant_id = ?1), (SELECT count(*) FROM disk WHERE tenant_id = ?1),"
              " (SELECT count(*) FROM backup WHERE tenant_id = ?1), (SELECT count(*) FROM router WHERE tenant_id = ?1)",
+    [DELETE_AFFINITIES] = "DELETE FROM affinity WHERE tenant_id = ?1",
     [DELETE_TOKENS] = "DELETE FROM token WHERE tenant_id = ?1",
     [DELETE_IDEM] = "DELETE FROM idem WHERE tenant_id = ?1",
     [DELETE] = "DELETE FROM tenant WHERE id = ?1",
@@ -348,5 +350,7 @@ enum sv_err sv_tenant_delete(struct sv_tx *tx, struct sv_scope scope, const stru
     sv_tx_tokens_gone(tx);
     if (!rc)
         rc = delete_from(tx, DELETE_IDEM, id, err);
+    if (!rc)
+        rc = delete_from(tx, DELETE_AFFINITIES, id, err);
     return rc ? rc : delete_from(tx, DELETE, id, err);
 }

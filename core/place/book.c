@@ -4,7 +4,15 @@
 #include "core/place/place.h"
 #include "starvirt/store_catalog.h"
 
+/* A group of the wish, and the hosts where it has VMs. */
+struct group {
+    bool apart, strict, any;
+    bool *here; /* by host */
+};
+
 struct sv_place {
+    struct group *groups;
+    size_t group_count;
     struct sv_place_wish wish;
     struct sv_place_host *hosts;
     struct sv_place_verdict *verdicts;
@@ -26,6 +34,54 @@ static void add_host(void *arg, const struct sv_host_room *h)
                                               .memory = h->memory};
 }
 
+/* So many VMs of the group are there. */
+static void count_in(struct sv_place *p, struct group *g, struct sv_place_host *h, int64_t vms)
+{
+    bool *here = &g->here[h - p->hosts];
+
+    if (!g->strict)
+        h->liked += g->apart ? -vms : vms;
+    else if (g->apart)
+        h->apart += (unsigned)vms;
+    else if (!*here)
+        h->together++;
+    if (g->strict && !g->apart && !g->any)
+        p->wish.together++;
+    g->any = *here = true;
+}
+
+struct counting {
+    struct sv_place *place;
+    struct group *group;
+};
+
+static void count_host(void *arg, const struct sv_id *host, int64_t vms)
+{
+    const struct counting *a = arg;
+    struct sv_place *p = a->place;
+
+    for (size_t i = 0; i < p->n; i++) {
+        if (sv_id_eq(&p->hosts[i].id, host))
+            count_in(p, a->group, &p->hosts[i], vms);
+    }
+}
+
+static enum sv_err read_groups(struct sv_place *p, struct sv_tx *tx, const struct sv_place_order *o,
+                               struct sv_error *err)
+{
+    enum sv_err rc = SV_OK;
+
+    p->groups = sv_arena_alloc(p->arena, (o->group_count + 1) * sizeof(*p->groups));
+    p->group_count = o->group_count;
+    for (size_t i = 0; !rc && i < o->group_count; i++) {
+        p->groups[i] = (struct group){.apart = o->groups[i].apart,
+                                      .strict = o->groups[i].strict,
+                                      .here = sv_arena_alloc(p->arena, (p->n + 1) * sizeof(bool))};
+        rc = sv_affinity_hosts(tx, &o->groups[i].id, count_host, &(struct counting){p, &p->groups[i]}, err);
+    }
+    return rc;
+}
+
 enum sv_err sv_place_begin(struct sv_cloud *c, struct sv_tx *tx, const struct sv_place_order *o, struct sv_place **ret,
                            struct sv_error *err)
 {
@@ -39,6 +95,8 @@ enum sv_err sv_place_begin(struct sv_cloud *c, struct sv_tx *tx, const struct sv
                                     .policy = c->placement},
                            .arena = sv_tx_arena(tx)};
     rc = sv_host_rooms(tx, add_host, p, err);
+    if (!rc)
+        rc = read_groups(p, tx, o, err);
     if (rc)
         return rc;
     p->verdicts = sv_arena_alloc(p->arena, (p->n + 1) * sizeof(*p->verdicts));
@@ -75,6 +133,8 @@ enum sv_err sv_place_take(struct sv_place *p, struct sv_tx *tx, struct sv_placed
         return rc;
     best->vcpus -= p->wish.vcpus;
     best->memory -= p->wish.memory;
+    for (size_t i = 0; i < p->group_count; i++)
+        count_in(p, &p->groups[i], best, 1);
     *ret = placed;
     return SV_OK;
 }

@@ -55,11 +55,17 @@ enum sv_err sv_labels_read(const char *text, enum sv_field field, struct sv_aren
 /* Do the labels of a host have all that are wanted? Both by comma. */
 bool sv_labels_have(const char *labels, const char *wanted);
 
+/* --- affinity groups (core/place/affinity.c) --- */
+enum sv_err sv_affinity_find(struct sv_tx *tx, struct sv_scope scope, const char *text, struct sv_affinity *ret,
+                             struct sv_error *err);
+
 /* --- in a transaction (core/place/book.c) --- */
 struct sv_place; /* the hosts as the transaction that made it has them; lives in its arena */
 struct sv_place_order {
     int64_t vcpus, memory, disks; /* of each VM; [bytes] */
     const char *labels;           /* NULL none */
+    const struct sv_affinity *groups;
+    size_t group_count;
 };
 struct sv_placed {
     struct sv_id host;

@@ -17,6 +17,8 @@ struct order {
     const char *model, *model_type;
     int64_t sysdisk; /* [bytes] */
     const char *labels;
+    struct sv_affinity groups[SV_MAX_AFFINITIES_VM];
+    size_t group_count;
     struct sv_place *place;
 };
 
@@ -96,6 +98,25 @@ static enum sv_err use_labels(struct order *o, struct sv_arena *a, struct sv_err
     return sv_labels_read(o->in->labels, SV_F_HOST_LABELS, a, &o->labels, err);
 }
 
+/* Each once; of the VM's tenant, also when an administrator asks. */
+static enum sv_err use_groups(struct sv_tx *tx, struct order *o, struct sv_error *err)
+{
+    enum sv_err rc = SV_OK;
+
+    if (o->in->affinity_count > SV_MAX_AFFINITIES_VM)
+        return sv_fail(err, SV_E_AFFINITY_LIMIT, SV_F_AFFINITY, sv_dec(SV_MAX_AFFINITIES_VM).s);
+    for (size_t i = 0; !rc && i < o->in->affinity_count; i++) {
+        struct sv_affinity *g = &o->groups[o->group_count];
+        bool twice = false;
+
+        rc = sv_affinity_find(tx, sv_scope_tenant(&o->owner), o->in->affinities[i], g, err);
+        for (size_t k = 0; !rc && k < o->group_count; k++)
+            twice = twice || sv_id_eq(&o->groups[k].id, &g->id);
+        o->group_count += !rc && !twice;
+    }
+    return rc;
+}
+
 static enum sv_err look_up(struct sv_tx *tx, const struct sv_actor *who, const struct sv_vm_new *in, struct sv_arena *a,
                            struct order *o, struct sv_error *err)
 {
@@ -109,6 +130,8 @@ static enum sv_err look_up(struct sv_tx *tx, const struct sv_actor *who, const s
     rc = use_labels(o, a, err);
     if (!rc)
         rc = sv_owner(tx, who, in->tenant, &o->owner, err);
+    if (!rc)
+        rc = use_groups(tx, o, err);
     if (!rc)
         rc = sv_check_id(in->vpc, SV_E_VPC_NOT_FOUND, SV_F_VPC, &id, err);
     if (!rc)
@@ -157,6 +180,8 @@ static enum sv_err accept_one(struct sv_cloud *c, struct sv_tx *tx, struct order
                .memory = in->memory,
                .nested = in->nested},
         .vpc = &o->vpc,
+        .groups = o->groups,
+        .group_count = o->group_count,
         .place = &o->place,
         .vnc_password = in->vnc_password,
         .account_password = in->account_password,

@@ -60,8 +60,12 @@ static enum sv_err find_host(struct sv_cloud *c, struct sv_tx *tx, const struct 
                              const struct sv_vm_plan *p, struct sv_place **place, struct sv_placed *ret,
                              struct sv_error *err)
 {
-    const struct sv_place_order o = {
-        .vcpus = p->vm.vcpus, .memory = p->vm.memory, .disks = disk_bytes(p), .labels = p->vm.labels};
+    const struct sv_place_order o = {.vcpus = p->vm.vcpus,
+                                     .memory = p->vm.memory,
+                                     .disks = disk_bytes(p),
+                                     .labels = p->vm.labels,
+                                     .groups = p->groups,
+                                     .group_count = p->group_count};
     enum sv_err rc = *place ? SV_OK : sv_place_begin(c, tx, &o, place, err);
 
     if (!rc)
@@ -83,6 +87,8 @@ enum sv_err sv_vm_plan_accept(struct sv_cloud *c, struct sv_tx *tx, const struct
         rc = sv_vpc_next_ip(tx, p->vpc, &vm.ip, err);
     if (!rc)
         rc = sv_vm_insert(tx, &vm, err);
+    for (size_t i = 0; !rc && i < p->group_count; i++)
+        rc = sv_affinity_join(tx, &p->groups[i].id, &vm.id, err);
     if (!rc)
         rc = insert_disks(tx, p, &vm, err);
     if (!rc)

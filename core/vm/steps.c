@@ -126,6 +126,8 @@ enum sv_err sv_step_release(struct sv_cloud *c, struct sv_tx *tx, const struct s
     const struct sv_id none = {.s = ""};
     enum sv_err rc = sv_vm_rows_in(tx, vm, sv_tx_arena(tx), &rows, err);
 
+    if (!rc)
+        rc = sv_affinity_leave(tx, vm, err);
     if (rc || sv_id_empty(&rows.vm.host)) /* a failed VM holds nothing any more, once it is undone */
         return rc;
     held = sv_vm_rows_amounts(&rows);

@@ -83,6 +83,8 @@ struct sv_vm_plan {
     int64_t iarg[2];  /* likewise: SV_CREATE_... */
     struct sv_vm vm;  /* without host, address and time of creation */
     const struct sv_vpc *vpc;
+    const struct sv_affinity *groups; /* that it is to be in */
+    size_t group_count;
     struct sv_place **place;               /* of a request that makes several: made with its first; NULL for one */
     struct sv_disk disks[SV_HV_MAX_DISKS]; /* id, name, target, size, boot, template */
     unsigned disk_count;

@@ -83,6 +83,9 @@
     X(RULE_LIMIT, 99999, 200)                                                                                          \
     X(GROUP_NOT_FOUND, 99999, 200)                                                                                     \
     X(GROUP_IN_USE, 99999, 200)                                                                                        \
+    X(AFFINITY_NOT_FOUND, 99999, 200)                                                                                  \
+    X(AFFINITY_IN_USE, 99999, 200)                                                                                     \
+    X(AFFINITY_LIMIT, 99999, 200)                                                                                      \
     X(GROUP_LIMIT, 99999, 200)                                                                                         \
     X(NIC_GROUPS, 99999, 200)                                                                                          \
     X(JOB_NOT_FOUND, 99999, 200)                                                                                       \

@@ -80,6 +80,6 @@ extern const struct sv_route_table sv_table_tenant, sv_table_quota, sv_table_vm,
     sv_table_vdisk, sv_table_vnic, sv_table_model, sv_table_vpc, sv_table_network, sv_table_template, sv_table_job,
     sv_table_storage, sv_table_snapshot, sv_table_monitor, sv_table_host, sv_table_backup, sv_table_rule,
     sv_table_secgroup, sv_table_slb, sv_table_realnode, sv_table_address, sv_table_mapping, sv_table_router,
-    sv_table_alarm, sv_table_not_yet;
+    sv_table_alarm, sv_table_affinity, sv_table_not_yet;
 
 #endif

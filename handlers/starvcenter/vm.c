@@ -32,11 +32,10 @@ static void states_of(int64_t code, enum sv_vm_state ret[2])
         SV_TEXT("vm.firewalld.enable", .flags = SV_O_OURS), SV_TEXT("vm.guest.ip", .flags = SV_O_OURS),                \
         SV_TEXT("vm.undo.startid", .flags = SV_O_OURS)
 
-void sv_put_vm(struct sv_reply *r, const struct sv_vm *vm)
+static void put_fields(struct sv_reply *r, const struct sv_vm *vm)
 {
     const bool can_ask = sv_vm_can_ask(vm);
 
-    sv_reply_obj(r);
     sv_put_id(r, "vm.id", &vm->id);
     sv_put_str(r, "vm.name", vm->name);
     sv_put_str(r, "vm.desc", vm->descr);
@@ -52,13 +51,19 @@ void sv_put_vm(struct sv_reply *r, const struct sv_vm *vm)
     sv_put_bool(r, "vm.firewalld.enable", vm->firewalled);
     sv_put_str(r, "vm.guest.ip", sv_vm_address_agrees(vm) ? "" : vm->guest_ips);
     sv_put_id(r, "vm.undo.startid", &vm->undo);
+}
+
+void sv_put_vm(struct sv_reply *r, const struct sv_vm *vm)
+{
+    sv_reply_obj(r);
+    put_fields(r, vm);
     sv_reply_end_obj(r);
 }
 
 /* --- create ----------------------------------------------------------------------------------------- */
 
 struct create_in {
-    const char *name, *model, *template_id, *vpc, *vnc_password, *account_password, *clone, *tenant, *labels;
+    const char *name, *model, *template_id, *vpc, *vnc_password, *account_password, *clone, *tenant, *labels, *groups;
     struct sv_opt_int vcpus, memory, count, disks, disk_size;
     struct sv_opt_bool nested;
 };
@@ -90,6 +95,8 @@ static const struct sv_param create_params[] = {
     ENUM("vm.clone", struct create_in, clone, SV_VALUES("linked", "full"), .flags = SV_P_EXTENSION,
          DOC("系统盘克隆方式,默认 linked",
              "linked (unless given): the system disk stands on the template; full: a copy")),
+    STR("vm.affinity.id", struct create_in, groups, .flags = SV_P_EXTENSION, .field = SV_F_AFFINITY,
+        DOC("亲和组编号(多个用逗号隔开)", "ids of affinity groups, by comma")),
     STR("vm.host.labels", struct create_in, labels, .flags = SV_P_EXTENSION, .field = SV_F_HOST_LABELS,
         DOC("物理机须有的标签(key=value,多个用逗号隔开,仅管理员)",
             "labels that its host must have, key=value by comma; for administrators")),
@@ -112,6 +119,8 @@ void sv_put_made(struct sv_reply *out, const struct sv_vm_made *made, int64_t n)
 static enum sv_err create(struct sv_call *c, const void *input, struct sv_reply *out)
 {
     const struct create_in *in = input;
+    size_t group_count = 0;
+    const char *const *groups = in->groups ? sv_split_list(in->groups, c->arena, &group_count) : NULL;
     const struct sv_vm_new v = {.tenant = in->tenant,
                                 .name = in->name,
                                 .model = in->model,
@@ -125,6 +134,8 @@ static enum sv_err create(struct sv_call *c, const void *input, struct sv_reply 
                                 .full = in->clone && strcmp(in->clone, "full") == 0,
                                 .nested = in->nested.set && in->nested.v,
                                 .labels = in->labels,
+                                .affinities = groups,
+                                .affinity_count = group_count,
                                 .data_disks = in->disks.v,
                                 .data_disk_size = in->disk_size.v * SV_GIB};
     struct sv_vm_made made[SV_MAX_VM_BATCH];
@@ -179,12 +190,19 @@ static const struct sv_param show_params[] = {
 static enum sv_err show(struct sv_call *c, const void *input, struct sv_reply *out)
 {
     const struct sv_id_in *in = input;
+    const char *groups;
     struct sv_vm vm;
     enum sv_err rc = sv_vm_find(c->tx, &c->actor, in->id, c->arena, &vm, c->err);
 
     if (!rc)
-        sv_put_vm(out, &vm);
-    return rc;
+        rc = sv_vm_affinities(c->tx, &c->actor, &vm, c->arena, &groups, c->err);
+    if (rc)
+        return rc;
+    sv_reply_obj(out);
+    put_fields(out, &vm);
+    sv_put_str(out, "vm.affinity.id", groups);
+    sv_reply_end_obj(out);
+    return SV_OK;
 }
 
 /* --- modify ----------------------------------------------------------------------------------------- */
@@ -260,7 +278,7 @@ static const struct sv_route routes[] = {
      SV_PARAMS(show_params),
      .in_size = sizeof(struct sv_id_in),
      .data = SV_DATA_OBJ,
-     SV_FIELDS(VM_FIELDS),
+     SV_FIELDS(VM_FIELDS, SV_TEXT("vm.affinity.id", .flags = SV_O_OURS)),
      .handler = show,
      DOC("获取云主机详细", "show one VM")},
     {.section = "2.2.8",

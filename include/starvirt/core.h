@@ -16,6 +16,7 @@
 #include "starvirt/store_copy.h"
 #include "starvirt/store_job.h"
 #include "starvirt/store_network.h"
+#include "starvirt/store_place.h"
 #include "starvirt/store_rule.h"
 #include "starvirt/store_tenant.h"
 #include "starvirt/store_unit.h"
@@ -311,7 +312,9 @@ struct sv_vm_new {
     bool nested;
     bool full;                          /* the system disk is a copy of the template instead of standing on it */
     int64_t data_disks, data_disk_size; /* size [bytes] */
-    const char *labels; /* that its host must have, "key=value", by comma; for administrators. NULL = none */
+    const char *labels;            /* that its host must have, "key=value", by comma; for administrators. NULL = none */
+    const char *const *affinities; /* ids of groups of its tenant; may be NULL */
+    size_t affinity_count;
 };
 struct sv_vm_made {
     struct sv_id vm, startid;
@@ -321,6 +324,24 @@ struct sv_vm_made {
  * while no host is, or those that are have no room and others are about to be. */
 enum sv_err sv_vm_create(struct sv_cloud *c, struct sv_tx *tx, const struct sv_actor *who, const struct sv_vm_new *in,
                          struct sv_vm_made *ret, struct sv_error *err);
+/* --- affinity groups --- */
+struct sv_affinity_new {
+    const char *tenant; /* as sv_owner() takes it */
+    const char *name, *descr;
+    bool apart, strict;
+};
+/* AFFINITY_LIMIT. */
+enum sv_err sv_affinity_create(struct sv_tx *tx, const struct sv_actor *who, const struct sv_affinity_new *in,
+                               struct sv_id *ret, struct sv_error *err);
+/* AFFINITY_IN_USE while VMs are in it. */
+enum sv_err sv_affinity_remove(struct sv_tx *tx, const struct sv_actor *who, const char *id, struct sv_error *err);
+enum sv_err sv_affinity_search(struct sv_tx *tx, const struct sv_actor *who, const char *name, const struct sv_page *p,
+                               void (*row)(void *arg, const struct sv_affinity *g), void *arg, uint64_t *ret_total,
+                               struct sv_error *err);
+/* Ids of the groups of a VM, by comma. */
+enum sv_err sv_vm_affinities(struct sv_tx *tx, const struct sv_actor *who, const struct sv_vm *vm, struct sv_arena *a,
+                             const char **ret, struct sv_error *err);
+
 enum sv_vm_action {
     SV_VM_START,
     SV_VM_DESTROY,

@@ -49,6 +49,8 @@
 #define SV_MAX_RULES_GATE      1000                    /* of the boundary of a VPC, */
 #define SV_MAX_RULES_NIC       256                     /* of a NIC itself */
 #define SV_MAX_GROUPS          1000                    /* security groups of a tenant */
+#define SV_MAX_AFFINITIES      1000                    /* affinity groups of a tenant */
+#define SV_MAX_AFFINITIES_VM   16                      /* that a VM is in */
 #define SV_MAX_GROUPS_NIC      16                      /* that a NIC is in */
 #define SV_CONSOLE_TOKEN_S     60                      /* [s] how long a console token waits for its use */
 #define SV_MAX_CONSOLES        64                      /* open at a time */

@@ -13,7 +13,7 @@ SERVED = [route for route in dump_routes() if route["served"]]
 TEXT_IDS = {"POST cloudvm/search": ["vm.id", "vm.ip", "vm.name"],
             "POST cloudnetwork/acessrule/add": ["vm.ip"], "POST cloudnetwork/acessrule/search": ["aclrule_vnetid"],
             "POST cloudsegroup/vnic/bind": ["vnic.id"], "POST cloudsegroup/vnic/unbind": ["vnic.id"],
-            "POST cloudsegroup/rule/search": ["aclrule.securitygroupid"]}
+            "POST cloudsegroup/rule/search": ["aclrule.securitygroupid"], "POST cloudvm/create": ["vm.affinity.id"]}
 
 
 class World:
@@ -57,9 +57,11 @@ class World:
         who.ok("POST cloudsegroup/vnic/bind", {"securitygroup.id": group, "vnic.id": nic})
         of_group = who.ok("POST cloudsegroup/rule/add", {"aclrule.securitygroupid": group, "aclrule.direction": "in",
                                                          "aclrule.protocal": "icmp"}).data["aclrule.id"]
+        affinity = who.ok("POST cloudaffinity/create", {"affinity.name": "own", "affinity.policy": "apart"}).data
         rule = who.ok("POST cloudnetwork/acessrule/add", {"vm.ip": row["vm.ip"], "aclrule.type": "net_inner",
                                                           "allow.direction": "in"}).data["rule.id"]
         who.ids = {
+            "affinityId": affinity["affinity.id"], "vm.affinity.id": affinity["affinity.id"],
             **dict.fromkeys(("securitygroup.id", "securitygroupid", "aclrule.securitygroupid"), group),
             **dict.fromkeys(("aclrule.id", "ruleid"), of_group), "ruleId": rule, "securitygroup.appid": who.id,
             "vnic.id": nic, "aclrule_vnetid": vpc, "aclrule_vrouteid": gateway,
@@ -103,7 +105,7 @@ def picture(who):
     """All that this tenant owns; the rest of the cloud may go on."""
     ops = ["POST cloudvm/search", "POST cloudnetwork/vpc/search", "POST cloudtemplate/search", "POST joblog/search",
            "GET events", "POST cloudslb/search", "POST cloudslb/realnode/search", "POST cloudsegroup/search",
-           "POST vroute/Mapping/search", "POST vroute/search"]
+           "POST vroute/Mapping/search", "POST vroute/search", "POST cloudaffinity/search"]
     own = [who.ok(f"GET cloudvm/{what}/{{vmId}}", {"vmId": who.ids["vmId"]}).body for what in ("snapshot", "backup")]
     own.append(who.usable())
     own.append(who.ok("POST cloudnetwork/acessrule/search", {"page.startnum": 1, "page.everypagenum": 30}).data)

@@ -197,3 +197,38 @@ def test_one_gets_the_last_place(server):
     replies = at_once([lambda o=o: one.tenant.call("POST cloudvm/create", o) for o in orders[:4]])
     assert [reply.ok for reply in replies].count(True) == 1
     one.tenant.done(next(reply for reply in replies if reply.ok).data[0]["jobstartid"])
+
+
+def affinity(one, policy, strict):
+    return one.tenant.ok("POST cloudaffinity/create", {"affinity.name": policy, "affinity.policy": policy,
+                                                       "affinity.strict": str(strict).lower()}).data["affinity.id"]
+
+
+@pytest.mark.parametrize("policy", ["together", "apart"])
+@pytest.mark.parametrize("strict", [True, False])
+def test_groups_of_vms(server, policy, strict):
+    """Strict: where the rule lets it, or not at all. Else: where it can be, and then anywhere."""
+    one = Place(server, uri([(8, 8), (8, 16), (8, 24)]), "--hv.vcpu_overcommit", "1")
+    group = affinity(one, policy, strict)
+    order = {**one.order(4, 1024, 2), "vm.affinity.id": group}
+    made = one.tenant.ok("POST cloudvm/create", order).data
+    made += one.tenant.ok("POST cloudvm/create", {**order, "vm.num": 1}).data if policy == "apart" else []
+    hosts = one.rows("SELECT DISTINCT host_id FROM vm")
+    assert len(hosts) == (3 if policy == "apart" else 1)
+    reply = one.tenant.call("POST cloudvm/create", {**order, "vm.num": 1})
+    assert reply.ok != strict
+    if strict:
+        assert ("with VMs to keep apart from" if policy == "apart" else "without the VMs to be with") in reply.text
+        assert reply.code == "NO_CAPACITY"
+    else:
+        made += reply.data
+    for row in made:
+        one.tenant.done(row["jobstartid"])
+        assert one.tenant.show(row["vm.id"])["vm.affinity.id"] == group
+    row, = one.tenant.ok("POST cloudaffinity/search").data
+    assert sorted(row["vm.id"].split(",")) == sorted(m["vm.id"] for m in made)
+    one.tenant.refused("DELETE cloudaffinity/{affinityId}", {"affinityId": group}, "AFFINITY_IN_USE")
+    for row in made:
+        one.tenant.run("DELETE cloudvm/{vmId}", {"vmId": row["vm.id"]})
+    one.tenant.ok("DELETE cloudaffinity/{affinityId}", {"affinityId": group})
+    one.tenant.refused("POST cloudvm/create", order, "AFFINITY_NOT_FOUND", "vm.affinity.id")

@@ -143,6 +143,9 @@ def vms(w, tenant):
 
 
 def firewall(w, tenant, nic):
+    affinity = w.ok(tenant, "POST cloudaffinity/create", {"affinity.name": "web", "affinity.policy": "apart"}).data
+    w.ok(tenant, "POST cloudaffinity/search")
+    w.ok(tenant, "DELETE cloudaffinity/{affinityId}", {"affinityId": affinity["affinity.id"]})
     group = w.ok(tenant, "POST cloudsegroup/create", {"securitygroup.name": "web"}).data["securitygroup.id"]
     w.ok(tenant, "POST cloudsegroup/search")
     w.ok(tenant, "POST cloudsegroup/vnic/bind", {"securitygroup.id": group, "vnic.id": nic})

@@ -82,6 +82,9 @@
     X(RULE_LIMIT, 0, 409, "RULE_LIMIT")                                                                                \
     X(GROUP_NOT_FOUND, 0, 409, "GROUP_NOT_FOUND")                                                                      \
     X(GROUP_IN_USE, 0, 409, "GROUP_IN_USE")                                                                            \
+    X(AFFINITY_NOT_FOUND, 0, 409, "AFFINITY_NOT_FOUND")                                                                \
+    X(AFFINITY_IN_USE, 0, 409, "AFFINITY_IN_USE")                                                                      \
+    X(AFFINITY_LIMIT, 0, 409, "AFFINITY_LIMIT")                                                                        \
     X(GROUP_LIMIT, 0, 409, "GROUP_LIMIT")                                                                              \
     X(NIC_GROUPS, 0, 409, "NIC_GROUPS")                                                                                \
     X(JOB_NOT_FOUND, 0, 409, "JOB_NOT_FOUND")                                                                          \
