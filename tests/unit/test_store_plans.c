@@ -24,6 +24,8 @@ struct allowed {
 
 static struct allowed allowed[] = {
     {"host", "?1 IN (host_id, object_id)", "SCAN job USING INDEX job_open", OPEN},
+    {"affinity", "FROM affinity WHERE ?1 = ''", "SCAN affinity USING INDEX affinity_order", SEARCH},
+    {"affinity", "GROUP BY v.host_id", "USE TEMP B-TREE FOR GROUP BY", "the hosts of one group's VMs"},
     {"alarm", "SELECT count(*) FROM alarm", "SCAN alarm USING COVERING INDEX sqlite_autoindex_alarm_1", ALARMS},
     {"alarm", "GROUP BY type, level", "SCAN alarm USING INDEX alarm_open", "open alarms, for a scrape"},
     {"alarm", "GROUP BY type, level", "USE TEMP B-TREE FOR GROUP BY", "a few kinds"},
