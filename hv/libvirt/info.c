@@ -6,15 +6,23 @@
 
 /* What a host has. */
 
+int lv_node_memory(virConnectPtr conn, virNodeMemoryStats rows[LV_NODE_ROWS])
+{
+    int n = 0; /* the library takes the exact number of rows and no other */
+    if (virNodeGetMemoryStats(conn, VIR_NODE_MEMORY_STATS_ALL_CELLS, NULL, &n, 0) != 0 || n <= 0 || n > LV_NODE_ROWS ||
+        virNodeGetMemoryStats(conn, VIR_NODE_MEMORY_STATS_ALL_CELLS, rows, &n, 0) != 0)
+        return 0;
+    return n;
+}
+
 /* The node's own figure counts one NUMA node on some machines: the total over all is asked first. */
 static int64_t memory_of(virConnectPtr conn, const virNodeInfo *node)
 {
-    virNodeMemoryStats rows[16];
-    int n = 16;
-    if (virNodeGetMemoryStats(conn, VIR_NODE_MEMORY_STATS_ALL_CELLS, rows, &n, 0) == 0)
-        for (int i = 0; i < n; i++)
-            if (strcmp(rows[i].field, VIR_NODE_MEMORY_STATS_TOTAL) == 0)
-                return (int64_t)rows[i].value * 1024;
+    virNodeMemoryStats rows[LV_NODE_ROWS];
+    const int n = lv_node_memory(conn, rows);
+    for (int i = 0; i < n; i++)
+        if (strcmp(rows[i].field, VIR_NODE_MEMORY_STATS_TOTAL) == 0)
+            return (int64_t)rows[i].value * 1024;
     virResetLastError();
     return (int64_t)node->memory * 1024;
 }

@@ -312,6 +312,9 @@ void lv_domain_free(virDomainPtr *d); /* for SV_CLEANUP */
 #define LV_DOMAIN SV_CLEANUP(lv_domain_free) virDomainPtr
 enum sv_err lv_power_of(struct lv_host *h, virConnectPtr conn, virDomainPtr d, enum sv_hv_power *ret,
                         struct sv_error *err);
+/* What a node says of its memory [KiB]: how many rows; 0 = nothing. */
+enum { LV_NODE_ROWS = 16 };
+int lv_node_memory(virConnectPtr conn, virNodeMemoryStats rows[LV_NODE_ROWS]);
 /* [bytes] of a file system; untouched when it cannot be asked. */
 void lv_storage_of(const char *dir, int64_t *ret_size, int64_t *ret_used);
 bool lv_agent_up(struct lv_host *h, virDomainPtr d, const struct sv_id *vm);

@@ -149,14 +149,15 @@ static void read_record(virDomainStatsRecordPtr r, struct sv_hv_usage *ret)
 
 static void host_cpu(virConnectPtr conn, struct sv_hv_host_usage *u)
 {
-    virNodeCPUStats rows[16];
-    int n = 16;
+    virNodeCPUStats rows[LV_NODE_ROWS];
+    int n = 0; /* as of lv_node_memory() */
     int64_t idle = 0, all = 0;
     u->cpu_all = u->cpu_busy = -1;
-    if (virNodeGetCPUStats(conn, VIR_NODE_CPU_STATS_ALL_CPUS, rows, &n, 0) != 0 || n <= 0)
+    if (virNodeGetCPUStats(conn, VIR_NODE_CPU_STATS_ALL_CPUS, NULL, &n, 0) != 0 || n <= 0 || n > LV_NODE_ROWS ||
+        virNodeGetCPUStats(conn, VIR_NODE_CPU_STATS_ALL_CPUS, rows, &n, 0) != 0)
         return;
     for (int i = 0; i < n; i++) {
-        const int64_t v = rows[i].value > INT64_MAX / 16 ? 0 : (int64_t)rows[i].value;
+        const int64_t v = rows[i].value > INT64_MAX / LV_NODE_ROWS ? 0 : (int64_t)rows[i].value;
         if (strcmp(rows[i].field, VIR_NODE_CPU_STATS_UTILIZATION) == 0)
             return; /* a share since nobody knows when */
         all += v;
@@ -170,12 +171,10 @@ static void host_cpu(virConnectPtr conn, struct sv_hv_host_usage *u)
 
 static void host_memory(virConnectPtr conn, struct sv_hv_host_usage *u)
 {
-    virNodeMemoryStats rows[16];
-    int n = 16;
+    virNodeMemoryStats rows[LV_NODE_ROWS];
+    const int n = lv_node_memory(conn, rows);
     int64_t total = 0, left = 0;
     u->memory = u->memory_used = -1;
-    if (virNodeGetMemoryStats(conn, VIR_NODE_MEMORY_STATS_ALL_CELLS, rows, &n, 0) != 0)
-        return;
     for (int i = 0; i < n; i++) {
         const int64_t v = (int64_t)rows[i].value * 1024;
         if (strcmp(rows[i].field, VIR_NODE_MEMORY_STATS_TOTAL) == 0)
