@@ -7,24 +7,9 @@ enum { MIN_OVERCOMMIT = 10, MAX_OVERCOMMIT = 6400, MAX_MEMORY_OVERCOMMIT = 1000 
 
 /* --- what is wanted --- */
 
-/* What runs a program of the caller's choice on this machine. */
-static const char *runs_program(const char *uri)
-{
-    static const char *const refused[] = {"command=", "netcat=", "proxy="};
-    const char *query = strchr(uri, '?'), *scheme_end = strstr(uri, "://");
-
-    if (scheme_end && memmem(uri, (size_t)(scheme_end - uri), "+ext", 4))
-        return "+ext";
-    for (size_t i = 0; query && i < sizeof(refused) / sizeof(refused[0]); i++)
-        if (strcasestr(query, refused[i]))
-            return refused[i];
-    return NULL;
-}
-
 static enum sv_err check_uri(const char *uri, const char **ret_driver, struct sv_error *err)
 {
     const size_t n = strlen(uri);
-    const char *program = runs_program(uri);
     unsigned hosts = 0;
 
     if (n == 0 || n > SV_MAX_STR)
@@ -32,10 +17,6 @@ static enum sv_err check_uri(const char *uri, const char **ret_driver, struct sv
     for (size_t i = 0; i < n; i++)
         if ((unsigned char)uri[i] <= ' ' || (unsigned char)uri[i] >= 127)
             return sv_fail(err, SV_E_HOST_URI, SV_F_HOST_URI, "blanks and what is no ASCII are not part of a URI");
-    if (program) {
-        SV_AUTOFREE char *why = sv_asprintf("%s runs a program on the server", program);
-        return sv_fail(err, SV_E_HOST_URI, SV_F_HOST_URI, why);
-    }
     struct sv_error why;
     if (sv_hv_check(uri, ret_driver, &hosts, &why))
         return sv_fail(err, SV_E_HOST_URI, SV_F_HOST_URI, why.arg[0]);

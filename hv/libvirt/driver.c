@@ -89,33 +89,6 @@ static enum sv_err check_options(const struct sv_hv_options *opt, struct sv_erro
     return sv_fail(err, SV_E_CONFIG, SV_F_NONE, "hv.domain_type is auto, kvm or qemu");
 }
 
-static bool one_of(const char *const *all, const char *p, size_t n)
-{
-    for (; *all; all++)
-        if (strlen(*all) == n && memcmp(*all, p, n) == 0)
-            return true;
-    return false;
-}
-
-/* What no libvirtd will ever take: the rest is found out by connecting, which is tried again and again. */
-static enum sv_err check_uri(const char *uri, unsigned *ret_hosts, struct sv_error *err)
-{
-    *ret_hosts = 1;
-    static const char *const transports[] = {"tls", "unix", "ssh", "ext", "tcp", "libssh2", "libssh", NULL};
-    static const char *const of_qemu[] = {"/system", "/session", "/embed", NULL};
-    const char *rest = strstr(uri, "://"), *plus = strchr(uri, '+');
-    if (!rest)
-        return sv_fail(err, SV_E_CONFIG, SV_F_NONE, "expected qemu:///system or qemu+ssh://HOST/system");
-    if (plus && plus < rest && !one_of(transports, plus + 1, (size_t)(rest - plus - 1)))
-        return sv_fail(err, SV_E_CONFIG, SV_F_NONE,
-                       "its transport is none of tls, unix, ssh, ext, tcp, libssh2, libssh");
-    const char *path = strpbrk(rest + 3, "/?");
-    const size_t n = path && *path == '/' ? strcspn(path, "?") : 0;
-    if (strncmp(uri, "qemu", 4) == 0 && !(n && one_of(of_qemu, path, n)))
-        return sv_fail(err, SV_E_CONFIG, SV_F_NONE, "expected /system at its end, as in qemu:///system");
-    return SV_OK;
-}
-
 static enum sv_err start_keeper(struct lv_host *h, struct sv_error *err)
 {
     pthread_t t;
@@ -130,10 +103,9 @@ static enum sv_err start_keeper(struct lv_host *h, struct sv_error *err)
 static enum sv_err lv_open_uri(const char *uri, const struct sv_hv_options *opt, const struct sv_hv_events *ev,
                                struct sv_hv **ret, struct sv_error *err)
 {
-    unsigned hosts;
     enum sv_err rc = check_options(opt, err);
     if (!rc)
-        rc = check_uri(uri, &hosts, err);
+        rc = lv_check_uri(uri, err);
     if (rc)
         return rc;
     if (!lv_library_ready())
@@ -187,7 +159,7 @@ const struct sv_hv_ops sv_hv_libvirt_ops = {
     .schemes = schemes,
     .least_memory = LV_LEAST_MEMORY,
     .open = lv_open_uri,
-    .check = check_uri,
+    .check = lv_check_asked_uri,
     .close = lv_close_uri,
     .info = lv_info,
     .volume_create = lv_volume_create,

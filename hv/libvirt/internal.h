@@ -256,6 +256,11 @@ void lv_watch_close(struct lv_host *h, struct lv_watch *w);
 /* Libvirt and its event loop, once for the process; false when that fails. */
 bool lv_library_ready(void);
 
+/* --- URIs (uri.c) --- */
+enum sv_err lv_check_uri(const char *uri, struct sv_error *err);
+/* Of a request, which the options' writer need not be: nothing that runs a program here, or reads a file. */
+enum sv_err lv_check_asked_uri(const char *uri, unsigned *ret_hosts, struct sv_error *err);
+
 /* --- events.c --- */
 void lv_events_register(struct lv_host *h, virConnectPtr conn, int ids[LV_EVENTS]);
 void lv_events_deregister(virConnectPtr conn, const int ids[LV_EVENTS]);

@@ -46,7 +46,8 @@ struct sv_hv_options {
  * events. SV_E_CONFIG for a URI nobody takes. `ev` is copied, its arg outlives the sv_hv. */
 enum sv_err sv_hv_open(const char *uri, const struct sv_hv_options *opt, const struct sv_hv_events *ev,
                        struct sv_hv **ret, struct sv_error *err);
-/* The same without opening anything: which driver takes the URI, and how many hosts are behind it. */
+/* Of a URI that a request names: which driver takes it, and how many hosts are behind it. Opens nothing. SV_E_CONFIG,
+ * too, for one that runs a program on this machine, reads a file of it, or has a password in it. */
 enum sv_err sv_hv_check(const char *uri, const char **ret_driver, unsigned *ret_hosts, struct sv_error *err);
 /* Stops threads (a hung call is left behind, not waited for); running VMs are not touched. NULL ok. */
 void sv_hv_close(struct sv_hv *hv);
@@ -172,7 +173,7 @@ struct sv_hv_ops {
     int64_t least_memory;       /* [bytes] no guest runs with less */
     enum sv_err (*open)(const char *uri, const struct sv_hv_options *opt, const struct sv_hv_events *ev,
                         struct sv_hv **ret, struct sv_error *err);
-    /* Is it a URI of this driver's? Pure. */
+    /* For sv_hv_check(). Pure. */
     enum sv_err (*check)(const char *uri, unsigned *ret_hosts, struct sv_error *err);
     void (*close)(struct sv_hv *hv);
     enum sv_err (*info)(struct sv_hv_host *h, struct sv_hv_info *ret, const struct sv_deadline *d,
