@@ -1,5 +1,6 @@
 /* Opening and closing drivers of hosts that requests add and remove: on a thread of its own, since that may take a
- * moment, after the commit that made it so and in the order of commits. A crash in between is mended by the next start,
+ * moment, after the commit that made it so. A driver is closed once nobody holds its host; nothing else waits for
+ * that. A crash in between is mended by the next start,
  * which opens what has a row. */
 #include "core/host/host.h"
 #include "starvirt/log.h"
@@ -14,10 +15,10 @@ struct errand {
 };
 
 struct sv_host_door {
-    struct sv_crew crew; /* its mutex guards the errands */
+    struct sv_crew crew; /* its mutex guards the errands; taken before host_mutex */
     struct errand *first, **last;
     bool running;
-    atomic_bool stop; /* nobody waits for users of a host any more */
+    atomic_bool stop; /* what is left is the end's */
 };
 
 void sv_host_door_new(struct sv_cloud *c)
@@ -74,29 +75,9 @@ static struct sv_cloud_host *take_out(struct sv_cloud *c, const struct sv_id *ho
     return h;
 }
 
-/* True: the driver is ours to close. False: the end of the server does it. */
-static bool wait_for_users(struct sv_cloud *c, struct sv_cloud_host *h)
-{
-    pthread_mutex_lock(&c->host_mutex);
-    while (h->users && !c->door->stop)
-        sv_cond_wait(&c->host_change, &c->host_mutex, INT64_MAX);
-    const bool free_now = h->users == 0 && !c->door->stop;
-    for (unsigned i = 0; free_now && i < c->hv_count; i++)
-        if (c->hvs[i] == h->hv->hv) {
-            c->hvs[i] = c->hvs[--c->hv_count];
-            break;
-        }
-    pthread_mutex_unlock(&c->host_mutex);
-    return free_now;
-}
-
 static void close_host(const struct errand *e)
 {
-    struct sv_hv *hv = e->closes->hv->hv;
-
-    if (!wait_for_users(e->cloud, e->closes))
-        return;
-    sv_hv_close(hv);
+    sv_hv_close(e->closes->hv->hv);
     sv_log(SV_LOG_INFO, "host.closed", "host", e->closes->name, NULL);
 }
 
@@ -107,17 +88,27 @@ static enum sv_err find_row(struct sv_tx *tx, void *arg, struct sv_error *err)
     return sv_host_get(tx, arg, sv_tx_arena(tx), &row, err);
 }
 
-/* Removed after its row was looked at and before it could be found. */
+/* Removed after its row was looked at and before it could be found: closed before anything else, since its URI may be
+ * the next to be opened. */
 static void close_if_gone(const struct errand *e)
 {
-    struct errand back = *e;
+    struct sv_host_door *d = e->cloud->door;
+    struct errand *back;
+    struct sv_id id = e->host;
     struct sv_error err;
 
-    if (sv_db_read(e->cloud->db, find_row, &back.host, &err) != SV_E_HOST_NOT_FOUND)
+    if (sv_db_read(e->cloud->db, find_row, &id, &err) != SV_E_HOST_NOT_FOUND)
         return;
-    back.closes = take_out(e->cloud, &e->host);
-    if (back.closes)
-        close_host(&back);
+    struct sv_cloud_host *h = take_out(e->cloud, &id);
+    if (!h)
+        return;
+    back = sv_alloc(sizeof(*back));
+    pthread_mutex_lock(&d->crew.mutex);
+    *back = (struct errand){.next = d->first, .cloud = e->cloud, .closes = h, .host = id};
+    if (!d->first)
+        d->last = &back->next;
+    d->first = back;
+    pthread_mutex_unlock(&d->crew.mutex);
 }
 
 static void open_host(const struct errand *e)
@@ -135,27 +126,72 @@ static void open_host(const struct errand *e)
     sv_log(SV_LOG_WARN, "host.not_opened", "host", e->host.s, "error", text, NULL);
 }
 
-static struct errand *next_errand(struct sv_host_door *d)
+/* Under both mutexes, as the next two. Nobody waits for another host's users; but what is behind a URI is closed before
+ * that is opened again. */
+static bool can_go(const struct sv_host_door *d, const struct errand *e)
 {
+    if (e->closes)
+        return e->closes->users == 0;
+    for (const struct errand *before = d->first; before != e; before = before->next)
+        if (before->closes && strcmp(before->closes->uri, e->uri) == 0)
+            return false;
+    return true;
+}
+
+/* Its driver is the door's to close from here on, not the end's. */
+static void own_driver(struct sv_cloud *c, const struct sv_hv *hv)
+{
+    for (unsigned i = 0; i < c->hv_count; i++)
+        if (c->hvs[i] == hv) {
+            c->hvs[i] = c->hvs[--c->hv_count];
+            return;
+        }
+}
+
+static struct errand *take_errand(struct sv_cloud *c)
+{
+    struct sv_host_door *d = c->door;
+    struct errand **at = &d->first, *e;
+
+    while (*at && !can_go(d, *at))
+        at = &(*at)->next;
+    e = *at;
+    if (!e)
+        return NULL;
+    *at = e->next;
+    if (!*at)
+        d->last = at;
+    if (e->closes)
+        own_driver(c, e->closes->hv->hv);
+    return e;
+}
+
+/* NULL, and the thread counts no more: there is none, or it is the end. */
+static struct errand *next_errand(struct sv_cloud *c)
+{
+    struct sv_host_door *d = c->door;
+    struct errand *e;
+
     pthread_mutex_lock(&d->crew.mutex);
-    struct errand *e = d->crew.stop ? NULL : d->first;
-    if (e) {
-        d->first = e->next;
-        if (!d->first)
-            d->last = &d->first;
-    } else {
-        sv_crew_leave(&d->crew, &d->running);
+    pthread_mutex_lock(&c->host_mutex);
+    while (!(e = d->stop ? NULL : take_errand(c)) && d->first && !d->stop) {
+        pthread_mutex_unlock(&d->crew.mutex); /* who posts one takes host_mutex to tell */
+        sv_cond_wait(&c->host_change, &c->host_mutex, INT64_MAX);
+        pthread_mutex_unlock(&c->host_mutex);
+        pthread_mutex_lock(&d->crew.mutex);
+        pthread_mutex_lock(&c->host_mutex);
     }
+    pthread_mutex_unlock(&c->host_mutex);
+    if (!e)
+        sv_crew_leave(&d->crew, &d->running);
     pthread_mutex_unlock(&d->crew.mutex);
     return e;
 }
 
 static void *run_errands(void *arg)
 {
-    struct sv_host_door *d = arg;
-
     pthread_setname_np(pthread_self(), "host-door");
-    for (struct errand *e; (e = next_errand(d)) != NULL; errand_free(e)) {
+    for (struct errand *e; (e = next_errand(arg)) != NULL; errand_free(e)) {
         if (e->closes)
             close_host(e);
         else
@@ -166,14 +202,16 @@ static void *run_errands(void *arg)
 
 static void post(struct errand *e)
 {
-    struct sv_host_door *d = e->cloud->door;
+    struct sv_cloud *c = e->cloud;
+    struct sv_host_door *d = c->door;
 
     pthread_mutex_lock(&d->crew.mutex);
     e->next = NULL;
     *d->last = e;
     d->last = &e->next;
-    sv_crew_wake(&d->crew, &d->running, run_errands, d);
+    sv_crew_wake(&d->crew, &d->running, run_errands, c);
     pthread_mutex_unlock(&d->crew.mutex);
+    sv_host_changed(c);
 }
 
 /* --- after the commit --- */
