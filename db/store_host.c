@@ -132,7 +132,7 @@ enum sv_err sv_host_insert(struct sv_tx *tx, const struct sv_host *h, struct sv_
     sv_bind(find, "tI", h->uri, h->index);
     rc = sv_step(tx, find, &row, err);
     if (!rc && row)
-        rc = sv_fail(err, SV_E_HOST_EXISTS, SV_F_HOST, sv_col_id(find, 0).s);
+        rc = sv_fail(err, SV_E_HOST_EXISTS, SV_F_HOST_URI, sv_col_id(find, 0).s);
     return rc ? rc : insert(tx, h, err);
 }
 

@@ -46,6 +46,14 @@ def place(tmp_path_factory):
     servers.finish()
 
 
+@pytest.fixture
+def servers_of_one(tmp_path):
+    """Servers of one test."""
+    servers = Servers(tmp_path)
+    yield servers
+    servers.finish()
+
+
 def test_what_is_told_of_a_host(place):
     row = ready(place.admin, place.first)
     assert row["host.state"] == RUNS and row["host.ismending"] == "false" and row["host.authentication"] == "1"
@@ -88,7 +96,11 @@ def test_filters_and_pages(place):
 @pytest.mark.parametrize("uri,said", [
     ("qemu", "driver"), ("http://x", "driver"), ("sim://?hosts=2", "several hosts"), ("sim://?colour=red", "colour"),
     ("qemu+ssh://h/system?command=/bin/sh", "program"), ("qemu+ext://h/system", "program"),
-    ("qemu+ssh://h/system?netcat=/bin/sh", "program"), ("qemu:///nowhere", "/system"), ("sim://?name=a b", "blanks"),
+    ("qemu+ssh://h/system?netcat=/bin/sh", "program"), ("qemu+ssh://h/system?%63ommand=/bin/sh", "program"),
+    ("qemu+ssh://h/system?no_tty=1;command=/bin/sh", "program"), ("qemu+ssh://h/system?name=qemu:///embed", "program"),
+    ("qemu+tcp://me:word@h/system", "password"), ("qemu+tcp://me%3Aword@h/system", "/system"),
+    ("test:///etc/hostname", "test:///default"), ("test+ssh://h/etc/hostname", "test:///default"),
+    ("qemu:///embed?root=/tmp/x", "program"), ("qemu:///embed", "/system"), ("qemu:///nowhere", "/system"), ("sim://?name=a b", "blanks"),
 ])
 def test_uris_that_are_none(place, uri, said):
     before = list(hosts(place.admin))
@@ -99,7 +111,7 @@ def test_uris_that_are_none(place, uri, said):
 
 def test_what_is_refused(place):
     mine = add(place.admin, sim(20))
-    refused = place.admin.refused(ADD, {"host.name": "again", "host.uri": sim(20)}, "HOST_EXISTS")
+    refused = place.admin.refused(ADD, {"host.name": "again", "host.uri": sim(20)}, "HOST_EXISTS", "host.uri")
     assert mine in refused.text
     place.admin.refused(ADD, {"host.name": "x", "host.uri": sim(21), "host.labels": "zone"}, "PARAM_FORMAT", "host.labels")
     place.admin.refused(ADD, {"host.name": " ", "host.uri": sim(21)}, "PARAM_MISSING", "host.name")
@@ -165,6 +177,25 @@ def test_one_that_cannot_be_reached_is_there(place):
     remove(place.admin, mine)
 
 
+def test_one_that_is_still_in_use_holds_up_no_other(servers_of_one, raw_image):
+    """An import goes through all hosts, and waits for one that hangs: what was removed meanwhile stays open for it."""
+    two = servers_of_one(connect="sim://?hosts=2&control=1")
+    gone = add(two.admin, sim(1))
+    ready(two.admin, gone)
+    two.control("hang=1", host="host2")
+    job = two.admin.ok("POST cloudtemplate/import", {"template.name": "slow", "template.path": raw_image,
+                                                     "template.format": "raw"})
+    wait_until(lambda: int(two.admin.ok("GET joblog/{startid}", {"startid": job.startid}).data["job.percent"]) > 30,
+               "the first host to have it")
+    remove(two.admin, gone)
+    more = add(two.admin, sim(2))
+    ready(two.admin, more)
+    assert "event=host.closed" not in two.log(), "it was not held: the test shows nothing"
+    two.control("hang=0", host="host2")
+    two.admin.follow(job.startid)
+    wait_until(lambda: "event=host.closed" in two.log(), "the removed one to be closed")
+
+
 def test_they_are_back_after_a_restart(place):
     mine, gone = add(place.admin, sim(50), "stays"), add(place.admin, sim(51), "goes")
     remove(place.admin, gone)
@@ -185,13 +216,19 @@ def test_the_command_line(place):
     assert mine not in hosts(place.admin)
 
 
+def target(link):
+    try:
+        return os.readlink(link)
+    except FileNotFoundError:  # closed since it was listed
+        return ""
+
+
 def left_of(server):
     """Threads, and files of hosts that were added: connections to the database come and go by themselves."""
     proc = f"/proc/{server.process.pid}"
     with open(f"{proc}/status", encoding="ascii") as f:
         threads = int(next(line for line in f if line.startswith("Threads:")).split()[1])
-    return threads, [name for name in map(lambda fd: os.readlink(f"{proc}/fd/{fd}"), os.listdir(f"{proc}/fd"))
-                     if "extra" in name]
+    return threads, [name for name in (target(f"{proc}/fd/{fd}") for fd in os.listdir(f"{proc}/fd")) if "extra" in name]
 
 
 def test_a_hundred_come_and_go_under_load(place):
