@@ -56,11 +56,11 @@ static void put_host(void *arg, const struct sv_host_shown *s)
     sv_put_str(r, "host.authentication", "1");
     sv_put_bool(r, "host.ismending", h->maintenance);
     sv_put_str(r, "host.os.product", h->os_version);
-    sv_put_str(r, "host.os.bit", "64");
+    sv_put_str(r, "host.os.bit", h->real_vcpus ? "64" : ""); /* no other is supported */
     sv_put_str(r, "host.os.versoin", s->kernel);
     sv_put_str(r, "host.virt.versoin", h->virt_version);
     sv_put_str(r, "host.cpu.vendor", h->cpu_vendor);
-    sv_put_int(r, "host.cpu.num", h->real_vcpus);
+    sv_put_int(r, "host.cpu.num", s->cores ? s->cores : h->real_vcpus);
     sv_put_int(r, "host.cpus", h->sockets);
     sv_put_int(r, "host.mem.size", (h->real_memory + SV_GIB / 2) / SV_GIB);
     sv_put_str(r, "host.uri", s->uri);
