@@ -10,6 +10,8 @@ struct errand {
     struct errand *next;
     struct sv_cloud *cloud;
     struct sv_cloud_host *closes; /* NULL: it opens */
+    unsigned tries;               /* in vain, */
+    int64_t due_ms;               /* [ms monotonic] and when the next is due */
     struct sv_id host;
     char *uri;
 };
@@ -111,19 +113,21 @@ static void close_if_gone(const struct errand *e)
     pthread_mutex_unlock(&d->crew.mutex);
 }
 
-static void open_host(const struct errand *e)
+/* False: in vain, and worth another try. */
+static bool open_host(const struct errand *e)
 {
     struct sv_error err;
     char text[256];
 
     if (sv_host_open_uri(e->cloud, e->uri, &e->host, &err) == SV_OK) {
         close_if_gone(e);
-        return;
+        return true;
     }
     if (err.code == SV_E_HOST_NOT_FOUND) /* removed before it was opened */
-        return;
+        return true;
     sv_err_text(&err, SV_LANG_EN, text, sizeof(text));
     sv_log(SV_LOG_WARN, "host.not_opened", "host", e->host.s, "error", text, NULL);
+    return false;
 }
 
 /* Under both mutexes, as the next two. Nobody waits for another host's users; but what is behind a URI is closed before
@@ -132,6 +136,8 @@ static bool can_go(const struct sv_host_door *d, const struct errand *e)
 {
     if (e->closes)
         return e->closes->users == 0;
+    if (e->due_ms > sv_mono_ms())
+        return false;
     for (const struct errand *before = d->first; before != e; before = before->next)
         if (before->closes && strcmp(before->closes->uri, e->uri) == 0)
             return false;
@@ -166,6 +172,17 @@ static struct errand *take_errand(struct sv_cloud *c)
     return e;
 }
 
+/* When the next one is due that was in vain. */
+static int64_t next_due(const struct sv_host_door *d)
+{
+    int64_t due = INT64_MAX;
+
+    for (const struct errand *e = d->first; e; e = e->next)
+        if (e->due_ms && e->due_ms < due)
+            due = e->due_ms;
+    return due;
+}
+
 /* NULL, and the thread counts no more: there is none, or it is the end. */
 static struct errand *next_errand(struct sv_cloud *c)
 {
@@ -175,8 +192,10 @@ static struct errand *next_errand(struct sv_cloud *c)
     pthread_mutex_lock(&d->crew.mutex);
     pthread_mutex_lock(&c->host_mutex);
     while (!(e = d->stop ? NULL : take_errand(c)) && d->first && !d->stop) {
+        const int64_t due = next_due(d);
+
         pthread_mutex_unlock(&d->crew.mutex); /* who posts one takes host_mutex to tell */
-        sv_cond_wait(&c->host_change, &c->host_mutex, INT64_MAX);
+        sv_cond_wait(&c->host_change, &c->host_mutex, due);
         pthread_mutex_unlock(&c->host_mutex);
         pthread_mutex_lock(&d->crew.mutex);
         pthread_mutex_lock(&c->host_mutex);
@@ -188,17 +207,7 @@ static struct errand *next_errand(struct sv_cloud *c)
     return e;
 }
 
-static void *run_errands(void *arg)
-{
-    pthread_setname_np(pthread_self(), "host-door");
-    for (struct errand *e; (e = next_errand(arg)) != NULL; errand_free(e)) {
-        if (e->closes)
-            close_host(e);
-        else
-            open_host(e);
-    }
-    return NULL;
-}
+static void *run_errands(void *arg);
 
 static void post(struct errand *e)
 {
@@ -214,6 +223,32 @@ static void post(struct errand *e)
     sv_host_changed(c);
 }
 
+/* The disk is full, a directory cannot be used: it may be otherwise soon. */
+static void try_later(struct errand *e)
+{
+    enum { FIRST_MS = 2000, MOST_MS = 5 * 60 * 1000 };
+    const int64_t wait = (int64_t)FIRST_MS << (e->tries < 8 ? e->tries : 8);
+
+    e->tries++;
+    e->due_ms = sv_mono_ms() + (wait < MOST_MS ? wait : MOST_MS);
+    post(e);
+}
+
+static void *run_errands(void *arg)
+{
+    pthread_setname_np(pthread_self(), "host-door");
+    for (struct errand *e; (e = next_errand(arg)) != NULL;) {
+        if (e->closes)
+            close_host(e);
+        else if (!open_host(e)) {
+            try_later(e);
+            continue;
+        }
+        errand_free(e);
+    }
+    return NULL;
+}
+
 /* --- after the commit --- */
 
 struct wish {
@@ -222,17 +257,26 @@ struct wish {
     const char *uri; /* NULL: it goes */
 };
 
+static void send(struct sv_cloud *c, struct sv_cloud_host *closes, const struct sv_id *host, const char *uri)
+{
+    struct errand *e = sv_alloc(sizeof(*e));
+
+    *e = (struct errand){.cloud = c, .closes = closes, .host = *host, .uri = uri ? sv_strdup(uri) : NULL};
+    post(e);
+}
+
+void sv_host_door_try(struct sv_cloud *c, const struct sv_id *host, const char *uri)
+{
+    send(c, NULL, host, uri);
+}
+
 static void committed(void *arg)
 {
     const struct wish *w = arg;
     struct sv_cloud_host *h = w->uri ? NULL : take_out(w->c, &w->host);
-    struct errand *e;
 
-    if (!w->uri && !h)
-        return;
-    e = sv_alloc(sizeof(*e));
-    *e = (struct errand){.cloud = w->c, .closes = h, .host = w->host, .uri = w->uri ? sv_strdup(w->uri) : NULL};
-    post(e);
+    if (w->uri || h)
+        send(w->c, h, &w->host, w->uri);
 }
 
 static void wish(struct sv_cloud *c, struct sv_tx *tx, const struct sv_id *host, const char *uri)

@@ -18,6 +18,8 @@ enum sv_err sv_host_open_uri(struct sv_cloud *c, const char *uri, const struct s
 void sv_host_door_new(struct sv_cloud *c);
 void sv_host_door_stop(struct sv_cloud *c); /* waits for its thread */
 void sv_host_door_free(struct sv_cloud *c);
+/* Opened by its thread, again and again until it opens. */
+void sv_host_door_try(struct sv_cloud *c, const struct sv_id *host, const char *uri);
 /* After the commit of `tx`, and without holding it up. */
 void sv_host_door_open(struct sv_cloud *c, struct sv_tx *tx, const struct sv_id *host, const char *uri);
 void sv_host_door_close(struct sv_cloud *c, struct sv_tx *tx, const struct sv_id *host);

@@ -248,13 +248,10 @@ static enum sv_err open_added(struct sv_cloud *c, const struct sv_cloud_options 
     enum sv_err rc = sv_db_read(c->db, list_added, &l, err);
 
     for (size_t i = 0; i < l.n; i++) {
-        struct sv_error e;
-        char text[256];
+        struct sv_error ignored; /* the door's next try says why */
 
-        if (!rc && sv_host_open_uri(c, l.v[i].uri, &l.v[i].id, &e) != SV_OK) {
-            sv_err_text(&e, SV_LANG_EN, text, sizeof(text));
-            sv_log(SV_LOG_WARN, "host.not_opened", "error", text, NULL);
-        }
+        if (!rc && sv_host_open_uri(c, l.v[i].uri, &l.v[i].id, &ignored) != SV_OK)
+            sv_host_door_try(c, &l.v[i].id, l.v[i].uri);
         free(l.v[i].uri);
     }
     free(l.v);

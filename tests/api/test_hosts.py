@@ -269,3 +269,22 @@ def test_a_hundred_come_and_go_under_load(place):
     assert set(hosts(place.admin)) == {place.first}
     assert place.fsck(hosts=False) == ""
     wait_until(lambda: left_of(place)[1] == [] and left_of(place)[0] <= threads + 8, "all of them to be closed")
+
+
+def test_one_that_does_not_open_is_tried_again(place):
+    """What is in the way goes."""
+    way = os.path.join(place.data, "sim", "extra77-1.journal")
+    os.mkdir(way)
+    mine = add(place.admin, sim(77), "late")
+    wait_until(lambda: "host.not_opened" in place.log(), "the first try")
+    assert hosts(place.admin)[mine]["host.isconnected"] == "false"
+    os.rmdir(way)
+    ready(place.admin, mine)
+    place.stop()
+    os.rename(way, way + ".away")
+    os.mkdir(way)
+    place.start()  # in spite of it
+    os.rmdir(way)
+    os.rename(way + ".away", way)
+    ready(place.admin, mine)
+    remove(place.admin, mine)
