@@ -2,7 +2,7 @@
  * their VPCs, disks, NICs, quota and places, and records of ended jobs. Everything goes through the stores
  * and the driver, so that `fsck` and the server find nothing wrong.
  *
- *     fill DIR TENANT VMS JOBS     prints the tenant's token */
+ *     fill DIR TENANT VMS JOBS [URI]     prints the tenant's token; VMs go round all hosts of the URI */
 #include "bench/yard.h"
 #include "starvirt/hv.h"
 #include "starvirt/store_catalog.h"
@@ -21,7 +21,10 @@ struct filler {
     struct sv_db *db;
     struct sv_hv *hv;
     struct sv_tenant tenant;
-    struct sv_id host, storage;
+    struct home {
+        struct sv_id host, storage;
+    } homes[SV_MAX_HOSTS];
+    unsigned home_count;
     struct sv_vpc vpc;
     long first, vms; /* this batch */
     unsigned tag;    /* makes MACs differ between tenants */
@@ -40,19 +43,29 @@ static void check(enum sv_err rc, const struct sv_error *err, const char *what)
 
 /* --- rows --- */
 
-static void first_host(void *arg, const struct sv_host *h)
-{
-    struct sv_id *id = arg;
-    if (sv_id_empty(id))
-        *id = h->id;
-}
-
-static enum sv_err find_place(struct sv_tx *tx, void *arg, struct sv_error *err)
+static void add_home(void *arg, const struct sv_host *h)
 {
     struct filler *f = arg;
-    const enum sv_err rc = sv_host_list(tx, first_host, &f->host, err);
 
-    return rc ? rc : sv_storage_of_host(tx, &f->host, 0, &f->storage, err);
+    if (h->index < 0 || h->index >= SV_MAX_HOSTS)
+        yard_die("host %d", h->index);
+    f->homes[h->index].host = h->id;
+    f->home_count += 1;
+}
+
+static enum sv_err find_homes(struct sv_tx *tx, void *arg, struct sv_error *err)
+{
+    struct filler *f = arg;
+    enum sv_err rc = sv_host_list(tx, add_home, f, err);
+
+    for (unsigned i = 0; !rc && i < f->home_count; i++)
+        rc = sv_storage_of_host(tx, &f->homes[i].host, 0, &f->homes[i].storage, err);
+    return rc;
+}
+
+static unsigned home_of(const struct filler *f, long n)
+{
+    return (unsigned)(n % f->home_count);
 }
 
 static enum sv_err add_tenant(struct sv_tx *tx, void *arg, struct sv_error *err)
@@ -112,6 +125,7 @@ static void describe(struct filler *f, long n, struct sv_hv_domain *dom)
 static enum sv_err add_vm(struct filler *f, struct sv_tx *tx, long n, struct sv_hv_domain *dom, struct sv_error *err)
 {
     const int64_t now = sv_tx_now(tx);
+    const struct home *home = &f->homes[home_of(f, n)];
     enum sv_err rc = n % PER_VPC == 0 ? add_vpc(f, tx, n, err) : SV_OK;
 
     if (rc)
@@ -120,7 +134,7 @@ static enum sv_err add_vm(struct filler *f, struct sv_tx *tx, long n, struct sv_
     const struct sv_amounts used = {.vcpus = dom->vcpus, .memory = dom->memory, .storage = DISK_SIZE};
     const struct sv_vm vm = {.id = dom->id,
                              .tenant = f->tenant.id,
-                             .host = f->host,
+                             .host = home->host,
                              .name = dom->name,
                              .descr = "",
                              .model = "",
@@ -133,7 +147,7 @@ static enum sv_err add_vm(struct filler *f, struct sv_tx *tx, long n, struct sv_
     const struct sv_disk disk = {.id = dom->disks[0].id,
                                  .tenant = vm.tenant,
                                  .vm = vm.id,
-                                 .storage = f->storage,
+                                 .storage = home->storage,
                                  .name = dom->name,
                                  .descr = "",
                                  .target = "vda",
@@ -159,7 +173,7 @@ static enum sv_err add_vm(struct filler *f, struct sv_tx *tx, long n, struct sv_
     if (!rc)
         rc = sv_vm_set_agent(tx, &vm.id, true, err);
     if (!rc)
-        rc = sv_host_reserve(tx, &f->host, vm.vcpus, vm.memory, err);
+        rc = sv_host_reserve(tx, &home->host, vm.vcpus, vm.memory, err);
     return rc ? rc : sv_tenant_reserve(tx, &f->tenant.id, &used, err);
 }
 
@@ -191,7 +205,7 @@ static enum sv_err add_jobs(struct sv_tx *tx, void *arg, struct sv_error *err)
         const struct sv_job job = {.id = sv_id_new(),
                                    .tenant = f->tenant.id,
                                    .object = sv_id_new(),
-                                   .host = f->host,
+                                   .host = f->homes[0].host,
                                    .kind = "vm.start",
                                    .object_type = "vm",
                                    .object_name = "gone",
@@ -218,7 +232,7 @@ static void in_batches(struct filler *f, long total, sv_tx_fn fn, const char *wh
         f->vms = total - f->first < BATCH ? total - f->first : BATCH;
         check(sv_db_write(f->db, fn, f, &err), &err, what);
         for (long i = 0; domains && i < f->vms; i++)
-            add_domain(sv_hv_host_at(f->hv, 0), &f->domains[i]);
+            add_domain(sv_hv_host_at(f->hv, home_of(f, f->first + i)), &f->domains[i]);
     }
 }
 
@@ -232,20 +246,23 @@ int main(int argc, char **argv)
 {
     const struct sv_db_options db = {0};
     const struct sv_hv_events none = {0};
-    struct filler f = {0};
+    static struct filler f;
     struct sv_error err = {0};
     unsigned breaches;
 
-    if (argc != 5)
-        yard_die("usage: fill DIR TENANT VMS JOBS");
+    if (argc != 5 && argc != 6)
+        yard_die("usage: fill DIR TENANT VMS JOBS [URI]");
+    const char *uri = argc == 6 ? argv[5] : "sim://";
     const long vms = yard_arg(argv[3], 0, 1000000), jobs = yard_arg(argv[4], 0, 10000000);
     const struct sv_hv_options hv = {.data_dir = argv[1]};
     f.tenant = (struct sv_tenant){.id = sv_id_new(), .name = argv[2], .descr = "", .quota = {-1, -1, -1, -1, -1, -1}};
     f.tag = (unsigned char)argv[2][0];
     f.domains = sv_alloc(BATCH * sizeof(*f.domains));
     check(sv_db_open(argv[1], &db, &f.db, &err), &err, argv[1]);
-    check(sv_hv_open("sim://", &hv, &none, &f.hv, &err), &err, "sim://");
-    check(sv_db_read(f.db, find_place, &f, &err), &err, "host");
+    check(sv_hv_open(uri, &hv, &none, &f.hv, &err), &err, uri);
+    check(sv_db_read(f.db, find_homes, &f, &err), &err, "hosts");
+    if (f.home_count != sv_hv_host_count(f.hv))
+        yard_die("%u hosts have rows", f.home_count);
     check(sv_db_write(f.db, add_tenant, &f, &err), &err, "tenant");
     in_batches(&f, vms, add_vms, "VMs", true);
     in_batches(&f, jobs, add_jobs, "jobs", false);

@@ -152,12 +152,12 @@ class Limit(Process):
 class Server(Process):
     """The daemon on a directory; `started` is [s] from exec to the first answer of /healthz."""
 
-    def __init__(self, rig, data, uri="sim://"):
+    def __init__(self, rig, data, uri="sim://", options=()):
         self.rig, self.data, self.tokens = rig, data, {}
         os.makedirs(data, mode=0o700, exist_ok=True)
         begin = time.monotonic()
         super().__init__([rig.daemon, "--listen", "127.0.0.1:0", "--data", data, "--connect", uri, "--network", "none",
-                          "--log.level", "warn"], os.path.join(data, "log"))
+                          "--log.level", "warn", *options], os.path.join(data, "log"))
         try:
             self.port = int(self.line(r"listening on .*?:(\d+)\b").group(1))
             while not self.healthy():
@@ -183,6 +183,13 @@ class Server(Process):
             return reply.status, reply.read()
         finally:
             conn.close()
+
+    def wait_hosts(self, count):
+        end = time.monotonic() + 60
+        while sum(row["host.isconnected"] == "true" for row in self.call("POST", "cloudhost/search")["data"]) < count:
+            if time.monotonic() > end:
+                raise Failed(f"{count} hosts did not connect")
+            time.sleep(0.05)
 
     def call(self, method, path, params=None, token=None):
         """The reply's envelope; a refusal is fatal."""
