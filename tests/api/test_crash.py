@@ -193,6 +193,15 @@ def a_storage(server, world):
     world.storage = server.admin.ok("POST cloudstorage/search").data[0]["storage.id"]
 
 
+def a_host(server, world):
+    world.host = server.admin.ok("POST cloudhost/search").data[0]["host.id"]
+
+
+def host_is_mended(tenant, world, host):
+    (row,) = tenant.server.admin.ok("POST cloudhost/search", {"host.id": host}).data
+    return row["host.ismending"] == "true"
+
+
 def storage_is_there(tenant, world, storage):
     (row,) = tenant.server.admin.ok("POST cloudstorage/search", {"storage.id": storage}).data
     return int(row["storage.size"]) > 0
@@ -299,6 +308,8 @@ STORIES = [
           before=an_empty_vpc),
     Story("storage.refresh", "PUT cloudstorage/refresh", lambda w: {"storage.id": w.storage}, storage_is_there,
           admin=True, before=a_storage),
+    Story("host.maintenance", "PUT cloudhost/mending", lambda w: {"host.id": w.host, "host.ismending": True},
+          host_is_mended, admin=True, before=a_host),
     Story("vm.agent", "POST cloudvm/resumeCloudAgent", of("running"), hears,
           before=lambda server, w: server.control(f"agent={w.running}:0")),
     Story("template.import", "POST cloudtemplate/import",
