@@ -15,9 +15,7 @@ def switch(client, vm, on):
 
 
 def shown(client, vm):
-    row = client.show(vm)
-    assert client.ok("POST cloudvm/search", {"vm.id": vm}).data == [row]
-    return row["vm.firewalld.enable"]
+    return client.shown_everywhere(vm)["vm.firewalld.enable"]
 
 
 @pytest.mark.parametrize("power", ["running", "stopped"])
