@@ -134,6 +134,7 @@ static int64_t spent_ns(struct sv_alarm_figure *f, size_t n, int64_t now, int pe
 {
     struct timespec a, b;
 
+    CHECK(n > 0);
     for (size_t i = 0; i < n; i++)
         f[i].percent = percent;
     clock_gettime(CLOCK_MONOTONIC, &a);
